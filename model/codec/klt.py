@@ -1,0 +1,67 @@
+"""Karhunen-Loeve (PCA) patch tokenizer: a closed-form basis fitted on patches of the training shards.
+
+A token keeps the `channels` strongest directions of a patch. Channel k is divided by std_k**gamma (times one common
+factor), so gamma = 0 keeps the natural spectrum and gamma = 1 whitens it, which would spend capacity on noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.codec.base import Triple, patchify, unpatchify
+from schemas.errors import RecipeError
+
+TARGET_STD = 0.5
+"""Root mean square of a token channel after scaling: about that of pixels in [-1, 1], so noise levels keep meaning."""
+
+
+@dataclass(frozen=True)
+class KltCodec:
+    """mean_P and basis_PC live in patch space (P numbers); scale_C divides the coefficients."""
+
+    patch_thw: Triple
+    mean_P: Tensor
+    basis_PC: Tensor
+    scale_C: Tensor
+    name: str = "klt"
+
+    @property
+    def token_dim(self) -> int:
+        return int(self.scale_C.shape[0])
+
+    def encode(self, rgb_BTHW3: Tensor) -> Tensor:
+        return ((patchify(rgb_BTHW3, self.patch_thw) - self.mean_P) @ self.basis_PC) / self.scale_C
+
+    def decode(self, tokens_BNC: Tensor, grid_thw: Triple) -> Tensor:
+        return unpatchify((tokens_BNC * self.scale_C) @ self.basis_PC.T + self.mean_P, self.patch_thw, grid_thw)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {"mean_P": self.mean_P, "basis_PC": self.basis_PC, "scale_C": self.scale_C}
+
+
+def fit_klt(patches_MP: Tensor, patch_thw: Triple, channels: int, gamma: float = 0.5) -> KltCodec:
+    """Fit the basis on M patches of the training data only.
+
+    Raises: RecipeError when more channels are asked for than a patch has numbers, or there are fewer patches than
+            channels (the basis would be arbitrary).
+    """
+    count, numbers = patches_MP.shape
+    if not 0 < channels <= numbers:
+        raise RecipeError(f"codec.channels is {channels}; a patch of {patch_thw} has {numbers} numbers")
+    if count < channels:
+        raise RecipeError(f"{count} patches cannot fix {channels} codec channels; add data or lower codec.channels")
+    patches = patches_MP.double()
+    mean_P = patches.mean(dim=0)
+    covariance_PP = (patches - mean_P).T @ (patches - mean_P) / count
+    variance_P, vectors_PP = torch.linalg.eigh(covariance_PP)
+    basis_PC = vectors_PP.flip(1)[:, :channels]
+    # An eigenvector's sign is arbitrary; fixing it makes the basis, and so its hash, repeatable.
+    signs = torch.sign(basis_PC.gather(0, basis_PC.abs().argmax(dim=0, keepdim=True)))
+    std_C = variance_P.flip(0)[:channels].clamp_min(1e-10).sqrt()
+    scale_C = std_C**gamma
+    scale_C = scale_C * (((std_C / scale_C) ** 2).mean().sqrt() / TARGET_STD)
+    return KltCodec(patch_thw, mean_P.float(), (basis_PC * signs).float().contiguous(), scale_C.float())

@@ -1,0 +1,56 @@
+"""Bytes in, bytes out: deterministic, and never able to run code (no pickle)."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import SchemaError
+
+# The zip format's earliest date; np.savez would write the current time and change the bytes on every run.
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Compressed npz with sorted members and fixed dates: equal arrays give equal bytes.
+
+    Raises: SchemaError for an object array, which only pickle could store.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name])
+            if array.dtype.hasobject:
+                raise SchemaError(f"array {name} has type {array.dtype}; only numbers, booleans and text are stored")
+            member = io.BytesIO()
+            np.save(member, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH), member.getvalue(), zipfile.ZIP_DEFLATED, 6)
+    return buffer.getvalue()
+
+
+def decode_npz(data: bytes) -> dict[str, NDArray[Any]]:
+    """Arrays by name. Raises: SchemaError when the bytes are no npz or hold anything but plain arrays."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError, AttributeError, zipfile.LargeZipFile) as error:
+        raise SchemaError(f"not a readable npz ({error})") from error
+
+
+def encode_json(value: Any) -> bytes:
+    """Readable JSON with sorted keys and a final newline: equal values give equal bytes. NaN is refused."""
+    return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def decode_json(data: bytes) -> Any:
+    """Raises: SchemaError when the bytes are not JSON."""
+    try:
+        return json.loads(data)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SchemaError(f"not readable JSON ({error})") from error

@@ -1,0 +1,120 @@
+"""What lies where in a dataset: `index.json` (shards and their hashes) and `index.parquet` (a row per sample)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import CorruptShard, RecipeError
+
+INDEX_JSON = "index.json"
+INDEX_PARQUET = "index.parquet"
+SHARDS_DIR = "shards"
+FORMAT_VERSION = 1
+
+SAMPLE_COLUMNS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("shard", pa.string()),
+        ("offset", pa.int64()),
+        ("bytes", pa.int64()),
+        ("duration_s", pa.float64()),
+        ("width_px", pa.int64()),
+        ("height_px", pa.int64()),
+        ("frames", pa.int64()),
+        ("fps", pa.float64()),
+        ("members", pa.list_(pa.string())),
+        ("caption", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleEntry:
+    """One sample: bytes [offset, offset + size_bytes) of its shard are a run of tar members that all begin with key."""
+
+    key: str
+    shard: str
+    offset: int
+    size_bytes: int
+    duration_s: float
+    width_px: int
+    height_px: int
+    frames: int
+    fps: float
+    members: tuple[str, ...]
+    caption: str
+
+    def row(self) -> dict[str, object]:
+        row = asdict(self)
+        row["bytes"] = row.pop("size_bytes")
+        row["members"] = list(self.members)
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One tar file, named relative to DATASET/shards."""
+
+    name: str
+    samples: int
+    size_bytes: int
+    sha256: str
+
+
+def write_index(
+    dataset: Path, shards: list[ShardEntry], samples: list[SampleEntry], made_by: dict[str, object]
+) -> None:
+    """Writes both files; `made_by` (recipe fingerprint, versions) goes into index.json as it is."""
+    shard_rows = [
+        {"name": shard.name, "samples": shard.samples, "bytes": shard.size_bytes, "sha256": shard.sha256}
+        for shard in shards
+    ]
+    document = {"format_version": FORMAT_VERSION, "samples": len(samples), "shards": shard_rows, "made_by": made_by}
+    (dataset / INDEX_JSON).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    table = pa.Table.from_pylist([sample.row() for sample in samples], schema=SAMPLE_COLUMNS)
+    pq.write_table(table, dataset / INDEX_PARQUET)
+
+
+def load_shards(dataset: Path) -> list[ShardEntry]:
+    """Raises: RecipeError when the folder is no dataset, CorruptShard when its index cannot be read."""
+    path = dataset / INDEX_JSON
+    if not path.is_file():
+        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_JSON} (motionloom annotate writes one)")
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["shards"]
+        return [ShardEntry(row["name"], int(row["samples"]), int(row["bytes"]), row["sha256"]) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptShard(f"{path} cannot be read: {error!r}") from error
+
+
+def load_samples(dataset: Path) -> list[SampleEntry]:
+    """All samples in key order. Raises: RecipeError when the folder is no dataset, CorruptShard for a bad index."""
+    path = dataset / INDEX_PARQUET
+    if not path.is_file():
+        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
+    try:
+        table = pq.read_table(path)
+        rows = table.select(SAMPLE_COLUMNS.names).to_pylist()
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise CorruptShard(f"{path} cannot be read: {error}") from error
+    return [
+        SampleEntry(
+            key=row["key"],
+            shard=row["shard"],
+            offset=row["offset"],
+            size_bytes=row["bytes"],
+            duration_s=row["duration_s"],
+            width_px=row["width_px"],
+            height_px=row["height_px"],
+            frames=row["frames"],
+            fps=row["fps"],
+            members=tuple(row["members"]),
+            caption=row["caption"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,111 @@
+"""Recipes: strict YAML, `--set key=value`, and an answer for every misspelt key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.errors import RecipeError
+
+_M = TypeVar("_M", bound="StrictModel")
+
+
+class StrictModel(BaseModel):
+    """Frozen, and closed to unknown keys: a misspelt threshold must not be swallowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def load_recipe(model: type[_M], source: str | Path, overrides: Sequence[str], builtin_dir: Path, kind: str) -> _M:
+    """Reads a recipe from a YAML file, or from the built-in one of that name, and applies `key.sub=value` overrides.
+
+    builtin_dir holds the built-in recipes as {kind}_{name}.yaml.
+    Raises: RecipeError naming the file, the key, what was expected, and the nearest known key.
+    """
+    path, origin = _find(source, builtin_dir, kind)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"recipe {origin} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"recipe {origin} must be a mapping of keys to values, found {type(values).__name__}")
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(model, values, origin)
+
+
+def parse_recipe(model: type[_M], values: Mapping[str, Any], origin: str) -> _M:
+    """Validates plain values. Raises: RecipeError with one line per problem."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(model, problem) for problem in error.errors()]
+        raise RecipeError(f"recipe {origin}: " + "; ".join(lines)) from error
+
+
+def _find(source: str | Path, builtin_dir: Path, kind: str) -> tuple[Path, str]:
+    names = sorted(path.stem.removeprefix(f"{kind}_") for path in builtin_dir.glob(f"{kind}_*.yaml"))
+    if str(source) in names:
+        return builtin_dir / f"{kind}_{source}.yaml", str(source)
+    path = Path(source)
+    if path.is_file():
+        return path, str(path)
+    near = difflib.get_close_matches(str(source), names, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise RecipeError(f"no recipe {source}: it is neither a file nor one of the built-in {', '.join(names)}{hint}")
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    if not separator or not name.strip():
+        raise RecipeError(f"--set {override}: expected key=value, for example --set clips.min_s=2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override}: the value is not YAML ({error})") from error
+    *parents, last = name.strip().split(".")
+    node = values
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise RecipeError(f"--set {override}: {parent} is a value, not a group of keys")
+        node = child
+    node[last] = value
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    location = [part for part in problem["loc"] if not str(part).startswith("function-")]
+    name = ".".join(str(part) for part in location)
+    if problem["type"] != "extra_forbidden":
+        given = "" if problem["type"] == "missing" else f" (got {problem.get('input')!r})"
+        return f"{name}: {problem['msg']}{given}" if name else str(problem["msg"])
+    known = _known_keys(model, location[:-1])
+    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    return f"unknown key {name}; {hint}"
+
+
+def _known_keys(model: type[BaseModel], parents: Sequence[Any]) -> list[str]:
+    """Field names of the model that `parents` lead to; positions in a list are passed over."""
+    current: type[BaseModel] | None = model
+    for part in parents:
+        if isinstance(part, int) or current is None:
+            continue
+        field = current.model_fields.get(str(part))
+        current = _model_in(field.annotation) if field is not None else None
+    return sorted(current.model_fields) if current is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None

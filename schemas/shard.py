@@ -1,0 +1,172 @@
+"""WebDataset shards that are the same bytes whenever they hold the same samples.
+
+A sample is its key and a mapping from suffix ("mp4", "body.npz") to bytes. Keys have no dots, because readers split a
+member's name at its first dot. Members are sorted, dates and owners are zero, the tar format is USTAR.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from schemas.errors import CorruptShard, SchemaError
+from schemas.fingerprint import file_sha256
+from schemas.index import SHARDS_DIR, SampleEntry, ShardEntry
+
+KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
+SUFFIX_PATTERN = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*\Z")
+_BLOCK_BYTES = 512
+
+
+def check_name(key: str, suffix: str) -> None:
+    """Raises: SchemaError for a key or suffix that a reader could split wrongly or that could leave the folder."""
+    if not KEY_PATTERN.match(key):
+        raise SchemaError(f"sample key {key!r}: only letters, digits, '-' and '_', at most 80")
+    if not SUFFIX_PATTERN.match(suffix):
+        raise SchemaError(f"sample {key}: member suffix {suffix!r}: only lower-case letters, digits, '_' and dots")
+
+
+def sample_tar(key: str, members: Mapping[str, bytes]) -> bytes:
+    """One sample as tar members without the archive's closing blocks, so that samples can be joined end to end."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for suffix in sorted(members):
+            check_name(key, suffix)
+            info = tarfile.TarInfo(f"{key}.{suffix}")
+            info.size = len(members[suffix])
+            info.mode = 0o644
+            archive.addfile(info, io.BytesIO(members[suffix]))
+        end = archive.offset
+    return buffer.getvalue()[:end]
+
+
+def parse_sample(data: bytes, key: str) -> dict[str, bytes]:
+    """The members of one sample, by suffix. Raises: CorruptShard when the bytes are no tar or belong to another key."""
+    members: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for info in archive:
+                name, _, suffix = info.name.partition(".")
+                content = archive.extractfile(info)
+                if name != key or content is None:
+                    raise CorruptShard(f"sample {key}: found member {info.name} in its place")
+                members[suffix] = content.read()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise CorruptShard(f"sample {key}: its part of the shard is not a tar ({error})") from error
+    return members
+
+
+def read_sample(dataset: Path, entry: SampleEntry) -> dict[str, bytes]:
+    """One sample's members by suffix, read with a single seek.
+
+    Raises: CorruptShard, naming shard and key, when the shard does not hold what the index says.
+    """
+    path = dataset / SHARDS_DIR / entry.shard
+    try:
+        with path.open("rb") as file:
+            file.seek(entry.offset)
+            data = file.read(entry.size_bytes)
+    except OSError as error:
+        raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: {error.strerror or error}") from error
+    if len(data) != entry.size_bytes:
+        raise CorruptShard(
+            f"shard {entry.shard}, sample {entry.key}: {len(data)} bytes at offset {entry.offset}, "
+            f"the index says {entry.size_bytes}"
+        )
+    try:
+        members = parse_sample(data, entry.key)
+    except CorruptShard as error:
+        raise CorruptShard(f"shard {entry.shard}: {error}") from error
+    missing = sorted(set(entry.members) - set(members))
+    if missing:
+        raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: the index lists {missing}, the shard lacks them")
+    return members
+
+
+class ShardWriter:
+    """Joins finished samples into shards of bounded size, one sample in memory at a time.
+
+    A shard appears under its name only when complete; samples must arrive in key order, so that the same set of
+    samples always gives the same shards.
+    """
+
+    def __init__(self, shards_dir: Path, max_samples: int, max_bytes: int) -> None:
+        self._dir = shards_dir
+        self._max_samples = max_samples
+        self._max_bytes = max_bytes
+        self._part = shards_dir / ".writing.tar"
+        self._file: io.BufferedWriter | None = None
+        self._samples = 0
+        self._last_key = ""
+        self.shards: list[ShardEntry] = []
+        shards_dir.mkdir(parents=True, exist_ok=True)
+
+    def add(self, key: str, tar_bytes: bytes) -> tuple[str, int]:
+        """Appends `sample_tar` bytes. Returns: shard name and byte offset."""
+        if key <= self._last_key:
+            raise SchemaError(f"sample {key} came after {self._last_key}; samples are written in key order, once each")
+        self._last_key = key
+        if self._file is not None and (
+            self._samples >= self._max_samples or self._file.tell() + len(tar_bytes) > self._max_bytes
+        ):
+            self._finish_shard()
+        if self._file is None:
+            self._file = self._part.open("wb")
+        offset = self._file.tell()
+        self._file.write(tar_bytes)
+        self._samples += 1
+        return f"{len(self.shards):06d}.tar", offset
+
+    def close(self) -> list[ShardEntry]:
+        """Completes the last shard. Returns: all shards in order."""
+        if self._file is not None:
+            self._finish_shard()
+        return self.shards
+
+    def _finish_shard(self) -> None:
+        assert self._file is not None
+        self._file.write(b"\0" * (2 * _BLOCK_BYTES))
+        # tar readers expect whole records of 20 blocks
+        self._file.write(b"\0" * (-self._file.tell() % tarfile.RECORDSIZE))
+        self._file.close()
+        name = f"{len(self.shards):06d}.tar"
+        path = self._part.replace(self._dir / name)
+        self.shards.append(ShardEntry(name, self._samples, path.stat().st_size, file_sha256(path)))
+        self._file, self._samples = None, 0
+
+
+def write_shards(
+    shards_dir: Path,
+    keys: Iterable[str],
+    sample_bytes: Callable[[str], bytes],
+    describe: Callable[[str, str, int, int], SampleEntry],
+    max_samples: int,
+    max_bytes: int,
+) -> tuple[list[ShardEntry], list[SampleEntry]]:
+    """Writes all samples in key order.
+
+    sample_bytes(key) gives `sample_tar` bytes; describe(key, shard, offset, size_bytes) gives the index row.
+    """
+    writer = ShardWriter(shards_dir, max_samples, max_bytes)
+    entries = []
+    for key in sorted(keys):
+        data = sample_bytes(key)
+        shard, offset = writer.add(key, data)
+        entries.append(describe(key, shard, offset, len(data)))
+    return writer.close(), entries
+
+
+def iterate_shard(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Walks a shard as any tar reader would: member name, offset of its header, size in bytes.
+
+    Raises: CorruptShard when the file is no tar or ends early.
+    """
+    try:
+        with tarfile.open(path, mode="r:") as archive:
+            for info in archive:
+                yield info.name, info.offset, info.size
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise CorruptShard(f"shard {path.name} is not a readable tar: {error}") from error

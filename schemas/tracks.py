@@ -1,0 +1,183 @@
+"""Motion tracks of one clip, as they lie in the shards.
+
+Axes: P people (0 is the main subject), T frames, J body joints (33, MediaPipe Pose order) or hand joints (21),
+L face landmarks (478, MediaPipe Face Mesh with irises), K expression coefficients.
+Units: px of the clip's native frame (x right, y down), metres, radians; pts_s in seconds of the clip, from 0.
+What was not seen is 0 with `present` False (or confidence 0): a reader asks `present` first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.codecs import decode_npz, encode_npz
+from schemas.errors import SchemaError
+
+BODY_JOINTS = 33
+FACE_LANDMARKS = 478
+HAND_JOINTS = 21
+
+_T = TypeVar("_T", bound="_Track")
+
+
+class _Track:
+    """Shared checking and npz form; subclasses only state their shapes."""
+
+    __slots__ = ()
+    SHAPES: ClassVar[dict[str, tuple[str | int, ...]]]
+    DTYPES: ClassVar[dict[str, type[np.generic]]] = {}
+
+    def __post_init__(self) -> None:
+        axes: dict[str, int] = {}
+        for name, shape in self.SHAPES.items():
+            value: NDArray[Any] = getattr(self, name)
+            want = self.DTYPES.get(name, np.float32)
+            label = type(self).__name__
+            if value.dtype != want:
+                raise SchemaError(f"{label}.{name} has type {value.dtype}, expected {np.dtype(want)}")
+            expected = "(" + ", ".join(str(axis) for axis in shape) + ")"
+            if value.ndim != len(shape):
+                raise SchemaError(f"{label}.{name} has shape {value.shape}, expected {expected}")
+            for axis, length in zip(shape, value.shape, strict=True):
+                wanted = axis if isinstance(axis, int) else axes.setdefault(axis, length)
+                if wanted != length:
+                    raise SchemaError(
+                        f"{label}.{name} has shape {value.shape}, expected {expected} with {axis}={wanted}"
+                    )
+            if value.dtype.kind == "f" and not bool(np.isfinite(value).all()):
+                raise SchemaError(f"{label}.{name} has NaN or infinite values")
+
+    def to_npz(self) -> bytes:
+        """Deterministic npz bytes: the same track gives the same bytes."""
+        return encode_npz({field.name: np.asarray(getattr(self, field.name)) for field in fields(self)})  # type: ignore[arg-type]
+
+    @classmethod
+    def from_npz(cls: type[_T], data: bytes) -> _T:
+        """Raises: SchemaError when an array is missing or has another shape or type."""
+        arrays = decode_npz(data)
+        values: dict[str, Any] = {}
+        for field in fields(cls):  # type: ignore[arg-type]
+            if field.name not in arrays:
+                raise SchemaError(f"{cls.__name__} without {field.name}; it has {sorted(arrays)}")
+            array = arrays[field.name]
+            values[field.name] = tuple(str(name) for name in array) if field.name.endswith("_names") else array
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyTrack(_Track):
+    """Body joints of every person; world joints in metres with the origin between the hips (y down)."""
+
+    joints_px_PTJ2: NDArray[np.float32]
+    joints_world_m_PTJ3: NDArray[np.float32]
+    conf_PTJ: NDArray[np.float32]
+    present_PT: NDArray[np.bool_]
+    pts_s_T: NDArray[np.float64]
+
+    SHAPES: ClassVar = {
+        "joints_px_PTJ2": ("P", "T", BODY_JOINTS, 2),
+        "joints_world_m_PTJ3": ("P", "T", BODY_JOINTS, 3),
+        "conf_PTJ": ("P", "T", BODY_JOINTS),
+        "present_PT": ("P", "T"),
+        "pts_s_T": ("T",),
+    }
+    DTYPES: ClassVar = {"present_PT": np.bool_, "pts_s_T": np.float64}
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack(_Track):
+    """The main subject's face.
+
+    landmarks_3d_TL3:  px, depth in the same scale as x.
+    head_rotation_T33: head axes to camera axes (x right, y down, z away), identity when absent.
+    expression_TK:     coefficients in 0-1, named by `expression_names` (ARKit's names).
+    gaze_T2:           horizontal and vertical iris offset, -1..1 of the eye's half width (right and down positive).
+    """
+
+    landmarks_px_TL2: NDArray[np.float32]
+    landmarks_3d_TL3: NDArray[np.float32]
+    head_rotation_T33: NDArray[np.float32]
+    expression_TK: NDArray[np.float32]
+    expression_names: tuple[str, ...]
+    gaze_T2: NDArray[np.float32]
+    present_T: NDArray[np.bool_]
+    pts_s_T: NDArray[np.float64]
+
+    SHAPES: ClassVar = {
+        "landmarks_px_TL2": ("T", FACE_LANDMARKS, 2),
+        "landmarks_3d_TL3": ("T", FACE_LANDMARKS, 3),
+        "head_rotation_T33": ("T", 3, 3),
+        "expression_TK": ("T", "K"),
+        "gaze_T2": ("T", 2),
+        "present_T": ("T",),
+        "pts_s_T": ("T",),
+    }
+    DTYPES: ClassVar = {"present_T": np.bool_, "pts_s_T": np.float64}
+
+    def __post_init__(self) -> None:
+        _Track.__post_init__(self)
+        if len(self.expression_names) != self.expression_TK.shape[1]:
+            raise SchemaError(
+                f"FaceTrack has {self.expression_TK.shape[1]} expression columns and "
+                f"{len(self.expression_names)} expression names"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class HandsTrack(_Track):
+    """The main subject's hands: axis 1 is 0 for the person's left hand and 1 for the right."""
+
+    joints_px_T2J2: NDArray[np.float32]
+    joints_world_m_T2J3: NDArray[np.float32]
+    conf_T2: NDArray[np.float32]
+    present_T2: NDArray[np.bool_]
+    pts_s_T: NDArray[np.float64]
+
+    SHAPES: ClassVar = {
+        "joints_px_T2J2": ("T", 2, HAND_JOINTS, 2),
+        "joints_world_m_T2J3": ("T", 2, HAND_JOINTS, 3),
+        "conf_T2": ("T", 2),
+        "present_T2": ("T", 2),
+        "pts_s_T": ("T",),
+    }
+    DTYPES: ClassVar = {"present_T2": np.bool_, "pts_s_T": np.float64}
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTrack(_Track):
+    """Camera motion from the background.
+
+    frame_from_previous_T33: homography that maps background pixels of frame t-1 to frame t; identity at t=0.
+    pan_tilt_roll_rad_T3:    the camera's rotation since the previous frame: pan right, tilt up, roll clockwise
+                             seen from behind the camera, each positive.
+    zoom_T:                  scale of the picture against the previous frame; above 1 the view narrows.
+    inlier_fraction_T:       share of background matches that agree with the homography, 0-1.
+    """
+
+    frame_from_previous_T33: NDArray[np.float32]
+    pan_tilt_roll_rad_T3: NDArray[np.float32]
+    zoom_T: NDArray[np.float32]
+    inlier_fraction_T: NDArray[np.float32]
+    pts_s_T: NDArray[np.float64]
+
+    SHAPES: ClassVar = {
+        "frame_from_previous_T33": ("T", 3, 3),
+        "pan_tilt_roll_rad_T3": ("T", 3),
+        "zoom_T": ("T",),
+        "inlier_fraction_T": ("T",),
+        "pts_s_T": ("T",),
+    }
+    DTYPES: ClassVar = {"pts_s_T": np.float64}
+
+
+Track = BodyTrack | FaceTrack | HandsTrack | CameraTrack
+TRACKS: dict[str, type[BodyTrack] | type[FaceTrack] | type[HandsTrack] | type[CameraTrack]] = {
+    "body.npz": BodyTrack,
+    "face.npz": FaceTrack,
+    "hands.npz": HandsTrack,
+    "camera.npz": CameraTrack,
+}
