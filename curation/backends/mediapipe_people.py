@@ -1,0 +1,66 @@
+"""MediaPipe's detectors on single frames: faces, one body, hands. The models come inside the wheel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+POSE_JOINTS = 33
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleSeen:
+    """What one frame shows. Coordinates are shares of width and height (0-1 inside the picture).
+
+    faces_F4: left, top, width, height, largest first. pose_J3: x, y, visibility of 33 joints, or None.
+    hands_N2: middle of each palm.
+    """
+
+    faces_F4: NDArray[np.float32]
+    pose_J3: NDArray[np.float32] | None
+    hands_N2: NDArray[np.float32]
+
+
+class PeopleDetector:
+    """Loads the networks on first use; every frame is judged alone, so that no history leaks between videos."""
+
+    def __init__(self) -> None:
+        self._networks: tuple[Any, Any, Any] | None = None
+
+    def detect(self, rgb_HWC: NDArray[np.uint8]) -> PeopleSeen:
+        """Faces, the most prominent body and up to two hands of one frame."""
+        face_network, pose_network, hand_network = self._load()
+        rgb_HWC = np.ascontiguousarray(rgb_HWC)
+        rgb_HWC.setflags(write=False)
+        boxes = []
+        for found in face_network.process(rgb_HWC).detections or ():
+            box = found.location_data.relative_bounding_box
+            boxes.append((box.xmin, box.ymin, box.width, box.height))
+        boxes.sort(key=lambda box: -box[2] * box[3])
+        pose_landmarks = pose_network.process(rgb_HWC).pose_landmarks
+        pose_J3 = None
+        if pose_landmarks is not None:
+            pose_J3 = np.array([(j.x, j.y, j.visibility) for j in pose_landmarks.landmark], dtype=np.float32)
+        palms = [
+            (hand.landmark[9].x, hand.landmark[9].y)
+            for hand in hand_network.process(rgb_HWC).multi_hand_landmarks or ()
+        ]
+        return PeopleSeen(
+            np.array(boxes, dtype=np.float32).reshape(-1, 4), pose_J3, np.array(palms, dtype=np.float32).reshape(-1, 2)
+        )
+
+    def _load(self) -> tuple[Any, Any, Any]:
+        if self._networks is None:
+            # Only here: the import takes a second and starts native threads.
+            import mediapipe
+
+            solutions = mediapipe.solutions
+            self._networks = (
+                solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5),
+                solutions.pose.Pose(static_image_mode=True, model_complexity=1, min_detection_confidence=0.5),
+                solutions.hands.Hands(static_image_mode=True, max_num_hands=2, min_detection_confidence=0.5),
+            )
+        return self._networks

@@ -1,0 +1,209 @@
+"""One decode pass that serves everybody: each consumer gets its frames at its rate and size, in windows.
+
+The clock is presentation time: seconds since the first presented frame of the video stream. Frame counters and nominal
+rates are never used to place anything in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import DecodeError, ProbeError
+from schemas.frames import FrameBatch, FrameRequest
+
+WINDOW_BYTES = 48 << 20
+WINDOW_FRAMES = 64
+# A frame counts as due slightly early, so that 30000/1001 against 10 fps does not skip every thousandth frame.
+_EARLY_S = 1e-3
+
+
+@dataclass(slots=True)
+class DecodeResult:
+    """What the pass saw; complete only after the iterator has ended.
+
+    last_s is the presentation time of the last frame, end_s the time at which it stops being shown.
+    error is None, or why decoding broke off before the end of the file.
+    """
+
+    frames: int = 0
+    last_s: float = 0.0
+    end_s: float = 0.0
+    error: str | None = None
+
+
+def open_video(path: str | Path) -> av.container.InputContainer:
+    """Opens a local media file without letting it name other files or addresses.
+
+    Raises: ProbeError when it cannot be opened.
+    """
+    try:
+        return av.open(str(path), mode="r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise ProbeError(f"cannot be opened: {error}") from error
+
+
+def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The first video stream. Raises: ProbeError when there is none."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        raise ProbeError("no video stream")
+    stream: av.video.stream.VideoStream = streams[0]
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def presented_frames(
+    container: av.container.InputContainer,
+    result: DecodeResult,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Frames of [start_s, end_s) with their time; times strictly increase (a frame that does not is skipped).
+
+    Decoding always begins at the start: seeking is exact only in well-formed files, and the first frame sets the clock.
+    A stream that breaks off ends the iteration and leaves the reason in `result.error`.
+    """
+    stream = video_stream(container)
+    time_base = float(stream.time_base)
+    first_pts: int | None = None
+    previous_s, step_s = -1.0, 0.0
+    iterator = container.decode(stream)
+    while True:
+        try:
+            frame = next(iterator)
+        except (StopIteration, av.EOFError):
+            break
+        except (av.FFmpegError, OSError) as error:
+            result.error = f"decoding broke off after {previous_s + step_s:.3f} s: {error}"
+            break
+        if frame.pts is None:
+            continue
+        if first_pts is None:
+            first_pts = frame.pts
+        pts_s = (frame.pts - first_pts) * time_base
+        if pts_s <= previous_s:
+            continue
+        step_s = pts_s - previous_s if previous_s >= 0 else 0.0
+        previous_s = pts_s
+        if end_s is not None and pts_s >= end_s:
+            result.end_s = end_s
+            return
+        result.frames += 1
+        result.last_s = pts_s
+        result.end_s = pts_s + (step_s or _nominal_step_s(stream))
+        if pts_s >= start_s:
+            yield pts_s, frame
+
+
+def _nominal_step_s(stream: av.video.stream.VideoStream) -> float:
+    rate = stream.average_rate or stream.guessed_rate
+    return 1.0 / float(rate) if rate else 0.04
+
+
+def frame_rgb(frame: av.VideoFrame, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
+    """(H, W, 3) in presentation orientation. size_wh is the size before rotation; scaling is FFmpeg's area filter."""
+    width, height = size_wh
+    scaled = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+    rgb: NDArray[np.uint8] = scaled.to_ndarray()
+    quarter_turns = round(rotation_deg / 90) % 4
+    return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
+
+
+def scaled_size_wh(width_px: int, height_px: int, short_side_px: int | None) -> tuple[int, int]:
+    """Size with the shorter side at short_side_px, never enlarged, at least 1 px."""
+    short = min(width_px, height_px)
+    if short_side_px is None or short <= short_side_px:
+        return width_px, height_px
+    factor = short_side_px / short
+    return max(1, round(width_px * factor)), max(1, round(height_px * factor))
+
+
+@dataclass(slots=True)
+class _Feed:
+    """Frames waiting for the consumers that share one rate and size."""
+
+    names: list[str]
+    period_s: float | None
+    size_wh: tuple[int, int]
+    window: int
+    due_s: float = 0.0
+    rgb: list[NDArray[np.uint8]] = field(default_factory=list)
+    pts_s: list[float] = field(default_factory=list)
+
+    def wants(self, pts_s: float) -> bool:
+        if self.period_s is None:
+            return True
+        if pts_s + _EARLY_S < self.due_s:
+            return False
+        # The next frame is due one period after this one's place in the grid; after a gap the grid starts anew.
+        self.due_s = max(self.due_s + self.period_s, pts_s + 0.5 * self.period_s)
+        return True
+
+    def take(self) -> FrameBatch:
+        batch = FrameBatch(np.stack(self.rgb), np.asarray(self.pts_s))
+        self.rgb, self.pts_s = [], []
+        return batch
+
+
+def decode_for(
+    path: str | Path,
+    requests: Sequence[FrameRequest],
+    deliver: Callable[[str, FrameBatch], None],
+    rotation_deg: int = 0,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    on_frame: Callable[[float, av.VideoFrame], None] | None = None,
+) -> DecodeResult:
+    """Decodes once and delivers to every request its windows of frames, in order.
+
+    Requests of equal rate and size share one resize. Every resize starts from the native frame: what a consumer sees
+    must not change when another one is added. Delivered times are relative to start_s.
+    on_frame sees every decoded frame of the interval as it is (an encoder, a counter).
+    Raises: ProbeError when the file cannot be opened, DecodeError when not one frame could be decoded.
+    """
+    result = DecodeResult()
+    with open_video(path) as container:
+        feeds: list[_Feed] | None = None
+        for pts_s, frame in presented_frames(container, result, start_s, end_s):
+            if feeds is None:
+                feeds = _feeds(requests, frame.width, frame.height)
+            if on_frame is not None:
+                on_frame(pts_s - start_s, frame)
+            for feed in feeds:
+                if not feed.wants(pts_s - start_s):
+                    continue
+                feed.rgb.append(frame_rgb(frame, feed.size_wh, rotation_deg))
+                feed.pts_s.append(pts_s - start_s)
+                if len(feed.rgb) >= feed.window:
+                    _deliver(feed, deliver)
+        for feed in feeds or ():
+            if feed.rgb:
+                _deliver(feed, deliver)
+    if result.frames == 0:
+        raise DecodeError(result.error or "no frame could be decoded")
+    return result
+
+
+def _deliver(feed: _Feed, deliver: Callable[[str, FrameBatch], None]) -> None:
+    batch = feed.take()
+    for name in feed.names:
+        deliver(name, batch)
+
+
+def _feeds(requests: Sequence[FrameRequest], width_px: int, height_px: int) -> list[_Feed]:
+    feeds: dict[tuple[float | None, tuple[int, int]], _Feed] = {}
+    for request in requests:
+        size_wh = scaled_size_wh(width_px, height_px, request.short_side_px)
+        key = (request.fps, size_wh)
+        if key not in feeds:
+            window = max(2, min(WINDOW_FRAMES, WINDOW_BYTES // (size_wh[0] * size_wh[1] * 3)))
+            period_s = None if request.fps is None else 1.0 / request.fps
+            feeds[key] = _Feed([], period_s, size_wh, window)
+        feeds[key].names.append(request.name)
+    return list(feeds.values())

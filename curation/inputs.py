@@ -1,0 +1,83 @@
+"""Which files a run looks at, and what a manifest beside them says."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.clip import SourceNote
+from schemas.errors import RecipeError
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .m2ts .wmv .flv .ogv .3gp .mxf".split()
+)
+MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl", "manifest.parquet")
+# Manifest columns that travel with a file, under the spellings that are found in the wild.
+_COLUMNS = {
+    "licence": ("licence", "license"),
+    "consent": ("consent",),
+    "source": ("source", "source_repo"),
+    "style": ("style",),
+}
+
+
+def find_inputs(sources: Sequence[str]) -> list[Path]:
+    """Media files named by paths, folders (searched in depth) and globs; sorted, each once.
+
+    A file that is named outright is taken whatever its suffix; a folder or glob yields media suffixes only.
+    Raises: RecipeError when a source matches nothing.
+    """
+    found: set[Path] = set()
+    for source in sources:
+        path = Path(source)
+        if path.is_file():
+            found.add(path)
+            continue
+        candidates = path.rglob("*") if path.is_dir() else (Path(name) for name in glob.iglob(source, recursive=True))
+        media = [file for file in candidates if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
+        if not media:
+            what = "holds no video files" if path.is_dir() else "does not exist and matches no video files"
+            raise RecipeError(f"input {source} {what} (known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))})")
+        found.update(media)
+    return sorted(found)
+
+
+def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
+    """Notes of the manifests that lie in the inputs' folders; a file that no manifest names is left out.
+
+    Raises: RecipeError when a manifest cannot be read or has no `file` column.
+    """
+    notes: dict[Path, SourceNote] = {}
+    for folder in sorted({path.parent for path in inputs}):
+        manifest = next((folder / name for name in MANIFEST_NAMES if (folder / name).is_file()), None)
+        if manifest is None:
+            continue
+        for row in _rows(manifest):
+            if not row.get("file"):
+                raise RecipeError(f"{manifest}: a row without a `file`; every row names a file in its folder")
+            values = {
+                field: next((str(row[name]) for name in names if row.get(name)), None)
+                for field, names in _COLUMNS.items()
+            }
+            notes[folder / str(row["file"])] = SourceNote(**values)
+    return notes
+
+
+def _rows(manifest: Path) -> list[dict[str, Any]]:
+    try:
+        if manifest.suffix == ".csv":
+            with manifest.open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        if manifest.suffix == ".jsonl":
+            return [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows: list[dict[str, Any]] = pq.read_table(manifest).to_pylist()
+        return rows
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        raise RecipeError(f"manifest {manifest} cannot be read: {error}") from error

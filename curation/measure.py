@@ -1,0 +1,85 @@
+"""One decode, all facts: runs every scorer over one video and lines their values up on one clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from curation.decode import DecodeResult, decode_for
+from curation.scorers.base import FrameScorer
+from schemas.frames import FrameBatch
+from schemas.scores import Fact, FrameFacts
+
+
+def measure_video(path: Path, rotation_deg: int, scorers: Sequence[FrameScorer]) -> tuple[FrameFacts, DecodeResult]:
+    """Facts of every decoded frame; a scorer that samples more rarely is absent on the frames between.
+
+    Raises: ProbeError, DecodeError.
+    """
+    sessions = {scorer.name: scorer.open() for scorer in scorers}
+    measured: dict[str, list[tuple[FrameBatch, Mapping[str, Fact]]]] = {name: [] for name in sessions}
+    pts_s: list[float] = []
+
+    def deliver(name: str, batch: FrameBatch) -> None:
+        # The pixels are let go at once: only times and facts are kept.
+        facts = sessions[name].measure(batch)
+        times_only = FrameBatch(np.zeros((len(batch), 1, 1, 3), dtype=np.uint8), batch.pts_s_T.copy())
+        measured[name].append((times_only, facts))
+
+    requests = [scorer.needs for scorer in scorers]
+    result = decode_for(path, requests, deliver, rotation_deg, on_frame=lambda time_s, _: pts_s.append(time_s))
+    pts_s_T = np.asarray(pts_s)
+    columns: dict[str, Fact] = {}
+    for scorer in scorers:
+        for name in scorer.fact_names:
+            columns[name] = _spread(pts_s_T, [(batch.pts_s_T, facts[name]) for batch, facts in measured[scorer.name]])
+    return FrameFacts(pts_s_T, result.end_s, columns), result
+
+
+def _spread(pts_s_T: np.ndarray, pieces: Sequence[tuple[np.ndarray, Fact]]) -> Fact:  # type: ignore[type-arg]
+    """One fact on the full clock, from the windows in which it was measured."""
+    if not pieces:
+        return Fact(np.zeros(len(pts_s_T), dtype=np.float32), np.zeros(len(pts_s_T), dtype=np.bool_))
+    shape = (len(pts_s_T), *pieces[0][1].values_T.shape[1:])
+    values_T, present_T = np.zeros(shape, dtype=np.float32), np.zeros(len(pts_s_T), dtype=np.bool_)
+    for piece_pts_s, fact in pieces:
+        rows = np.searchsorted(pts_s_T, piece_pts_s)
+        values_T[rows], present_T[rows] = fact.values_T, fact.present_T
+    return Fact(values_T, present_T)
+
+
+def facts_to_table(video_id: str, facts: FrameFacts) -> pa.Table:
+    """`frames/` rows: video_id, pts_s and a column per fact, null where it was not measured."""
+    columns: dict[str, pa.Array] = {
+        "video_id": pa.array([video_id] * len(facts.pts_s_T), pa.string()),
+        "pts_s": pa.array(facts.pts_s_T, pa.float64()),
+    }
+    for name, fact in facts.facts.items():
+        if fact.values_T.ndim == 1:
+            columns[name] = pa.array(fact.values_T, pa.float32(), mask=~fact.present_T)
+        else:
+            rows = [row if there else None for row, there in zip(fact.values_T, fact.present_T, strict=True)]
+            columns[name] = pa.array(rows, pa.list_(pa.float32()))
+    return pa.table(columns)
+
+
+def facts_from_table(table: pa.Table, end_s: float) -> FrameFacts:
+    """The inverse of `facts_to_table`: stored facts can be cut and reduced again without decoding."""
+    facts: dict[str, Fact] = {}
+    for name in table.column_names:
+        if name in ("video_id", "pts_s"):
+            continue
+        column = table.column(name).combine_chunks()
+        present_T = column.is_valid().to_numpy(zero_copy_only=False).astype(np.bool_)
+        if pa.types.is_list(column.type):
+            rows = [row for row in column.to_pylist() if row is not None]
+            values_T = np.zeros((len(column), len(rows[0]) if rows else 0), dtype=np.float32)
+            if rows:
+                values_T[present_T] = np.asarray(rows, dtype=np.float32)
+        else:
+            values_T = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float32)
+        facts[name] = Fact(values_T, present_T)
+    return FrameFacts(table.column("pts_s").to_numpy().astype(np.float64), end_s, facts)

@@ -1,0 +1,60 @@
+"""Motion of the picture: what the camera does, and what moves against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.ops.flow import dense_flow, split_motion
+from curation.scorers.base import ClipValue, mean
+from schemas.frames import FrameBatch, FrameRequest
+from schemas.scores import Fact, FrameFacts, ScoreSpec
+
+
+class Motion:
+    """Speeds from optical flow eight times a second, in frame diagonals per second.
+
+    Dividing by the time between the frames and by the diagonal makes them independent of frame rate and size.
+    """
+
+    name: ClassVar[str] = "motion"
+    version: ClassVar[int] = 1
+    needs: ClassVar[FrameRequest] = FrameRequest("motion", fps=8.0, short_side_px=144)
+    fact_names: ClassVar[tuple[str, ...]] = ("camera_diag_per_s", "residual_diag_per_s")
+    specs: ClassVar[tuple[ScoreSpec, ...]] = (
+        ScoreSpec("motion_amplitude_diag_per_s", "frame diagonals per second", "neutral", 1, "docs/scores.md"),
+        ScoreSpec("camera_motion_diag_per_s", "frame diagonals per second", "neutral", 1, "docs/scores.md"),
+    )
+
+    def open(self) -> _MotionSession:
+        return _MotionSession()
+
+    def reduce(self, facts: FrameFacts) -> Mapping[str, ClipValue]:
+        # A clip's first sample was measured against a frame before the clip: after a cut it says nothing about it.
+        return {
+            "motion_amplitude_diag_per_s": mean(facts.values("residual_diag_per_s")[1:]),
+            "camera_motion_diag_per_s": mean(facts.values("camera_diag_per_s")[1:]),
+        }
+
+
+class _MotionSession:
+    def __init__(self) -> None:
+        self._previous: NDArray[np.uint8] | None = None
+        self._previous_s = 0.0
+
+    def measure(self, frames: FrameBatch) -> Mapping[str, Fact]:
+        camera_T = np.zeros(len(frames), dtype=np.float32)
+        residual_T = np.zeros(len(frames), dtype=np.float32)
+        present_T = np.zeros(len(frames), dtype=np.bool_)
+        for t, rgb_HWC in enumerate(frames.rgb_THWC):
+            gray, now_s = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY), float(frames.pts_s_T[t])
+            if self._previous is not None and min(gray.shape) >= 16:
+                split = split_motion(dense_flow(self._previous, gray))
+                dt_s = now_s - self._previous_s
+                camera_T[t], residual_T[t], present_T[t] = split.camera / dt_s, split.residual / dt_s, True
+            self._previous, self._previous_s = gray, now_s
+        return {"camera_diag_per_s": Fact(camera_T, present_T), "residual_diag_per_s": Fact(residual_T, present_T)}
