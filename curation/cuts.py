@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -57,7 +58,7 @@ def clip_id_of(video_id: str, start_s: float, end_s: float) -> str:
 
 
 def cut_clips(video_id: str, uri: str, facts: FrameFacts, rules: CutRules) -> list[ClipSpan]:
-    """The shots of one video as clips; together they cover it, whatever their length (a policy may refuse short ones)."""
+    """The shots of one video as clips. Together they cover it, short ones too: a policy may refuse those."""
     pts_s_T = facts.pts_s_T
     if not len(pts_s_T):
         return []
@@ -70,7 +71,7 @@ def cut_clips(video_id: str, uri: str, facts: FrameFacts, rules: CutRules) -> li
         edges_s = [float(pts_s_T[min(stop - 1, start + round(i * (stop - start) / parts))]) for i in range(parts)] + [
             shot_end_s
         ]
-        for start_s, end_s in zip(edges_s[:-1], edges_s[1:], strict=True):
+        for start_s, end_s in itertools.pairwise(edges_s):
             if end_s > start_s:
                 spans.append(ClipSpan(clip_id_of(video_id, start_s, end_s), video_id, uri, start_s, end_s))
     return spans

@@ -16,7 +16,7 @@ from schemas.clip import SourceNote
 from schemas.errors import RecipeError
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .m2ts .wmv .flv .ogv .3gp .mxf".split()
+    (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mxf", ".ogv", ".ts", ".webm")
 )
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl", "manifest.parquet")
 # Manifest columns that travel with a file, under the spellings that are found in the wild.

@@ -1,0 +1,74 @@
+"""The `motionloom` command: one sub-command per pipeline module.
+
+Logs go to stderr, results to stdout. Exit codes: 0 done, 1 data or run failed, 2 wrong usage or recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import logging
+import sys
+from collections.abc import Sequence
+
+from schemas.errors import MotionloomError, RecipeError
+
+COMMANDS = (
+    "demo",
+    "curate",
+    "redecide",
+    "annotate",
+    "shards",
+    "train",
+    "distill",
+    "animate",
+    "report",
+    "doctor",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="motionloom", description="Raw footage in, a trained character-animation model out."
+    )
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("motionloom"))
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        module = importlib.import_module(f"pipelines.{name}")
+        # Only the chosen command's parser is filled in; the others just list their line of help.
+        sub = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
+        if arguments[:1] == [name]:
+            module.add_arguments(sub)
+    args = parser.parse_args(arguments)
+    return _guarded(args.command, args)
+
+
+def run_module(name: str) -> int:
+    """One pipeline as `python -m pipelines.NAME`, with the same arguments as `motionloom NAME`."""
+    module = importlib.import_module(f"pipelines.{name}")
+    parser = argparse.ArgumentParser(prog=f"python -m pipelines.{name}", description=module.__doc__)
+    module.add_arguments(parser)
+    return _guarded(name, parser.parse_args())
+
+
+def _guarded(name: str, args: argparse.Namespace) -> int:
+    """Turns errors with a message for the user into that message and an exit code; bugs keep their traceback."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return int(importlib.import_module(f"pipelines.{name}").run(args))
+    except RecipeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except MotionloomError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command continues where it stopped\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

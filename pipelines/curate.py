@@ -1,0 +1,107 @@
+"""`motionloom curate`: footage in, measured and judged clips out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HELP = "measure footage, cut it into clips, decide which to keep"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help="files, folders or globs")
+    parser.add_argument("--output", required=True, metavar="RUN", help="folder of the run; the same call continues it")
+    parser.add_argument("--recipe", default="default", help="built-in name (default, demo, keep_all) or YAML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
+    parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
+    parser.add_argument("--workers", type=int, default=0, help="most workers at once; 0: one per processor")
+    parser.add_argument("--plan", action="store_true", help="say what would run and what is reused, and stop")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pipelines.recipe_models import curate_recipe
+
+    recipe = curate_recipe(args.recipe, args.set)
+    result = curate(args.input, Path(args.output), recipe, args.runner, args.workers, plan_only=args.plan)
+    from pipelines.summary import print_curation
+
+    print_curation(result, as_json=args.json)
+    return 1 if result.get("over_budget") else 0
+
+
+def curate(
+    sources: Sequence[str], run_dir: Path, recipe: Any, runner: str = "ray", workers: int = 0, plan_only: bool = False
+) -> dict[str, Any]:
+    """Runs or continues a curation. Returns: counts, seconds, what was reused, whether the failure budget is passed.
+
+    Raises: RecipeError before any work when input, recipe or output do not fit.
+    """
+    from curation.catalog import fact_versions
+    from curation.decide import check_policy
+    from curation.inputs import find_inputs, read_notes
+    from curation.probe import video_id_of
+    from pipelines.curate_stage import CurateStage
+    from pipelines.progress import track
+    from pipelines.run_tables import clips_schema, publish_run, write_run
+    from pipelines.sink import UnitStore, claim_folder
+    from pipelines.stages import Stage, pick_runner
+    from schemas.clip import SourceNote
+    from schemas.errors import RecipeError
+
+    began_s = time.monotonic()
+    if workers < 0:
+        raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
+    check_policy(recipe.policy, {field.name: field.type for field in clips_schema()})
+    inputs = [path.resolve() for path in find_inputs(sources)]
+    notes = read_notes(inputs)
+    run_dir = run_dir.resolve()
+    resolved = recipe.model_dump(mode="json")
+    identity = {"clips": resolved["clips"], "policy": resolved["policy"], "scorers": fact_versions()}
+    if not plan_only:
+        claim_folder(
+            run_dir, identity, "curate", "choose another --output, or `motionloom redecide` if only the policy changed"
+        )
+    units = UnitStore(run_dir / "units")
+    units.clear_partial()
+    rows, reused = [], 0
+    for path in inputs:
+        note = notes.get(path, SourceNote())
+        fields = {"licence": note.licence, "consent": note.consent, "source": note.source, "style": note.style}
+        stat = path.stat()
+        # A file that changed since is measured again; so is one whose manifest row changed.
+        stamp = {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, **fields}
+        row = {"uri": str(path), "video_id": video_id_of(str(path)), "stamp": stamp, "note": fields}
+        known = units.document(str(row["video_id"]))
+        if known is not None and known["stamp"] == stamp:
+            reused += 1
+        else:
+            rows.append(row)
+    plan = {"inputs": len(inputs), "to_measure": len(rows), "reused": reused, "runner": runner, "run": str(run_dir)}
+    if plan_only:
+        return {"plan": plan}
+    stage = Stage("curate", CurateStage(run_dir / "units", recipe.clips), num_cpus=recipe.cpus_per_worker)
+    if rows:
+        for _ in track(pick_runner(runner)(stage, rows, workers), "curate", len(rows)):
+            pass
+    result = publish_run(run_dir, units, [video_id_of(str(path)) for path in inputs], recipe.policy)
+    result["counts"]["reused"] = reused
+    result["wall_s"] = round(time.monotonic() - began_s, 3)
+    write_run(run_dir, resolved, recipe.policy, result)
+    failed_share = result["counts"]["failures"] / len(inputs)
+    return {
+        **result,
+        "plan": plan,
+        "over_budget": failed_share > recipe.failure_budget,
+        "failure_budget": recipe.failure_budget,
+    }
+
+
+if __name__ == "__main__":
+    from pipelines.cli import run_module
+
+    sys.exit(run_module("curate"))

@@ -1,0 +1,105 @@
+"""The unit of curation: one input file, measured, cut and reduced in one worker."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curation.catalog import make_scorers
+from curation.cuts import CutRules, cut_clips
+from curation.measure import facts_to_table, measure_video
+from curation.probe import probe
+from curation.reduce import reduce_clips
+from pipelines.sink import UnitStore
+from pipelines.stages import Row, RowFunction
+from schemas.clip import FailureRecord, SourceNote, VideoRecord
+from schemas.errors import DataError
+from schemas.scores import FrameFacts
+
+
+@dataclass(frozen=True, slots=True)
+class CurateStage:
+    """Makes the row function of curation. Rows in: uri, video_id, stamp, note. Rows out: uri, failed."""
+
+    units_dir: Path
+    rules: CutRules
+
+    def __call__(self) -> RowFunction:
+        scorers, units = make_scorers(), UnitStore(self.units_dir)
+
+        def curate_one(row: Row) -> Row:
+            clock = _Clock()
+            path, uri, video_id = Path(row["uri"]), str(row["uri"]), str(row["video_id"])
+            document: dict[str, Any] = {"stamp": row["stamp"], "video": None, "clips": [], "failure": None}
+            table = pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
+            stage = "probe"
+            try:
+                header = probe(path)
+                clock.lap(stage)
+                stage = "measure"
+                facts, result = measure_video(path, header.rotation_deg, scorers)
+                clock.lap(stage)
+                video = VideoRecord(
+                    video_id=video_id,
+                    uri=uri,
+                    size_bytes=header.size_bytes,
+                    codec=header.codec,
+                    pixel_format=header.pixel_format,
+                    width_px=header.width_px,
+                    height_px=header.height_px,
+                    fps=_measured_fps(facts) or header.fps,
+                    duration_s=result.end_s,
+                    rotation_deg=header.rotation_deg,
+                    frames=result.frames,
+                    status="ok" if result.error is None else "partial",
+                    status_message=result.error,
+                    **_note_fields(SourceNote(**row["note"])),
+                )
+                clips = cut_clips(video_id, uri, facts, self.rules)
+                document["clips"] = reduce_clips(video, facts, clips, scorers)
+                document["video"] = video.row()
+                table = facts_to_table(video_id, facts)
+                clock.lap("clip")
+            except DataError as error:
+                document["failure"] = FailureRecord.of(error, uri, stage).row()
+                clock.lap(stage)
+            document["seconds"] = clock.seconds
+            units.commit(video_id, table, document)
+            return {"uri": uri, "failed": document["failure"] is not None}
+
+        return curate_one
+
+
+def _note_fields(note: SourceNote) -> dict[str, str | None]:
+    return {"licence": note.licence, "consent": note.consent, "source": note.source, "style": note.style}
+
+
+def _measured_fps(facts: FrameFacts) -> float:
+    """Frames per second of presentation time; headers are often wrong about it. 0 for a single frame."""
+    span_s = facts.end_s - (float(facts.pts_s_T[0]) if len(facts.pts_s_T) else 0.0)
+    return len(facts.pts_s_T) / span_s if len(facts.pts_s_T) > 1 and span_s > 0 else 0.0
+
+
+class _Clock:
+    """Wall and CPU seconds per stage of this worker's process."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, dict[str, float]] = {}
+        self._last = self._now()
+
+    @staticmethod
+    def _now() -> tuple[float, float]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return time.monotonic(), usage.ru_utime + usage.ru_stime
+
+    def lap(self, stage: str) -> None:
+        now = self._now()
+        spent = self.seconds.setdefault(stage, {"wall_s": 0.0, "cpu_s": 0.0})
+        spent["wall_s"] += now[0] - self._last[0]
+        spent["cpu_s"] += now[1] - self._last[1]
+        self._last = now

@@ -1,0 +1,60 @@
+"""What may stand in a curation or annotation recipe. The built-in ones lie in pipelines/recipes/."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from curation.cuts import CutRules
+from schemas.policy import Policy
+from schemas.recipe import StrictModel, load_recipe
+
+RECIPES_DIR = Path(__file__).parent / "recipes"
+
+
+class CurateRecipe(StrictModel):
+    """How footage is cut and judged.
+
+    failure_budget: share of the inputs that may fail before the run counts as failed (exit 1). 0 tolerates none.
+    cpus_per_worker: what one worker asks of Ray; lowered where workers would leave no processor for reading.
+    """
+
+    clips: CutRules = CutRules()
+    policy: Policy = Policy()
+    failure_budget: float = Field(default=0.5, ge=0, le=1)
+    cpus_per_worker: float = Field(default=1.0, gt=0)
+
+
+class VideoEncoding(StrictModel):
+    """How kept clips are written: H.264 at a constant rate factor (0 lossless - 51)."""
+
+    crf: int = Field(default=16, ge=0, le=51)
+    preset: str = "veryfast"
+
+
+class ShardSize(StrictModel):
+    """A shard is closed at whichever bound it reaches first."""
+
+    max_samples: int = Field(default=1000, ge=1)
+    max_bytes: int = Field(default=1 << 30, ge=1 << 16)
+
+
+class AnnotateRecipe(StrictModel):
+    """How kept clips become samples."""
+
+    video: VideoEncoding = VideoEncoding()
+    shards: ShardSize = ShardSize()
+    failure_budget: float = Field(default=0.2, ge=0, le=1)
+    cpus_per_worker: float = Field(default=1.0, gt=0)
+
+
+def curate_recipe(source: str, overrides: Sequence[str] = ()) -> CurateRecipe:
+    """Raises: RecipeError."""
+    return load_recipe(CurateRecipe, source, overrides, RECIPES_DIR, "curate")
+
+
+def annotate_recipe(source: str, overrides: Sequence[str] = ()) -> AnnotateRecipe:
+    """Raises: RecipeError."""
+    return load_recipe(AnnotateRecipe, source, overrides, RECIPES_DIR, "annotate")

@@ -1,0 +1,88 @@
+"""Runs a stage as a Ray Data job. The only file that knows Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pipelines.stages import Row, Stage
+from schemas.codecs import decode_json, encode_json
+
+log = logging.getLogger(__name__)
+
+
+class _Worker:
+    """An actor's body: makes the row function once, applies it to every row."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._function = stage.make()
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        # Rows travel as JSON text: Arrow would guess other types for empty lists and nulls.
+        return {"row": encode_json(self._function(decode_json(row["row"])))}
+
+
+def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
+    """Joins the cluster of RAY_ADDRESS (as in a submitted job), or starts one on this machine for the run.
+
+    workers is the most that run at once; with 0, as many as the cluster has processors.
+    """
+    import ray
+
+    with _cluster(ray):
+        total_cpus = float(ray.cluster_resources().get("CPU", 1.0))
+        most = max(1, min(workers or int(total_cpus), len(rows)))
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        dataset = ray.data.from_items(
+            [{"row": encode_json(row)} for row in rows], override_num_blocks=max(1, min(len(rows), 4 * most))
+        ).map(
+            _Worker,
+            fn_constructor_args=(stage,),
+            concurrency=most,
+            num_cpus=_cpus_per_worker(stage.num_cpus, most, total_cpus),
+        )
+        for item in dataset.iter_rows():
+            yield decode_json(item["row"])
+
+
+def _cpus_per_worker(wanted: float, workers: int, total_cpus: float) -> float:
+    """Lowers the request so that one processor (half of a single one) stays free for the tasks that feed the workers.
+
+    A pool of actors that together take every processor leaves none for reading: the job would hang without an error.
+    """
+    free = 1.0 if total_cpus >= 2 else 0.5 * total_cpus
+    return min(wanted, int(100 * (total_cpus - free) / workers) / 100 or 0.01)
+
+
+@contextlib.contextmanager
+def _cluster(ray: Any) -> Iterator[None]:
+    """A connection to Ray. A cluster that we start has its own folder and ports, and is gone afterwards."""
+    if ray.is_initialized():
+        yield
+        return
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    # Unix sockets have short names: the folder must not lie deep.
+    folder = tempfile.mkdtemp(prefix="mloom-")
+    try:
+        ray.init(address="local", include_dashboard=False, _temp_dir=folder, **quiet)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,139 @@
+"""Where finished work lies: one file per unit, written whole or not at all, so that a rerun does what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.errors import RecipeError
+from schemas.fingerprint import fingerprint
+
+_DOCUMENT = b"motionloom.document"
+PART_ROWS = 250_000
+RECIPE_FILE = "recipe.json"
+
+
+def claim_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> None:
+    """Makes the output folder, or recognises it as one of the same recipe.
+
+    Raises: RecipeError when the folder holds other things, or was begun with another recipe. `hint` says what to do.
+    """
+    note = folder / RECIPE_FILE
+    if note.is_file():
+        try:
+            known = json.loads(note.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RecipeError(f"{note} cannot be read ({error}); choose another --output") from error
+        if known.get("kind") != kind or known.get("fingerprint") != fingerprint(recipe):
+            changed = ", ".join(_changed_keys(known.get("recipe", {}), recipe)) or "its kind"
+            raise RecipeError(f"{folder} belongs to another {kind} recipe (it differs in: {changed}); {hint}")
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RecipeError(f"{folder} exists and was not made by motionloom {kind}; choose another --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(note, json.dumps({"kind": kind, "fingerprint": fingerprint(recipe), "recipe": recipe}, indent=1) + "\n")
+
+
+def _changed_keys(before: Any, after: Any, name: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(set(before) | set(after)):
+            yield from _changed_keys(before.get(key), after.get(key), f"{name}.{key}" if name else key)
+    elif before != after:
+        yield name or "recipe"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a text file in one step."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+class UnitStore:
+    """Finished units: a table and a JSON document each, in one parquet file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, unit_id: str) -> Path:
+        # Two characters of fan-out keep folders of a million units listable.
+        return self._folder / unit_id[:2] / f"{unit_id}.parquet"
+
+    def commit(self, unit_id: str, table: pa.Table, document: dict[str, Any]) -> None:
+        """Publishes a unit under its name in one step; a crash before that leaves nothing that counts."""
+        path = self.path(unit_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        text = json.dumps(document, sort_keys=True, allow_nan=False).encode()
+        pq.write_table(table.replace_schema_metadata({_DOCUMENT: text}), part)
+        part.replace(path)
+
+    def document(self, unit_id: str) -> dict[str, Any] | None:
+        """The unit's document, or None when it is not finished (a damaged file counts as unfinished)."""
+        try:
+            metadata = pq.read_schema(self.path(unit_id)).metadata or {}
+            document: dict[str, Any] = json.loads(metadata[_DOCUMENT])
+        except (OSError, KeyError, ValueError, pa.ArrowException):
+            return None
+        return document
+
+    def table(self, unit_id: str) -> pa.Table:
+        """The unit's table."""
+        return pq.read_table(self.path(unit_id)).replace_schema_metadata(None)
+
+    def clear_partial(self) -> None:
+        """Removes what a killed worker left half-written."""
+        for part in self._folder.glob("*/.*.part"):
+            part.unlink(missing_ok=True)
+
+
+def publish_table(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
+    """Replaces a directory of parquet part files by these rows, in order. Returns the number of rows.
+
+    Readers see the old directory or the new one; memory holds one part.
+    """
+    fresh = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    waiting: list[pa.Table] = []
+    rows = parts = total = 0
+
+    def flush() -> None:
+        nonlocal waiting, rows, parts
+        table = pa.concat_tables(waiting) if waiting else schema.empty_table()
+        pq.write_table(table, fresh / f"part-{parts:05d}.parquet")
+        waiting, rows, parts = [], 0, parts + 1
+
+    for table in tables:
+        waiting.append(table.cast(schema))
+        rows, total = rows + table.num_rows, total + table.num_rows
+        if rows >= PART_ROWS:
+            flush()
+    if waiting or parts == 0:
+        flush()
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    fresh.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return total
+
+
+def in_batches(rows: Iterable[dict[str, Any]], schema: pa.Schema, size: int = 10_000) -> Iterator[pa.Table]:
+    """Rows as tables of bounded size."""
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) >= size:
+            yield pa.Table.from_pylist(batch, schema=schema)
+            batch = []
+    if batch:
+        yield pa.Table.from_pylist(batch, schema=schema)

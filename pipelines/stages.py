@@ -1,0 +1,40 @@
+"""What a plan is made of: stages that turn a row into a row, wherever they run.
+
+A row is a small mapping of JSON values; pixels and tracks never travel between machines. A stage's `make` runs once in
+the worker that does the work, so that networks are loaded there; the function it returns is called for every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Row = dict[str, Any]
+RowFunction = Callable[[Row], Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step: its name, how to make its row function, and the processors one worker of it takes."""
+
+    name: str
+    make: Callable[[], RowFunction]
+    num_cpus: float = 1.0
+
+
+class Runner(Protocol):
+    """Executes a stage over rows. Results come as they finish, in any order; a raised bug ends the run."""
+
+    def __call__(self, stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]: ...
+
+
+def pick_runner(name: str) -> Runner:
+    """`ray` or `local`; Ray is imported only when it is used."""
+    if name == "local":
+        from pipelines.run_local import run_local
+
+        return run_local
+    from pipelines.run_ray import run_ray
+
+    return run_ray
