@@ -13,6 +13,10 @@ from typing import ClassVar, Protocol
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import Track
 
+# Every frame, short side 480 px: what the networks see. All annotators share this one request, so that the decoder
+# resizes each frame once; tracks are stated in pixels of the native frame all the same.
+DENSE = FrameRequest("dense", fps=None, short_side_px=480)
+
 
 @dataclass(frozen=True, slots=True)
 class ClipFrame:

@@ -21,6 +21,10 @@ WINDOW_BYTES = 48 << 20
 WINDOW_FRAMES = 64
 # A frame counts as due slightly early, so that 30000/1001 against 10 fps does not skip every thousandth frame.
 _EARLY_S = 1e-3
+# Times that went through a table and back are equal within this.
+_SAME_TIME_S = 1e-6
+# Decoding resumes this long before an interval: what an open group of pictures leaves broken lies before the interval.
+_SEEK_MARGIN_S = 1.0
 
 
 @dataclass(slots=True)
@@ -66,7 +70,7 @@ def presented_frames(
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Frames of [start_s, end_s) with their time; times strictly increase (a frame that does not is skipped).
 
-    Decoding always begins at the start: seeking is exact only in well-formed files, and the first frame sets the clock.
+    The first frame of the file sets the clock; an interval that begins later is reached through the keyframe before it.
     A stream that breaks off ends the iteration and leaves the reason in `result.error`.
     """
     stream = video_stream(container)
@@ -77,28 +81,34 @@ def presented_frames(
     while True:
         try:
             frame = next(iterator)
+            if first_pts is None and frame.pts is not None:
+                first_pts = frame.pts
+                if start_s > _SEEK_MARGIN_S:
+                    wanted_pts = first_pts + int((start_s - _SEEK_MARGIN_S) / time_base)
+                    container.seek(wanted_pts, stream=stream, backward=True)
+                    iterator = container.decode(stream)
+                    continue
         except (StopIteration, av.EOFError):
             break
         except (av.FFmpegError, OSError) as error:
-            result.error = f"decoding broke off after {previous_s + step_s:.3f} s: {error}"
+            result.error = f"decoding broke off after {max(0.0, previous_s + step_s):.3f} s: {error}"
             break
-        if frame.pts is None:
+        if frame.pts is None or first_pts is None:
             continue
-        if first_pts is None:
-            first_pts = frame.pts
         pts_s = (frame.pts - first_pts) * time_base
         if pts_s <= previous_s:
             continue
         step_s = pts_s - previous_s if previous_s >= 0 else 0.0
         previous_s = pts_s
-        if end_s is not None and pts_s >= end_s:
+        if end_s is not None and pts_s >= end_s - _SAME_TIME_S:
             result.end_s = end_s
             return
+        if pts_s < start_s - _SAME_TIME_S:
+            continue
         result.frames += 1
         result.last_s = pts_s
         result.end_s = pts_s + (step_s or _nominal_step_s(stream))
-        if pts_s >= start_s:
-            yield pts_s, frame
+        yield max(pts_s, start_s), frame
 
 
 def _nominal_step_s(stream: av.video.stream.VideoStream) -> float:

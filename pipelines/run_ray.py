@@ -45,7 +45,7 @@ def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
         ).map(
             _Worker,
             fn_constructor_args=(stage,),
-            concurrency=most,
+            compute=ray.data.ActorPoolStrategy(size=most),
             num_cpus=_cpus_per_worker(stage.num_cpus, most, total_cpus),
         )
         for item in dataset.iter_rows():

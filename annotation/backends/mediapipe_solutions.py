@@ -1,0 +1,155 @@
+"""MediaPipe's pose, face mesh and hand networks (0.10.21, whose wheel carries the models), one frame in, numbers out.
+
+Coordinates are MediaPipe's normalised ones: x and y as a share of the frame's width and height, measured from its top
+left corner (a pixel's centre is at +0.5 px), z in the scale of x. The networks track from frame to frame; `reset`
+forgets the clip before. Axes: H rows, W columns, C red-green-blue, J joints, L landmarks, N hands found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ResourceError
+
+NETWORKS_VERSION = "mediapipe-0.10.21"
+
+
+@dataclass(frozen=True, slots=True)
+class PoseFound:
+    """points_J4: x, y, z, visibility (0-1). world_m_J3: metres from the middle of the hips, y down."""
+
+    points_J4: NDArray[np.float32]
+    world_m_J3: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class HandFound:
+    """points_J3: x, y, z. left_score: how sure the network is that this is the person's left hand, 0-1."""
+
+    points_J3: NDArray[np.float32]
+    world_m_J3: NDArray[np.float32]
+    left_score: float
+
+
+@contextlib.contextmanager
+def _native_log_silenced() -> Iterator[None]:
+    """Sends file descriptor 2 to nowhere for a moment.
+
+    MediaPipe's C++ code writes start-up notes there that no log level reaches. Python exceptions are not affected:
+    they are printed after the descriptor is back.
+    """
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(nowhere)
+        os.close(saved)
+
+
+def _solutions() -> Any:
+    """mediapipe.solutions, imported on first use: the import takes seconds and only annotating workers need it."""
+    try:
+        with _native_log_silenced(), warnings.catch_warnings():
+            # protobuf and matplotlib, which mediapipe imports, warn about their own future.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import mediapipe
+    except ImportError as error:
+        raise ResourceError(f"mediapipe cannot be imported ({error}); install mediapipe==0.10.21") from error
+    solutions = getattr(mediapipe, "solutions", None)
+    if solutions is None:
+        raise ResourceError(
+            f"mediapipe {mediapipe.__version__} has no built-in models; install mediapipe==0.10.21"
+        )
+    return solutions
+
+
+class _Network:
+    """One MediaPipe graph: made on the first frame, kept for the life of the worker."""
+
+    def __init__(self) -> None:
+        self._graph: Any = None
+        self._used = False
+
+    def _make(self) -> Any:
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Forgets what was tracked, so that the next frame is treated as a clip's first."""
+        if self._graph is not None and self._used:
+            with _native_log_silenced():
+                self._graph.reset()
+            self._used = False
+
+    def _run(self, rgb_HWC: NDArray[np.uint8]) -> Any:
+        rgb_HWC = np.ascontiguousarray(rgb_HWC)
+        if self._used:
+            return self._graph.process(rgb_HWC)
+        # The models are loaded by the first frame after start or reset, and say so on stderr.
+        with _native_log_silenced(), warnings.catch_warnings():
+            # mediapipe 0.10.21 asks protobuf for messages by a name that protobuf will drop.
+            warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
+            if self._graph is None:
+                self._graph = self._make()
+            self._used = True
+            return self._graph.process(rgb_HWC)
+
+
+class PoseNetwork(_Network):
+    """One person, 33 joints. MediaPipe's own smoothing is off: it lags; ours runs over the finished clip."""
+
+    def _make(self) -> Any:
+        return _solutions().pose.Pose(model_complexity=1, smooth_landmarks=False, enable_segmentation=False)
+
+    def find(self, rgb_HWC: NDArray[np.uint8]) -> PoseFound | None:
+        found = self._run(rgb_HWC)
+        if found.pose_landmarks is None or found.pose_world_landmarks is None:
+            return None
+        points = [(p.x, p.y, p.z, p.visibility) for p in found.pose_landmarks.landmark]
+        return PoseFound(np.array(points, np.float32), _xyz(found.pose_world_landmarks))
+
+
+class FaceNetwork(_Network):
+    """One face, 478 landmarks with irises."""
+
+    def _make(self) -> Any:
+        return _solutions().face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True)
+
+    def find(self, rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """points_L3 (x, y, z), or None."""
+        found = self._run(rgb_HWC).multi_face_landmarks
+        return _xyz(found[0]) if found else None
+
+
+class HandsNetwork(_Network):
+    """Up to two hands, 21 joints each."""
+
+    def _make(self) -> Any:
+        return _solutions().hands.Hands(max_num_hands=2, model_complexity=1)
+
+    def find(self, rgb_HWC: NDArray[np.uint8]) -> list[HandFound]:
+        found = self._run(rgb_HWC)
+        if not found.multi_hand_landmarks:
+            return []
+        hands = zip(found.multi_hand_landmarks, found.multi_hand_world_landmarks, found.multi_handedness, strict=True)
+        return [HandFound(_xyz(points), _xyz(world), _left_score(side)) for points, world, side in hands]
+
+
+def _xyz(landmarks: Any) -> NDArray[np.float32]:
+    return np.array([(p.x, p.y, p.z) for p in landmarks.landmark], np.float32)
+
+
+def _left_score(handedness: Any) -> float:
+    """The solution assumes a mirrored picture (a selfie), so in a clip as filmed its "Right" is the person's left."""
+    side = handedness.classification[0]
+    return float(side.score) if side.label == "Right" else 1.0 - float(side.score)

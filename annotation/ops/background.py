@@ -1,0 +1,181 @@
+"""The motion of a picture's background between two frames, and what it says of the camera.
+
+Pixel coordinates begin at the frame's top left corner, a pixel's centre is at +0.5; x right, y down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+IDENTITY = np.eye(3)
+
+# Fewer points, or all of them in one corner, do not tell a camera from a thing that moves.
+_MIN_POINTS = 10
+_MIN_SPREAD = 0.2
+# Distance within which a point agrees, in px of the picture the points were followed in (short side 480).
+_AGREE_PX = 1.5
+_STILL_PX = 0.4
+# Points at rest may share no drift above this, in the same px: a slow pan is not stillness.
+_DRIFT_PX = 0.1
+# Less agreement than this is a cut, a blur or a crowd: the camera was not measured.
+_MIN_INLIER_FRACTION = 0.3
+# The eight-parameter model must explain this many times the points of the four-parameter one to be believed.
+_HOMOGRAPHY_GAIN = 1.15
+# Assumed focal length, in long sides of the frame: a horizontal view of 53 degrees, that of a common wide lens.
+FOCAL_LONG_SIDES = 1.0
+_MASK_LONG_SIDE = 256
+# Half the thickness of a limb with its clothes, in shoulder widths.
+_LIMB_PER_TORSO = 0.25
+# Joints of MediaPipe Pose: arms with hands, legs with feet.
+_LIMBS = ((11, 13, 15, 19), (12, 14, 16, 20), (23, 25, 27, 31), (24, 26, 28, 32))
+
+
+@dataclass(frozen=True, slots=True)
+class FittedMotion:
+    """homography_33 maps px of the frame before to px of this frame; inlier_fraction 0 means not measured."""
+
+    homography_33: NDArray[np.float64]
+    inlier_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class PersonMask:
+    """Where the person is, on a coarse grid."""
+
+    covered_HW: NDArray[np.uint8]
+    grid_per_px: float
+
+    def at(self, px_N2: NDArray[np.float32]) -> NDArray[np.bool_]:
+        height, width = self.covered_HW.shape
+        column_N = np.clip((px_N2[:, 0] * self.grid_per_px).astype(np.intp), 0, width - 1)
+        row_N = np.clip((px_N2[:, 1] * self.grid_per_px).astype(np.intp), 0, height - 1)
+        return np.asarray(self.covered_HW[row_N, column_N] > 0)
+
+
+def person_mask(joints_px_J2: NDArray[np.float32], width_px: int, height_px: int) -> PersonMask:
+    """The torso, the limbs as thick lines, and a disc around the head with room for hair."""
+    grid_per_px = _MASK_LONG_SIDE / max(width_px, height_px)
+    size_hw = (max(1, round(height_px * grid_per_px)), max(1, round(width_px * grid_per_px)))
+    covered_HW = np.zeros(size_hw, np.uint8)
+    # Joints far outside the picture would overflow OpenCV's drawing coordinates.
+    grid_J2 = np.clip(joints_px_J2 * grid_per_px, -4 * _MASK_LONG_SIDE, 4 * _MASK_LONG_SIDE).astype(np.float64)
+    shoulders = float(np.linalg.norm(grid_J2[11] - grid_J2[12]))
+    torso = float(np.linalg.norm((grid_J2[11] + grid_J2[12] - grid_J2[23] - grid_J2[24]) / 2))
+    margin = max(1.5, _LIMB_PER_TORSO * max(shoulders, 0.75 * torso))
+    thickness = int(min(255, 2 * margin))
+    corners = grid_J2.round().astype(np.int32)
+    torso_42 = corners[[11, 12, 24, 23]]
+    cv2.fillConvexPoly(covered_HW, cv2.convexHull(torso_42), 255)
+    cv2.polylines(covered_HW, [torso_42], True, 255, thickness)
+    for limb in _LIMBS:
+        cv2.polylines(covered_HW, [corners[list(limb)]], False, 255, thickness)
+    head_2 = grid_J2[:11].mean(axis=0)
+    radius = 2.2 * float(np.linalg.norm(grid_J2[:11] - head_2, axis=1).max())
+    cv2.circle(covered_HW, (round(float(head_2[0])), round(float(head_2[1]))), round(max(2.0, radius)), 255, -1)
+    return PersonMask(covered_HW, grid_per_px)
+
+
+def still_frame(
+    before_px_N2: NDArray[np.float32],
+    after_px_N2: NDArray[np.float32],
+    size_wh: NDArray[np.float64],
+    native_per_seen: float,
+) -> FittedMotion:
+    """For a background without texture: whether the picture shows, people included, that the camera stands still.
+
+    While the camera moves, nothing rests in the picture; so a good share of points at rest, spread over the frame and
+    without a common drift, is enough to say "still". It can never say that the camera moves.
+    Returns: identity; inlier fraction is the share of points at rest, or 0 when that tells nothing.
+    """
+    not_measured = FittedMotion(IDENTITY, 0.0)
+    if len(before_px_N2) < _MIN_POINTS:
+        return not_measured
+    shift_px_N2 = after_px_N2 - before_px_N2
+    still_N = np.linalg.norm(shift_px_N2, axis=1) < _STILL_PX * native_per_seen
+    share = float(still_N.mean())
+    if share < _MIN_INLIER_FRACTION or int(still_N.sum()) < _MIN_POINTS:
+        return not_measured
+    drift_px = float(np.linalg.norm(np.median(shift_px_N2[still_N], axis=0)))
+    if drift_px > _DRIFT_PX * native_per_seen or not _spread_out(before_px_N2[still_N], size_wh):
+        return not_measured
+    return FittedMotion(IDENTITY, share)
+
+
+def _spread_out(px_N2: NDArray[np.float32], size_wh: NDArray[np.float64]) -> bool:
+    """Points of one small thing, or along one line, do not speak for the whole frame."""
+    spread_2 = np.percentile(px_N2, 95, axis=0) - np.percentile(px_N2, 5, axis=0)
+    return bool((spread_2 >= _MIN_SPREAD * size_wh).all())
+
+
+def fit_background_motion(
+    before_px_N2: NDArray[np.float32],
+    after_px_N2: NDArray[np.float32],
+    size_wh: NDArray[np.float64],
+    native_per_seen: float,
+) -> FittedMotion:
+    """Robust fit of the motion that most points share.
+
+    native_per_seen: native px per px of the picture in which the points were followed; tolerances scale with it.
+    A similarity (shift, turn, scale) is preferred to the full homography unless the latter explains clearly more
+    points: per frame its perspective terms are mostly noise.
+    Returns: identity with inlier fraction 0 when there are too few points or too little agreement.
+    """
+    not_measured = FittedMotion(IDENTITY, 0.0)
+    if len(before_px_N2) < _MIN_POINTS:
+        return not_measured
+    if not _spread_out(before_px_N2, size_wh):
+        return not_measured
+    agree_px = _AGREE_PX * native_per_seen
+    similarity_23, inside_N1 = cv2.estimateAffinePartial2D(
+        before_px_N2, after_px_N2, method=cv2.RANSAC, ransacReprojThreshold=agree_px, maxIters=500
+    )
+    if similarity_23 is None:
+        return not_measured
+    homography_33 = np.vstack([similarity_23, [0, 0, 1]])
+    inside_N = inside_N1[:, 0] == 1
+    full_33, full_inside_N1 = cv2.findHomography(before_px_N2, after_px_N2, cv2.RANSAC, agree_px, maxIters=500)
+    if full_33 is not None and int(full_inside_N1.sum()) > _HOMOGRAPHY_GAIN * int(inside_N.sum()):
+        homography_33, inside_N = full_33, full_inside_N1[:, 0] == 1
+    shift_px_N = np.linalg.norm(after_px_N2 - before_px_N2, axis=1)
+    still_N = shift_px_N < _STILL_PX * native_per_seen
+    # A large unmasked thing can outvote the background. But while the camera moves, nothing stands still in the
+    # picture: points at rest, half as many as the movers, mean that the movers are in front of a still background.
+    if still_N.sum() >= 0.5 * inside_N.sum() and float(np.median(shift_px_N[inside_N])) > agree_px:
+        homography_33, inside_N = IDENTITY, still_N
+    inlier_fraction = float(inside_N.mean())
+    if inlier_fraction < _MIN_INLIER_FRACTION or int(inside_N.sum()) < _MIN_POINTS:
+        return not_measured
+    return FittedMotion(np.asarray(homography_33, np.float64), inlier_fraction)
+
+
+def rotation_and_zoom(
+    homography_T33: NDArray[np.float64], width_px: int, height_px: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Reads the camera's motion off the picture's motion at its centre.
+
+    Pan and tilt are the angles through which the picture's centre moved, with a focal length of FOCAL_LONG_SIDES. A
+    camera that travels sideways before a flat scene looks the same and is reported as pan or tilt.
+    Returns: pan_tilt_roll_rad_T3 (right, up, clockwise seen from behind positive) and zoom_T (above 1: view narrows).
+    """
+    center_2 = np.array([width_px, height_px]) / 2
+    focal_px = FOCAL_LONG_SIDES * max(width_px, height_px)
+    mapped_T3 = homography_T33 @ np.array([*center_2, 1.0])
+    depth_T = mapped_T3[:, 2]
+    mapped_T2 = mapped_T3[:, :2] / depth_T[:, None]
+    shift_T2 = mapped_T2 - center_2
+    # Jacobian of the mapping at the centre: how a small neighbourhood turns and scales
+    jacobian_T22 = (
+        homography_T33[:, :2, :2] - mapped_T2[:, :, None] * homography_T33[:, 2, None, :2]
+    ) / depth_T[:, None, None]
+    turn_T = np.arctan2(
+        jacobian_T22[:, 1, 0] - jacobian_T22[:, 0, 1], jacobian_T22[:, 0, 0] + jacobian_T22[:, 1, 1]
+    )
+    zoom_T = np.sqrt(np.maximum(np.linalg.det(jacobian_T22), 1e-12))
+    # The scene moves left when the camera pans right; down when it tilts up; with y down a positive turn is clockwise
+    # on the screen, and the scene turns clockwise when the camera rolls the other way.
+    pan_T, tilt_T = np.arctan2(-shift_T2[:, 0], focal_px), np.arctan2(shift_T2[:, 1], focal_px)
+    return np.stack([pan_T, tilt_T, -turn_T], axis=1), zoom_T

@@ -1,0 +1,145 @@
+"""`motionloom annotate`: kept clips in, WebDataset shards with tracks, labels and captions out."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HELP = "turn a run's kept clips into shards with body, face, hand and camera tracks"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="folder that motionloom curate wrote")
+    parser.add_argument("--output", required=True, metavar="DATASET", help="folder of the shards")
+    parser.add_argument("--recipe", default="default", help="built-in name (default) or YAML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
+    parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
+    parser.add_argument("--workers", type=int, default=0, help="most workers at once; 0: one per processor")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pipelines.recipe_models import annotate_recipe
+    from pipelines.summary import print_json, print_rows
+
+    recipe = annotate_recipe(args.recipe, args.set)
+    result = annotate(Path(args.run), Path(args.output), recipe, args.runner, args.workers)
+    if args.json:
+        print_json(result)
+    else:
+        print_rows(f"dataset {args.output}", {name: value for name, value in result.items() if name != "failed"})
+    for failure in result["failed"]:
+        sys.stderr.write(f"failed: {failure['clip_id']} of {failure['uri']}: {failure['message']}\n")
+    return 1 if result["over_budget"] else 0
+
+
+def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", workers: int = 0) -> dict[str, Any]:
+    """Runs or continues an annotation. Returns: counts, bytes, failures, seconds.
+
+    Raises: RecipeError before any work when RUN is not finished or DATASET was made from other clips or a recipe.
+    """
+    from annotation.catalog import annotator_versions, make_annotators
+    from pipelines.annotate_stage import AnnotateStage
+    from pipelines.progress import track
+    from pipelines.run_tables import read_run, read_table
+    from pipelines.sink import UnitStore, claim_folder
+    from pipelines.stages import Stage, pick_runner
+    from schemas.errors import RecipeError
+    from schemas.fingerprint import fingerprint
+    from schemas.index import INDEX_JSON
+
+    began_s = time.monotonic()
+    if workers < 0:
+        raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
+    read_run(run_dir)
+    clips = _kept_clips(read_table(run_dir, "clips"), read_table(run_dir, "decisions"))
+    if not clips:
+        raise RecipeError(f"{run_dir} kept no clip; loosen the policy with motionloom redecide")
+    rotations = {
+        row["video_id"]: row["rotation_deg"]
+        for row in read_table(run_dir, "videos").select(["video_id", "rotation_deg"]).to_pylist()
+    }
+    made_by = {
+        "recipe": recipe.model_dump(mode="json"),
+        "annotators": annotator_versions(make_annotators()),
+        "clips_fingerprint": fingerprint(clips),
+    }
+    dataset = dataset.resolve()
+    claim_folder(dataset, made_by, "annotate", "choose another --output")
+    units_dir = dataset / "units"
+    units = UnitStore(units_dir)
+    units.clear_partial()
+    if not (dataset / INDEX_JSON).is_file():
+        todo = [clip for clip in clips if units.document(clip["clip_id"]) is None]
+        rows = [{"clip": clip, "rotation_deg": rotations[clip["video_id"]]} for clip in todo]
+        stage = Stage("annotate", AnnotateStage(units_dir, recipe.video), num_cpus=recipe.cpus_per_worker)
+        if rows:
+            for _ in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):
+                pass
+        _publish(dataset, units, [clip["clip_id"] for clip in clips], recipe, made_by)
+        # The shards hold everything now; the units would only double the space.
+        shutil.rmtree(units_dir, ignore_errors=True)
+    return _result(dataset, clips, recipe, began_s)
+
+
+def _kept_clips(clips: Any, decisions: Any) -> list[dict[str, Any]]:
+    """Rows of `clips/` that were kept, in key order."""
+    kept = {row["clip_id"] for row in decisions.select(["clip_id", "kept"]).to_pylist() if row["kept"]}
+    return sorted((row for row in clips.to_pylist() if row["clip_id"] in kept), key=lambda row: str(row["clip_id"]))
+
+
+def _publish(dataset: Path, units: Any, keys: list[str], recipe: Any, made_by: dict[str, Any]) -> None:
+    """Packs the finished units into shards; the index comes last and makes the dataset complete."""
+    from schemas.index import SHARDS_DIR, SampleEntry, write_index
+    from schemas.shard import write_shards
+
+    documents = {key: units.document(key) for key in keys}
+    failures = [document["failure"] for document in documents.values() if document["failure"]]
+
+    def describe(key: str, shard: str, offset: int, size_bytes: int) -> SampleEntry:
+        row = documents[key]["index"]
+        fields = {**row, "members": tuple(row["members"])}
+        return SampleEntry(shard=shard, offset=offset, size_bytes=size_bytes, **fields)
+
+    fresh = dataset / f".{SHARDS_DIR}.part"
+    shutil.rmtree(fresh, ignore_errors=True)
+    shards, samples = write_shards(
+        fresh,
+        [key for key in keys if documents[key]["index"]],
+        lambda key: bytes(units.table(key).column("tar")[0].as_py()),
+        describe,
+        recipe.shards.max_samples,
+        recipe.shards.max_bytes,
+    )
+    shutil.rmtree(dataset / SHARDS_DIR, ignore_errors=True)
+    fresh.replace(dataset / SHARDS_DIR)
+    write_index(dataset, shards, samples, {**made_by, "failures": failures})
+
+
+def _result(dataset: Path, clips: list[dict[str, Any]], recipe: Any, began_s: float) -> dict[str, Any]:
+    import json
+
+    from schemas.index import INDEX_JSON, load_samples, load_shards
+
+    failed = json.loads((dataset / INDEX_JSON).read_text(encoding="utf-8"))["made_by"]["failures"]
+    samples, shards = load_samples(dataset), load_shards(dataset)
+    return {
+        "clips": len(clips),
+        "samples": len(samples),
+        "failed": failed,
+        "shards": len(shards),
+        "bytes": sum(shard.size_bytes for shard in shards),
+        "duration_s": round(sum(sample.duration_s for sample in samples), 3),
+        "wall_s": round(time.monotonic() - began_s, 3),
+        "over_budget": len(failed) / len(clips) > recipe.failure_budget,
+    }
+
+
+if __name__ == "__main__":
+    from pipelines.cli import run_module
+
+    sys.exit(run_module("annotate"))

@@ -1,0 +1,65 @@
+"""Writes a clip's frames as H.264 in MP4: native size and times, the same bytes on every run."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import av
+
+from curation.decode import frame_rgb
+from pipelines.recipe_models import VideoEncoding
+
+# MPEG's clock: fine enough for every frame rate in use, so variable rates keep their times.
+_TICKS_PER_S = 90_000
+
+
+class ClipEncoder:
+    """Takes decoded frames with their clip time; `finish` gives the MP4.
+
+    4:2:0 chroma needs even sides: an odd last row or column is cropped off, so that pixel positions stay as they are.
+    """
+
+    def __init__(self, encoding: VideoEncoding, fps: float, rotation_deg: int) -> None:
+        self._encoding, self._rotation_deg = encoding, rotation_deg
+        self._rate = Fraction(fps or 25.0).limit_denominator(1001)
+        self._buffer = io.BytesIO()
+        # bitexact leaves the library's version and the date out of the file
+        self._container = av.open(self._buffer, "w", format="mp4", options={"fflags": "+bitexact"})
+        self._stream: av.video.stream.VideoStream | None = None
+        self.frames = 0
+        self.width_px = 0
+        self.height_px = 0
+
+    def add(self, pts_s: float, frame: av.VideoFrame) -> None:
+        """Encodes one frame; times must increase."""
+        if self._rotation_deg or frame.width % 2 or frame.height % 2:
+            rgb = frame_rgb(frame, (frame.width, frame.height), self._rotation_deg)
+            rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
+            frame = av.VideoFrame.from_ndarray(rgb.copy(), format="rgb24")
+        picture = frame.reformat(format="yuv420p")
+        if self._stream is None:
+            self._open(picture.width, picture.height)
+        assert self._stream is not None
+        picture.pts = round(pts_s * _TICKS_PER_S)
+        picture.time_base = Fraction(1, _TICKS_PER_S)
+        picture.pict_type = av.video.frame.PictureType.NONE
+        self._container.mux(self._stream.encode(picture))
+        self.frames += 1
+
+    def finish(self) -> bytes:
+        """The MP4's bytes; empty when no frame came."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._buffer.getvalue() if self.frames else b""
+
+    def _open(self, width_px: int, height_px: int) -> None:
+        stream = self._container.add_stream("libx264", rate=self._rate)
+        stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
+        # One thread: x264's output depends on how many it has, and clips run beside each other anyway.
+        stream.codec_context.thread_count = 1
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        stream.options = {"crf": str(self._encoding.crf), "preset": self._encoding.preset}
+        self._stream, self.width_px, self.height_px = stream, width_px, height_px
