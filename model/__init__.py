@@ -1,4 +1,4 @@
-"""A small video diffusion transformer for character animation: data, codec, network, objectives, training, sampling.
+"""A small video diffusion transformer for character animation: data, codec, network, objectives, sampling.
 
-Imports nothing from `curation`, `annotation` or `pipelines`; needs torch, numpy, av, safetensors and (for text) tokenizers.
+Imports nothing from `curation`, `annotation` or `pipelines`; needs torch, numpy, av, safetensors, tokenizers.
 """

@@ -31,13 +31,13 @@ class StepRng:
         key = seed_from(self.seed, self.step, self.first_slot + slot, purpose)
         return np.random.Generator(np.random.Philox(key=key))
 
-    def torch(self, slot: int, purpose: str) -> torch.Generator:
+    def generator(self, slot: int, purpose: str) -> torch.Generator:
         return torch.Generator().manual_seed(seed_from(self.seed, self.step, self.first_slot + slot, purpose))
 
     def normal_like(self, values: torch.Tensor, purpose: str) -> torch.Tensor:
         """White noise shaped like `values`, drawn per sample (axis 0) on the CPU so that devices agree."""
         rows = [
-            torch.randn(values.shape[1:], generator=self.torch(slot, purpose)) for slot in range(values.shape[0])
+            torch.randn(values.shape[1:], generator=self.generator(slot, purpose)) for slot in range(values.shape[0])
         ]
         return torch.stack(rows).to(device=values.device, dtype=values.dtype)
 

@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pipelines.recipe_models import annotate_recipe
-    from pipelines.summary import print_json, print_rows
+    from pipelines.summary import print_rows
+    from pipelines.terminal import print_json
 
     recipe = annotate_recipe(args.recipe, args.set)
     result = annotate(Path(args.run), Path(args.output), recipe, args.runner, args.workers)

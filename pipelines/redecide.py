@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pipelines.recipe_models import curate_recipe
-    from pipelines.summary import print_json, print_rows
+    from pipelines.summary import print_rows
+    from pipelines.terminal import print_json
 
     recipe = curate_recipe(args.recipe, args.set)
     result = redecide(Path(args.run), recipe, dry_run=args.dry_run)

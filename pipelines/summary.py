@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-
-def print_json(value: Any) -> None:
-    """Exactly one JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=1, sort_keys=True) + "\n")
+from pipelines.terminal import print_json, print_table
 
 
 def print_rows(title: str, rows: dict[str, Any]) -> None:
     """Two columns: what, and its value."""
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in rows.items():
-        table.add_row(name, str(value))
-    Console().print(table, markup=False)
+    print_table(title, ("", ""), list(rows.items()))
 
 
 def print_curation(result: dict[str, Any], as_json: bool) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +18,25 @@ from schemas.errors import SchemaError
 
 # The zip format's earliest date; np.savez would write the current time and change the bytes on every run.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+# What zipfile, zlib and numpy's header parser raise on damaged bytes: a wrong length, method, flag, checksum or shape.
+_DAMAGED_ARCHIVE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+)
 
 
 def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -36,11 +58,19 @@ def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 def decode_npz(data: bytes) -> dict[str, NDArray[Any]]:
     """Arrays by name. Raises: SchemaError when the bytes are no npz or hold anything but plain arrays."""
+    if not data.startswith(b"PK"):
+        # numpy would hand back a bare array for .npy bytes, and try pickle for anything else
+        raise SchemaError("not a readable npz (no zip archive)")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError, AttributeError, zipfile.LargeZipFile) as error:
+            arrays = {name: archive[name] for name in archive.files}
+    except _DAMAGED_ARCHIVE as error:
         raise SchemaError(f"not a readable npz ({error})") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            # numpy hands back raw bytes for a member that does not begin like an array
+            raise SchemaError(f"not a readable npz (member {name} is no array)")
+    return arrays
 
 
 def encode_json(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ INDEX_JSON = "index.json"
 INDEX_PARQUET = "index.parquet"
 SHARDS_DIR = "shards"
 FORMAT_VERSION = 1
+SHARD_NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,80}\.tar\Z")
 
 SAMPLE_COLUMNS = pa.schema(
     [
@@ -29,13 +31,17 @@ SAMPLE_COLUMNS = pa.schema(
         ("fps", pa.float64()),
         ("members", pa.list_(pa.string())),
         ("caption", pa.string()),
+        ("sha256", pa.string()),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SampleEntry:
-    """One sample: bytes [offset, offset + size_bytes) of its shard are a run of tar members that all begin with key."""
+    """One sample: bytes [offset, offset + size_bytes) of its shard are a run of tar members that all begin with key.
+
+    sha256 is that of those bytes (write_shards fills it in); the shard's own hash cannot say which sample is damaged.
+    """
 
     key: str
     shard: str
@@ -48,6 +54,7 @@ class SampleEntry:
     fps: float
     members: tuple[str, ...]
     caption: str
+    sha256: str = ""
 
     def row(self) -> dict[str, object]:
         row = asdict(self)
@@ -87,9 +94,11 @@ def load_shards(dataset: Path) -> list[ShardEntry]:
         raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_JSON} (motionloom annotate writes one)")
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["shards"]
-        return [ShardEntry(row["name"], int(row["samples"]), int(row["bytes"]), row["sha256"]) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
+        shards = [ShardEntry(row["name"], int(row["samples"]), int(row["bytes"]), row["sha256"]) for row in rows]
+        _check_shard_names(path, {shard.name for shard in shards})
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise CorruptShard(f"{path} cannot be read: {error!r}") from error
+    return shards
 
 
 def load_samples(dataset: Path) -> list[SampleEntry]:
@@ -98,10 +107,14 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
     if not path.is_file():
         raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
     try:
-        table = pq.read_table(path)
-        rows = table.select(SAMPLE_COLUMNS.names).to_pylist()
-    except (pa.ArrowException, OSError, KeyError) as error:
+        table = pq.read_table(path).select(SAMPLE_COLUMNS.names).cast(SAMPLE_COLUMNS)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CorruptShard(f"{path} cannot be read: {error}") from error
+    holes = [name for name in table.column_names if table[name].null_count]
+    if holes:
+        raise CorruptShard(f"{path} has empty values in {holes}")
+    rows = table.to_pylist()
+    _check_shard_names(path, {row["shard"] for row in rows})
     return [
         SampleEntry(
             key=row["key"],
@@ -115,6 +128,14 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
             fps=row["fps"],
             members=tuple(row["members"]),
             caption=row["caption"],
+            sha256=row["sha256"],
         )
         for row in rows
     ]
+
+
+def _check_shard_names(path: Path, names: set[str]) -> None:
+    """An index from elsewhere must not lead a reader out of the shards folder."""
+    bad = sorted(name for name in names if not SHARD_NAME_PATTERN.match(name))
+    if bad:
+        raise CorruptShard(f"{path} names {bad[0]!r} as a shard; a shard is a plain file name that ends in .tar")

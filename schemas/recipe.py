@@ -16,9 +16,9 @@ _M = TypeVar("_M", bound="StrictModel")
 
 
 class StrictModel(BaseModel):
-    """Frozen, and closed to unknown keys: a misspelt threshold must not be swallowed."""
+    """Frozen, and closed to unknown keys and NaN: a misspelt or meaningless threshold must not be swallowed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def load_recipe(model: type[_M], source: str | Path, overrides: Sequence[str], builtin_dir: Path, kind: str) -> _M:

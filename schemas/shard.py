@@ -6,10 +6,12 @@ member's name at its first dot. Members are sorted, dates and owners are zero, t
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from schemas.errors import CorruptShard, SchemaError
@@ -19,6 +21,7 @@ from schemas.index import SHARDS_DIR, SampleEntry, ShardEntry
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
 SUFFIX_PATTERN = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*\Z")
 _BLOCK_BYTES = 512
+_DAMAGED_TAR = (tarfile.TarError, OSError, EOFError, ValueError, OverflowError)
 
 
 def check_name(key: str, suffix: str) -> None:
@@ -50,11 +53,12 @@ def parse_sample(data: bytes, key: str) -> dict[str, bytes]:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for info in archive:
                 name, _, suffix = info.name.partition(".")
-                content = archive.extractfile(info)
+                # A link would be followed to another member, or to nothing.
+                content = archive.extractfile(info) if info.isreg() else None
                 if name != key or content is None:
                     raise CorruptShard(f"sample {key}: found member {info.name} in its place")
                 members[suffix] = content.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except _DAMAGED_TAR as error:
         raise CorruptShard(f"sample {key}: its part of the shard is not a tar ({error})") from error
     return members
 
@@ -83,6 +87,28 @@ def read_sample(dataset: Path, entry: SampleEntry) -> dict[str, bytes]:
     missing = sorted(set(entry.members) - set(members))
     if missing:
         raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: the index lists {missing}, the shard lacks them")
+    return members
+
+
+def read_members(dataset: Path, entry: SampleEntry, suffixes: Collection[str]) -> dict[str, bytes]:
+    """Some members of one sample, by suffix, without reading the others; those that it lacks are left out.
+
+    Raises: CorruptShard, naming shard and key, when the shard cannot be read there.
+    """
+    members: dict[str, bytes] = {}
+    try:
+        with (dataset / SHARDS_DIR / entry.shard).open("rb") as file:
+            file.seek(entry.offset)
+            with tarfile.open(fileobj=file, mode="r:") as archive:
+                for info in archive:
+                    name, _, suffix = info.name.partition(".")
+                    if name != entry.key or info.offset >= entry.offset + entry.size_bytes:
+                        break
+                    content = archive.extractfile(info) if suffix in suffixes and info.isreg() else None
+                    if content is not None:
+                        members[suffix] = content.read()
+    except _DAMAGED_TAR as error:
+        raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: {error}") from error
     return members
 
 
@@ -148,14 +174,16 @@ def write_shards(
 ) -> tuple[list[ShardEntry], list[SampleEntry]]:
     """Writes all samples in key order.
 
-    sample_bytes(key) gives `sample_tar` bytes; describe(key, shard, offset, size_bytes) gives the index row.
+    sample_bytes(key) gives `sample_tar` bytes; describe(key, shard, offset, size_bytes) gives the index row, whose
+    sha256 is filled in here.
     """
     writer = ShardWriter(shards_dir, max_samples, max_bytes)
     entries = []
     for key in sorted(keys):
         data = sample_bytes(key)
         shard, offset = writer.add(key, data)
-        entries.append(describe(key, shard, offset, len(data)))
+        entry = describe(key, shard, offset, len(data))
+        entries.append(replace(entry, sha256=hashlib.sha256(data).hexdigest()))
     return writer.close(), entries
 
 
@@ -168,5 +196,5 @@ def iterate_shard(path: Path) -> Iterator[tuple[str, int, int]]:
         with tarfile.open(path, mode="r:") as archive:
             for info in archive:
                 yield info.name, info.offset, info.size
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except _DAMAGED_TAR as error:
         raise CorruptShard(f"shard {path.name} is not a readable tar: {error}") from error

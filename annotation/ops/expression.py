@@ -1,7 +1,8 @@
 """Expression coefficients and gaze from landmark geometry.
 
-Input everywhere: head_cm_TL3 from `head.fit_head`, landmarks in head axes (x right, y down, z away) and centimetres of the canonical head, so that neither head rotation nor distance looks like an expression. Left and right
-are the person's own, as in ARKit. The ramps map a length or ratio to 0-1; docs/annotation tells how they were chosen.
+Input everywhere: head_cm_TL3 from `head.fit_head`, landmarks in head axes (x right, y down, z away) and centimetres of
+the canonical head, so that neither head rotation nor distance looks like an expression. Left and right are the
+person's own, as in ARKit. docs/annotation has the formulas and how well they agree with a network.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _INNER_BROWS = (55, 285)
 _INNER_EYE_CORNERS = (133, 362)
 _INNER_UPPER_LIP, _INNER_LOWER_LIP = 13, 14
 _MOUTH_CORNERS = {"Left": 291, "Right": 61}
-_NOSE_BASE = 2
 
-# (value at which the coefficient is 0, value at which it is 1)
+# (value at which the coefficient is 0, value at which it is 1). Brow, pucker and smile: least squares against the
+# blendshape network of MediaPipe's face_landmarker.task on real clips; lids and lips: by hand, within its scatter.
 _LID_GAP_PER_EYE_WIDTH = (0.30, 0.10)
 _LIP_GAP_CM = (0.3, 4.0)
-_CORNER_BELOW_NOSE_CM = (2.6, 1.4)
-_MOUTH_WIDTH_CM = (4.4, 3.0)
-_BROW_ABOVE_EYE_CM = (2.3, 3.3)
+_SMILE_CM = (5.4, 6.9)
+_MOUTH_WIDTH_CM = (4.95, 4.05)
+_BROW_ABOVE_EYE_CM = (1.4, 2.8)
 
 
 def expression_coefficients(head_cm_TL3: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -46,8 +47,8 @@ def expression_coefficients(head_cm_TL3: NDArray[np.float64]) -> NDArray[np.floa
         "eyeBlinkRight": _ramp(value["lid_gap_Right"], _LID_GAP_PER_EYE_WIDTH),
         "jawOpen": _ramp(value["lip_gap_cm"], _LIP_GAP_CM),
         "mouthPucker": _ramp(value["mouth_width_cm"], _MOUTH_WIDTH_CM),
-        "mouthSmileLeft": _ramp(value["corner_below_nose_cm_Left"], _CORNER_BELOW_NOSE_CM),
-        "mouthSmileRight": _ramp(value["corner_below_nose_cm_Right"], _CORNER_BELOW_NOSE_CM),
+        "mouthSmileLeft": _ramp(value["smile_cm_Left"], _SMILE_CM),
+        "mouthSmileRight": _ramp(value["smile_cm_Right"], _SMILE_CM),
     }
     return np.stack([columns[name] for name in EXPRESSION_NAMES], axis=1).astype(np.float32)
 
@@ -83,7 +84,9 @@ def _features(head_cm_TL3: NDArray[np.float64]) -> dict[str, NDArray[np.float64]
     }
     for side in ("Left", "Right"):
         value[f"lid_gap_{side}"] = distance(*_LIDS[side]) / np.maximum(distance(*_EYE_CORNERS[side]), 1e-6)
-        value[f"corner_below_nose_cm_{side}"] = y_TL[:, _MOUTH_CORNERS[side]] - y_TL[:, _NOSE_BASE]
+        # A smile widens the mouth and lifts its corners above the middle of the lips.
+        lips_y_T = y_TL[:, [_INNER_UPPER_LIP, _INNER_LOWER_LIP]].mean(axis=1)
+        value[f"smile_cm_{side}"] = value["mouth_width_cm"] + lips_y_T - y_TL[:, _MOUTH_CORNERS[side]]
     return value
 
 

@@ -50,7 +50,8 @@ def codec_bytes(codec: VideoCodec) -> bytes:
     """The content of `codec.safetensors`; the hash stands in its header."""
     patch = ",".join(str(side) for side in codec.patch_thw)
     header = {"name": codec.name, "patch_thw": patch, "hash": codec_hash(codec)}
-    return save({name: tensor.cpu().contiguous() for name, tensor in codec.tensors().items()}, metadata=header)
+    data: bytes = save({name: tensor.cpu().contiguous() for name, tensor in codec.tensors().items()}, metadata=header)
+    return data
 
 
 def load_codec(folder: Path, name: str, patch_thw: Triple, expected_hash: str) -> VideoCodec:

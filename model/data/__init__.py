@@ -1,0 +1,1 @@
+"""From shards to training batches: decode, frame the subject, turn tracks into inputs, draw windows by step number."""

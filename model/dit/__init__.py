@@ -1,0 +1,1 @@
+"""The video diffusion transformer: rotary positions, attention block, network."""

@@ -1,0 +1,103 @@
+"""One transformer block, applied to two streams with shared weights.
+
+The condition stream (reference, motion, text, camera tokens) attends only to itself and is modulated by a constant,
+so it never sees noise nor the timestep: its keys and values are computed once and reused by every sampling step.
+The video stream attends to itself and to the condition stream.
+Source: adaLN-single and query/key normalisation as in public video DiTs (Wan); the one-way mask is that of
+Wan-Animate-2's condition stream; the channel shift before the MLP is a parameter-free temporal and spatial mixing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.codec.base import Triple
+from model.dit.rope import rotate
+
+Table = tuple[Tensor, Tensor]
+
+
+class KeyValue(NamedTuple):
+    """Rotated keys and values of the condition stream in one block, (B, heads, N, head_dim)."""
+
+    key: Tensor
+    value: Tensor
+
+
+def shift_neighbours(video_BND: Tensor, grid_thw: Triple) -> Tensor:
+    """Move six groups of a twelfth of the channels (rounded down) one cell along -t, +t, -y, +y, -x, +x.
+
+    Cells shifted in from beyond the edge are zero.
+    """
+    batch, _, width = video_BND.shape
+    group = width // 12
+    grid = video_BND.reshape(batch, *grid_thw, width)
+    parts = []
+    for index in range(6):
+        axis = 1 + index // 2
+        part = grid[..., index * group : (index + 1) * group]
+        length = part.shape[axis]
+        empty = torch.zeros_like(part.narrow(axis, 0, 1))
+        if index % 2 == 0:
+            parts.append(torch.cat((part.narrow(axis, 1, length - 1), empty), dim=axis))
+        else:
+            parts.append(torch.cat((empty, part.narrow(axis, 0, length - 1)), dim=axis))
+    parts.append(grid[..., 6 * group :])
+    return torch.cat(parts, dim=-1).reshape(batch, -1, width)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each gated and modulated by six vectors of the shared adaLN."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.heads = heads
+        hidden = int(width * mlp_ratio)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.query_norm = nn.RMSNorm(width // heads)
+        self.key_norm = nn.RMSNorm(width // heads)
+        self.out = nn.Linear(width, width)
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        table = torch.zeros(6, width)
+        # Gates start half open: at toy size fully closed gates cost the first hundred steps.
+        table[2] = table[5] = 0.5
+        self.table = nn.Parameter(table)
+
+    def _modulation(self, shared_B6D: Tensor) -> list[Tensor]:
+        return list((shared_B6D + self.table).unsqueeze(2).unbind(dim=1))
+
+    def _heads(self, normed_BND: Tensor, rope: Table) -> tuple[Tensor, Tensor, Tensor]:
+        batch, count, width = normed_BND.shape
+        qkv = self.qkv(normed_BND).reshape(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.unbind(0)
+        return rotate(self.query_norm(query), rope), rotate(self.key_norm(key), rope), value
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def condition(self, cond_BND: Tensor, shared_B6D: Tensor, rope: Table, mask: Tensor) -> tuple[Tensor, KeyValue]:
+        """The condition stream: its next state, and what the video stream may look at."""
+        width = cond_BND.shape[-1]
+        shift1, scale1, gate1, shift2, scale2, gate2 = self._modulation(shared_B6D)
+        query, key, value = self._heads(F.layer_norm(cond_BND, (width,)) * (1 + scale1) + shift1, rope)
+        cond = cond_BND + gate1 * self._attend(query, key, value, mask)
+        normed = F.layer_norm(cond, (width,)) * (1 + scale2) + shift2
+        return cond + gate2 * self.down(F.gelu(self.up(normed), approximate="tanh")), KeyValue(key, value)
+
+    def video(
+        self, video_BND: Tensor, shared_B6D: Tensor, rope: Table, seen: KeyValue, mask: Tensor, grid_thw: Triple
+    ) -> Tensor:
+        """The video stream, looking at itself and at the condition stream's keys and values."""
+        width = video_BND.shape[-1]
+        shift1, scale1, gate1, shift2, scale2, gate2 = self._modulation(shared_B6D)
+        query, key, value = self._heads(F.layer_norm(video_BND, (width,)) * (1 + scale1) + shift1, rope)
+        keys, values = torch.cat((key, seen.key), dim=2), torch.cat((value, seen.value), dim=2)
+        video = video_BND + gate1 * self._attend(query, keys, values, mask)
+        normed = shift_neighbours(F.layer_norm(video, (width,)) * (1 + scale2) + shift2, grid_thw)
+        return video + gate2 * self.down(F.gelu(self.up(normed), approximate="tanh"))  # type: ignore[no-any-return]

@@ -1,0 +1,43 @@
+"""Sizes of the network. A checkpoint stores them; they are all that is needed to rebuild it."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from model.codec.base import Triple
+from schemas.recipe import StrictModel
+
+
+class TransformerRecipe(StrictModel):
+    """The part a person chooses. The defaults are the toy: about 4 M parameters at 64 px."""
+
+    width: int = Field(default=192, gt=0)
+    depth: int = Field(default=6, gt=0)
+    heads: int = Field(default=3, gt=0)
+    mlp_ratio: float = Field(default=4.0, gt=0)
+    face_bottleneck: int = Field(default=16, gt=0)
+    rope_theta: float = Field(default=100.0, gt=1)
+    """Base of the rotary frequencies; 100 suits grids of 8 cells, 10000 the grids of large models."""
+    rope_units_per_s: float = Field(default=12.5, gt=0)
+    """Temporal rotary coordinate per second: one latent frame of two pixel frames at 25 fps is one unit."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TransformerRecipe:
+        if self.width % self.heads or (self.width // self.heads) % 8:
+            raise ValueError(f"width {self.width} must give each of {self.heads} heads a multiple of 8 channels")
+        return self
+
+
+class NetConfig(StrictModel):
+    """TransformerRecipe plus what the codec, the text encoder and the data fix."""
+
+    transformer: TransformerRecipe
+    grid_thw: Triple
+    patch_thw: Triple
+    token_dim: int
+    text_dim: int
+    face_dim: int
+    hand_dim: int
+    camera_dim: int
+    guidance_embedding: bool = False
+    """True for a distilled student: the guidance strength is an input instead of a second branch."""

@@ -1,0 +1,190 @@
+"""Animate a character: reference picture and driving motion in, a video of the driving clip's length out.
+
+Axis legend: T frames of the driving clip, H W pixels, B batch, N tokens, C channels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.conditions import Conditions
+from model.data.framing import choose_square, crop_resized, subject_box_px
+from model.data.motion_inputs import motion_inputs
+from model.data.reader import WindowReader
+from model.data.windows import encode_reference, to_rgb, window_conditions
+from model.guidance import DualBranch, Predictor, SingleBranch
+from model.rng import StepRng
+from model.sampler import Pinned, sample, segment_frames, time_grid
+from model.store import SAMPLES_DIR, LoadedModel, load_model, write_atomically
+from model.video import png_bytes, write_mp4
+from schemas.errors import DataError
+from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class DrivingMotion:
+    """Tracks of the driving clip in px of its frames, and the times of the frames to make."""
+
+    size_hw: tuple[int, int]
+    pts_s_T: NDArray[np.float64]
+    body: BodyTrack
+    face: FaceTrack
+    hands: HandsTrack
+    camera: CameraTrack
+
+
+@dataclass(frozen=True, slots=True)
+class AnimateStats:
+    """Cost of one animation: network evaluations in all, windows sampled, Euler steps per window, seconds."""
+
+    evaluations: int
+    segments: int
+    steps_per_segment: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """One frame per driving frame, square, at the model's size."""
+
+    rgb_THWC: NDArray[np.uint8]
+    pts_s_T: NDArray[np.float64]
+    stats: AnimateStats
+
+
+def animate(
+    model_dir: Path | LoadedModel,
+    reference_rgb_HWC: NDArray[np.uint8],
+    driving: DrivingMotion,
+    caption: str = "",
+    reference_box_px: Box | None = None,
+    seed: int = 0,
+    on_segment: Callable[[int, int], None] | None = None,
+) -> Animation:
+    """Generate the driving clip's frames with the reference's character, by a teacher or a student MODEL.
+
+    reference_box_px: left, top, right, bottom of the character; without it a reference of the driving clip's size is
+    cropped like the driving clip (it is taken to be one of its frames), any other one at its centre.
+    on_segment(done, total) is called after each window.
+
+    Raises: RecipeError or DataError from load_model; DataError when there is no driving frame.
+    """
+    began_s = time.perf_counter()
+    model = model_dir if isinstance(model_dir, LoadedModel) else load_model(model_dir)
+    config, device = model.config, next(model.net.parameters()).device
+    if len(driving.pts_s_T) == 0:
+        raise DataError("the driving clip has no frame; nothing to animate")
+    square = choose_square(driving.size_hw, subject_box_px(driving.body, driving.face, driving.size_hw))
+    reference_hw = (reference_rgb_HWC.shape[0], reference_rgb_HWC.shape[1])
+    alike = reference_box_px is None and reference_hw == driving.size_hw
+    reference_square = square if alike else choose_square(reference_hw, reference_box_px)
+    size_px = config.data.size_px
+    reference = encode_reference(crop_resized(reference_rgb_HWC, reference_square, size_px), model.codec)
+    pts_s_T = driving.pts_s_T - driving.pts_s_T[0]
+    motion = motion_inputs(
+        pts_s_T + driving.pts_s_T[0], square, size_px, config.expression_names,
+        driving.body, driving.face, driving.hands, driving.camera,
+    )  # fmt: skip
+
+    window, overlap = config.data.frames, whole_latents(config.sampling.overlap_frames, config.net.patch_thw[0])
+    plan = segment_frames(len(pts_s_T), window, overlap)
+    made: list[NDArray[np.uint8]] = []
+    evaluations = 0
+    tail: Tensor | None = None
+    for number, frame_T in enumerate(plan):
+        times_T = window_times(pts_s_T, frame_T)
+        conditions = window_conditions(motion, times_T, frame_T, reference, caption, model.text).to(device)
+        predictor = make_predictor(model, conditions)
+        noise = segment_noise(model, 1, seed, number).to(device)
+        result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise))
+        evaluations += result.evaluations
+        pixels_THW3 = model.codec.decode(result.tokens_BNC.cpu(), config.net.grid_thw)[0]
+        if overlap:
+            tail = model.codec.encode(pixels_THW3[-overlap:].unsqueeze(0)).to(device)
+        made.append(to_rgb(pixels_THW3 if number == 0 else pixels_THW3[overlap:]))
+        if on_segment is not None:
+            on_segment(number + 1, len(plan))
+    rgb_THWC = np.concatenate(made)[: len(pts_s_T)]
+    seconds = time.perf_counter() - began_s
+    stats = AnimateStats(evaluations, len(plan), config.sampling.steps, round(seconds, 3))
+    return Animation(rgb_THWC, driving.pts_s_T.copy(), stats)
+
+
+def make_predictor(model: LoadedModel, conditions: Conditions) -> Predictor:
+    """Two guided branches for a teacher, one branch for a student."""
+    with torch.no_grad():
+        if model.config.sampling.guidance is not None:
+            return DualBranch(model.net, conditions, model.config.sampling.guidance)
+        return SingleBranch(model.net, conditions, model.config.sampling.strength)
+
+
+def sampling_times(model: LoadedModel) -> list[float]:
+    return time_grid(model.config.sampling.steps, model.config.sampling.shift)
+
+
+def segment_noise(model: LoadedModel, batch: int, seed: int, segment: int) -> Tensor:
+    """Starting noise of a window: a function of the seed and the window's number only."""
+    grid, channels = model.config.net.grid_thw, model.config.net.token_dim
+    blank = torch.zeros(batch, grid[0] * grid[1] * grid[2], channels)
+    return StepRng(seed, segment).normal_like(blank, "sample")
+
+
+def whole_latents(frames: int, patch_frames: int) -> int:
+    """The overlap rounded down to whole latent frames: a latent frame cannot be half known."""
+    return frames // patch_frames * patch_frames
+
+
+def pin_start(tail: Tensor | None, noise_BNC: Tensor) -> Pinned | None:
+    """The previous window's last tokens, put at this window's start."""
+    if tail is None:
+        return None
+    held = torch.zeros_like(noise_BNC)
+    held[:, : tail.shape[1]] = tail
+    return Pinned(held, torch.arange(noise_BNC.shape[1], device=noise_BNC.device) < tail.shape[1])
+
+
+def window_times(pts_s_T: NDArray[np.float64], frame_T: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Times of a window's frames. Where the window plays back beyond the end, the clock still runs forward."""
+    steps_s: NDArray[np.float64] = np.abs(np.diff(pts_s_T[frame_T], prepend=pts_s_T[frame_T[0]]))
+    times_s: NDArray[np.float64] = np.cumsum(steps_s) + pts_s_T[frame_T[0]]
+    return times_s
+
+
+def write_samples(folder: Path, model: LoadedModel, reader: WindowReader, count: int, seed: int) -> Sequence[Path]:
+    """Sample `count` data windows into samples/samples.png and .mp4.
+
+    Two rows per window in the picture: the reference and the true frames, below them the sampled frames.
+    """
+    batch = reader.batch(StepRng(seed, 0), count, count, model.codec, model.text)
+    device = next(model.net.parameters()).device
+    conditions = batch.conditions.to(device)
+    noise = torch.cat([segment_noise(model, 1, seed, slot) for slot in range(count)]).to(device)
+    result = sample(make_predictor(model, conditions), noise, sampling_times(model))
+    grid = model.config.net.grid_thw
+    truth_BTHWC = to_rgb(model.codec.decode(batch.tokens_BNC, grid))
+    made_BTHWC = to_rgb(model.codec.decode(result.tokens_BNC.cpu(), grid))
+    still_grid = (1, grid[1], grid[2])
+    reference_B1HWC = to_rgb(model.codec.decode(batch.conditions.reference_BKNC[:, 0], still_grid)[:, :1])
+    blank = np.zeros_like(reference_B1HWC[0, 0])
+    rows = []
+    for reference_1HWC, truth_THWC, made_THWC in zip(reference_B1HWC, truth_BTHWC, made_BTHWC, strict=True):
+        rows.append(np.concatenate([reference_1HWC[0], *truth_THWC], axis=1))
+        rows.append(np.concatenate([blank, *made_THWC], axis=1))
+    sheet = folder / SAMPLES_DIR / "samples.png"
+    write_atomically(sheet, png_bytes(np.concatenate(rows)))
+    wall_THWC = np.concatenate(
+        [np.concatenate([truth, made], axis=1) for truth, made in zip(truth_BTHWC, made_BTHWC, strict=True)], axis=2
+    )
+    clip = folder / SAMPLES_DIR / "samples.mp4"
+    write_mp4(clip, wall_THWC, np.arange(len(wall_THWC)) / 8.0)
+    return sheet, clip

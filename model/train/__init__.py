@@ -1,0 +1,1 @@
+"""The training loop, its state on disk, and the two runs built on it: teacher and student."""

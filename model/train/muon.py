@@ -1,0 +1,55 @@
+"""Muon: momentum whose update is orthogonalised, for the matrices inside the transformer blocks.
+
+Source: Jordan et al., Muon (2024), including the quintic Newton-Schulz coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """About the nearest matrix with all singular values 1 (they end between 0.7 and 1.2)."""
+    a, b, c = NEWTON_SCHULZ
+    tall = matrix.shape[0] > matrix.shape[1]
+    value: Tensor = matrix.T if tall else matrix
+    value = value / (value.norm() + 1e-7)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = value @ value.T
+        value = a * value + (b * gram + c * gram @ gram) @ value
+    return value.T if tall else value
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, orthogonalised; decoupled weight decay. Every parameter must be a matrix."""
+
+    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        loss = closure() if closure is not None else None
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(weight)
+                state["momentum"].lerp_(weight.grad, 1.0 - group["momentum"])
+                update = orthogonalised(weight.grad.lerp(state["momentum"], group["momentum"]))
+                weight.mul_(1.0 - group["lr"] * group["weight_decay"])
+                # Tall matrices take larger steps, so that every output moves alike.
+                weight.add_(update, alpha=-group["lr"] * max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5)
+        return loss

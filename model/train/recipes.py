@@ -1,0 +1,66 @@
+"""What a person writes to train a teacher or distil a student."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from model.codec.catalog import CodecRecipe
+from model.data.reader import DataRecipe
+from model.dit.config import TransformerRecipe
+from model.guidance import GuidanceRecipe
+from model.objectives.flow import FlowRecipe
+from model.objectives.guidance_merge import MergeRecipe
+from model.objectives.step_distillation import StepRecipe
+from model.train.loop import LoopRecipe
+from schemas.recipe import StrictModel
+
+
+class TeacherSampling(StrictModel):
+    """How the teacher is sampled: Euler steps, time shift, guidance, frames shared by neighbouring windows."""
+
+    steps: int = Field(default=20, gt=0)
+    shift: float = Field(default=2.0, gt=0)
+    guidance: GuidanceRecipe = GuidanceRecipe()
+    overlap_frames: int = Field(default=2, ge=0)
+
+
+class TrainRecipe(StrictModel):
+    """motionloom train."""
+
+    steps: int = Field(default=1500, gt=0)
+    data: DataRecipe = DataRecipe()
+    codec: CodecRecipe = CodecRecipe()
+    transformer: TransformerRecipe = TransformerRecipe()
+    flow: FlowRecipe = FlowRecipe()
+    loop: LoopRecipe = LoopRecipe()
+    sampling: TeacherSampling = TeacherSampling()
+    samples: int = Field(default=4, ge=0)
+    """Windows drawn into samples/ at the end."""
+    threads: int | None = None
+    """CPU threads of torch; None leaves torch's choice."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class DistillStage(StrictModel):
+    """One stage of the student: `merge` guidance into one branch, then `steps` learns few large steps."""
+
+    objective: Literal["merge", "steps"]
+    steps: int = Field(gt=0)
+    rate_scale: float = Field(default=0.3, gt=0)
+    """The stage's learning rates over those of `loop`: it starts from trained weights."""
+
+
+class DistillRecipe(StrictModel):
+    """motionloom distill. `sampler` holds the student's number of steps and the guidance strength it imitates."""
+
+    stages: tuple[DistillStage, ...] = Field(
+        (DistillStage(objective="merge", steps=200), DistillStage(objective="steps", steps=300)), min_length=1
+    )
+    merge: MergeRecipe = MergeRecipe()
+    sampler: StepRecipe = StepRecipe()
+    loop: LoopRecipe = LoopRecipe()
+    samples: int = Field(default=4, ge=0)
+    threads: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -1,0 +1,90 @@
+"""motionloom report: one self-contained HTML page about a RUN, DATASET or MODEL. Also `python -m pipelines.report`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.terminal import print_json, print_lines, size_text
+from schemas.errors import RecipeError
+
+if TYPE_CHECKING:
+    from pipelines.report_pages import Section
+
+GENERATOR = b'<meta name="generator" content="motionloom report">'
+HELP = "write one HTML page about a run, a dataset or a model"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", type=Path, metavar="RUN|DATASET|MODEL", help="folder written by curate, annotate, train"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.html", help="page to write (default: report/index.html in the folder)"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    kind = kind_of(args.folder)
+    output = args.output or args.folder / "report" / "index.html"
+    if output.is_dir() or output.suffix.lower() not in (".html", ".htm"):
+        raise RecipeError(f"--output {output}: expected a file that ends in .html")
+    size_bytes = write_report(args.folder, output)
+    if args.json:
+        print_json({"kind": kind, "folder": str(args.folder), "output": str(output), "bytes": size_bytes})
+    else:
+        print_lines(f"{output} ({kind}, {size_text(size_bytes)})")
+    return 0
+
+
+def kind_of(folder: Path) -> str:
+    """run, dataset or model, by what lies in the folder. Raises: RecipeError when it is none of them."""
+    marks = {"run": ("run.json", "clips"), "dataset": ("index.json",), "model": ("config.json", "metrics.jsonl")}
+    for kind, names in marks.items():
+        if all((folder / name).exists() for name in names):
+            return kind
+    if not folder.exists():
+        raise RecipeError(f"no folder {folder}")
+    wanted = "; ".join(f"a {kind} has {' and '.join(names)}" for kind, names in marks.items())
+    raise RecipeError(f"{folder} is neither a run nor a dataset nor a model: {wanted}")
+
+
+def write_report(folder: Path, output: Path) -> int:
+    """Builds the page of one folder. Returns: its size in bytes. Raises: RecipeError, DataError."""
+    kind = kind_of(folder)
+    return write_page(output, f"{folder.resolve().name} – {kind} report", [_sections()[kind](folder)])
+
+
+def write_page(output: Path, title: str, sections: list[Section], intro: str = "") -> int:
+    """Writes the page in one step: a reader sees the old one or the new one. Returns: its size in bytes.
+
+    Raises: RecipeError rather than replace a file that is not such a page.
+    """
+    from pipelines.report_pages import build_page
+
+    data = build_page(title, sections, intro).encode("utf-8")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.is_file() and GENERATOR not in output.read_bytes()[:4096]:
+        raise RecipeError(f"{output} exists and is no page of motionloom report; choose another --output")
+    part = output.with_name(f".{output.name}.part")
+    part.write_bytes(data)
+    part.replace(output)
+    return len(data)
+
+
+def _sections() -> dict[str, Callable[[Path], Section]]:
+    from pipelines.report_dataset import dataset_section
+    from pipelines.report_model import model_section
+    from pipelines.report_run import run_section
+
+    return {"run": run_section, "dataset": dataset_section, "model": model_section}
+
+
+if __name__ == "__main__":
+    from pipelines.cli import run_module
+
+    sys.exit(run_module("report"))

@@ -1,0 +1,158 @@
+"""Signs and sizes of camera motion, on moves made by hand from one textured picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from annotation.base import ClipFrame
+from annotation.camera import CameraAnnotator
+from annotation.camera_moves import camera_moves, camera_text
+from annotation.ops.background import FOCAL_LONG_SIDES
+from schemas.frames import FrameBatch
+from schemas.tracks import BodyTrack, CameraTrack
+
+WIDTH, HEIGHT, FPS, T = 320, 240, 25.0, 20
+
+
+def texture(seed: int = 5) -> NDArray[np.uint8]:
+    """A big picture with texture at several scales; views of it are cut out around its middle."""
+    rng = np.random.default_rng(seed)
+    picture_HWC = np.zeros((600, 800, 3), np.float32)
+    for size in (8, 20, 60):
+        noise_HWC = rng.uniform(0, 255, (600 // size, 800 // size, 3)).astype(np.float32)
+        picture_HWC += cv2.resize(noise_HWC, (800, 600), interpolation=cv2.INTER_CUBIC) / 3
+    return np.clip(picture_HWC, 0, 255).astype(np.uint8)
+
+
+def view(picture_HWC: NDArray[np.uint8], right_px: float, down_px: float, turn_rad: float, scale: float) -> NDArray[np.uint8]:
+    """What a camera sees that moved right and down over the picture, turned clockwise, and magnifies by `scale`."""
+    cos, sin = np.cos(turn_rad) / scale, np.sin(turn_rad) / scale
+    # picture point = middle + moved + R(turn) (view point - view middle) / scale; clockwise with y down
+    picture_from_view_23 = np.array([[cos, -sin, 400 + right_px], [sin, cos, 300 + down_px]])
+    picture_from_view_23[:, 2] -= picture_from_view_23[:, :2] @ (WIDTH / 2, HEIGHT / 2)
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(picture_HWC, picture_from_view_23, (WIDTH, HEIGHT), flags=flags), np.uint8)
+
+
+def track_of(rgb_THWC: NDArray[np.uint8], body: BodyTrack | None = None, native: int = 1) -> CameraTrack:
+    clip = ClipFrame(rgb_THWC.shape[2] * native, rgb_THWC.shape[1] * native, FPS)
+    session = CameraAnnotator().open(clip)
+    pts_s_T = np.arange(len(rgb_THWC)) / FPS
+    half = len(rgb_THWC) // 2
+    for part in (slice(0, half), slice(half, None)):
+        session.observe(FrameBatch(rgb_THWC[part].copy(), pts_s_T[part].copy()))
+    track = session.finish({} if body is None else {"body": body})
+    assert isinstance(track, CameraTrack)
+    return track
+
+
+def moved(right: float = 0, down: float = 0, turn: float = 0, log_scale: float = 0) -> NDArray[np.uint8]:
+    picture = texture()
+    return np.stack([view(picture, right * t, down * t, turn * t, float(np.exp(log_scale * t))) for t in range(T)])
+
+
+@pytest.mark.parametrize(
+    ("move", "label"),
+    [
+        ({"right": 2.0}, "pan_right"),
+        ({"right": -2.0}, "pan_left"),
+        ({"down": -2.0}, "tilt_up"),
+        ({"down": 2.0}, "tilt_down"),
+        ({"turn": 0.01}, "roll_cw"),
+        ({"turn": -0.01}, "roll_ccw"),
+        ({"log_scale": 0.01}, "zoom_in"),
+        ({"log_scale": -0.01}, "zoom_out"),
+        ({}, "static"),
+    ],
+)
+def test_each_move_has_its_label_alone_and_for_the_whole_clip(move: dict[str, float], label: str) -> None:
+    moves = camera_moves(track_of(moved(**move)))
+    assert [each.label for each in moves] == [label]
+    assert moves[0].start_s == 0
+    assert moves[0].end_s == pytest.approx(T / FPS)
+    assert moves[0].confidence > 0.7
+
+
+def test_sizes_of_pan_tilt_roll_and_zoom() -> None:
+    track = track_of(moved(right=1.5, down=-1.0, turn=0.005, log_scale=0.008), native=3)
+    pan_rad, tilt_rad, roll_rad = track.pan_tilt_roll_rad_T3.sum(axis=0)
+    focal_px = FOCAL_LONG_SIDES * WIDTH
+    # The middle moves over the picture; seen through the turned and magnified view the path bends by a few percent.
+    assert pan_rad == pytest.approx(1.5 * (T - 1) / focal_px, rel=0.15)
+    assert tilt_rad == pytest.approx(1.0 * (T - 1) / focal_px, rel=0.2)
+    assert roll_rad == pytest.approx(0.005 * (T - 1), rel=0.05)
+    assert np.log(track.zoom_T).sum() == pytest.approx(0.008 * (T - 1), rel=0.05)
+
+
+def test_homography_is_in_native_pixels_and_maps_previous_to_current() -> None:
+    track = track_of(moved(right=2.0), native=4)
+    point = track.frame_from_previous_T33[5] @ np.array([640.0, 480.0, 1.0])
+    assert point[:2] / point[2] == pytest.approx([640 - 8, 480], abs=0.5)
+    assert np.array_equal(track.frame_from_previous_T33[0], np.eye(3))
+
+
+def test_foreground_that_moves_leaves_the_camera_static() -> None:
+    rgb_THWC = np.repeat(view(texture(), 0, 0, 0, 1)[None], T, axis=0)
+    thing_HWC = texture(seed=9)[:170, :150]
+    for t in range(T):
+        rgb_THWC[t, 40:210, 10 + 7 * t : 160 + 7 * t] = thing_HWC
+    assert [move.label for move in camera_moves(track_of(rgb_THWC))] == ["static"]
+
+
+def test_a_person_that_fills_most_of_the_picture_is_masked_out() -> None:
+    """The person's pixels hold still while the background pans: without the mask they would outvote it."""
+    rgb_THWC = moved(right=3.0)
+    rgb_THWC[:, 20:, 60:260] = texture(seed=9)[:220, :200]
+    joints_px_J2 = np.zeros((33, 2), np.float32)
+    joints_px_J2[:11] = np.array([160, 50]) + np.random.default_rng(0).uniform(-14, 14, (11, 2))
+    joints_px_J2[11:23] = [(215, 90), (105, 90), (240, 160), (80, 160), (240, 220), (80, 220)] * 2
+    joints_px_J2[17:23] = [(240, 235), (80, 235)] * 3
+    joints_px_J2[23:33] = [(200, 240), (120, 240)] * 5
+    body = BodyTrack(
+        np.tile(joints_px_J2, (1, T, 1, 1)),
+        np.zeros((1, T, 33, 3), np.float32),
+        np.ones((1, T, 33), np.float32),
+        np.ones((1, T), np.bool_),
+        np.arange(T) / FPS,
+    )
+    assert "pan_right" not in [move.label for move in camera_moves(track_of(rgb_THWC))]
+    assert [move.label for move in camera_moves(track_of(rgb_THWC, body))] == ["pan_right"]
+
+
+def test_no_texture_is_not_measured_and_not_labelled() -> None:
+    track = track_of(np.full((6, 64, 48, 3), 128, np.uint8))
+    assert not track.inlier_fraction_T.any()
+    assert np.array_equal(track.frame_from_previous_T33, np.tile(np.eye(3), (6, 1, 1)))
+    assert camera_moves(track) == []
+    assert camera_text([], 1.0) == ""
+
+
+def test_a_cut_is_not_bridged() -> None:
+    rgb_THWC = np.repeat(view(texture(), 0, 0, 0, 1)[None], T, axis=0)
+    rgb_THWC[10:] = view(texture(seed=77), 0, 0, 0, 1)
+    track = track_of(rgb_THWC)
+    assert track.inlier_fraction_T[10] == 0
+    assert np.array_equal(track.frame_from_previous_T33[10], np.eye(3))
+    assert {move.label for move in camera_moves(track)} == {"static"}
+
+
+def test_shake_is_handheld_and_not_a_pan() -> None:
+    rng = np.random.default_rng(3)
+    sway_px_T2 = cv2.GaussianBlur(rng.normal(0, 1, (60, 2)), (1, 9), 1.5) * 6
+    picture = texture()
+    rgb_THWC = np.stack([view(picture, float(x), float(y), 0, 1) for x, y in sway_px_T2])
+    moves = camera_moves(track_of(rgb_THWC))
+    assert {move.label for move in moves} == {"handheld"}
+    assert camera_text(moves, 60 / FPS) == "The camera is handheld."
+
+
+def test_camera_text_tells_moves_in_order() -> None:
+    picture = texture()
+    still, pan = [view(picture, 0, 0, 0, 1)] * 25, [view(picture, 3.0 * t, 0, 0, 1) for t in range(25)]
+    moves = camera_moves(track_of(np.stack([*still, *pan])))
+    assert [move.label for move in moves] == ["static", "pan_right"]
+    assert moves[1].start_s == pytest.approx(1.0, abs=0.25)
+    assert camera_text(moves, 2.0) == "The camera holds still, then pans right."

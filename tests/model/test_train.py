@@ -1,0 +1,238 @@
+"""Training end to end on moving squares: small enough for seconds, real files on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import model.train.runs as runs
+from model.generate import DrivingMotion, animate
+from model.objectives.base import Losses
+from model.objectives.flow import FlowMatching
+from model.rng import StepRng
+from model.store import load_model, read_config, write_config
+from model.text.encoder import HashedBytesText
+from model.train.loop import StepReport
+from model.train.recipes import DistillRecipe, TrainRecipe
+from model.train.runs import distil_student, train_teacher
+from schemas.errors import DataError, RecipeError, ResourceError
+from schemas.recipe import parse_recipe
+from tests.builders import body_track, camera_track, clock, dataset, face_track, hands_track
+
+TINY = {
+    "steps": 6,
+    "data": {"size_px": 16, "frames": 4, "strides": [1]},
+    "codec": {"name": "klt", "patch_thw": [2, 4, 4], "channels": 12},
+    "transformer": {"width": 24, "depth": 2, "heads": 3},
+    "loop": {"batch_size": 2, "checkpoint_every": 2, "warmup_steps": 2},
+    "sampling": {"steps": 10},
+    "samples": 1,
+    "threads": 1,
+    "device": "cpu",
+}
+TINY_STUDENT = {
+    "stages": [{"objective": "merge", "steps": 3}, {"objective": "steps", "steps": 3}],
+    "sampler": {"steps": 2},
+    "loop": {"batch_size": 2, "checkpoint_every": 2},
+    "samples": 1,
+    "threads": 1,
+    "device": "cpu",
+}
+RECIPE = parse_recipe(TrainRecipe, TINY, "tiny")
+STUDENT = parse_recipe(DistillRecipe, TINY_STUDENT, "tiny")
+
+
+class Killed(Exception):
+    """Stands for the process ending between two steps."""
+
+
+def ignore(report: StepReport) -> None:
+    pass
+
+
+def kill_after(step: int) -> runs.Report:
+    def report(done: StepReport) -> None:
+        if done.step == step:
+            raise Killed
+
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _quick_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading the sentence model takes a second; these tests are about training."""
+    monkeypatch.setattr("model.train.runs.make_text_encoder", HashedBytesText)
+    monkeypatch.setattr("model.store.make_text_encoder", HashedBytesText)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dataset(tmp_path_factory.mktemp("shards"), n=2, frames=16)
+
+
+@pytest.fixture(scope="module")
+def teacher(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "teacher"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("model.train.runs.make_text_encoder", HashedBytesText)
+        train_teacher(shards, folder, RECIPE, resume=False, report=ignore)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def student(shards: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "student"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("model.store.make_text_encoder", HashedBytesText)
+        distil_student(teacher, shards, folder, STUDENT, resume=False, report=ignore)
+    return folder
+
+
+def column(folder: Path, name: str) -> list[float]:
+    return [json.loads(line)[name] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def same_tensors(one: Path, other: Path, name: str) -> bool:
+    left, right = load_file(str(one / name)), load_file(str(other / name))
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_the_model_folder_is_complete(teacher: Path) -> None:
+    for name in ("config.json", "model.safetensors", "ema.safetensors", "trainer/latest", "metrics.jsonl"):
+        assert (teacher / name).is_file(), name
+    assert (teacher / "samples/samples.png").read_bytes().startswith(b"\x89PNG")
+    with av.open(str(teacher / "samples/samples.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 4
+    assert column(teacher, "step") == list(range(6))
+    assert not list(teacher.rglob("*.part"))
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 5])
+def test_a_resumed_run_is_the_unbroken_run_bitwise(shards: Path, teacher: Path, tmp_path: Path, killed_at: int) -> None:
+    folder = tmp_path / "resumed"
+    with pytest.raises(Killed):
+        train_teacher(shards, folder, RECIPE, resume=False, report=kill_after(killed_at))
+    summary = train_teacher(shards, folder, RECIPE, resume=True, report=ignore)
+    assert summary.resumed_from_step == killed_at // 2 * 2
+    assert column(folder, "step") == list(range(6))
+    for name in ("model.safetensors", "ema.safetensors", "trainer/step-00000006/model.safetensors"):
+        assert same_tensors(folder, teacher, name), name
+    assert column(folder, "loss") == column(teacher, "loss")
+
+
+@pytest.mark.parametrize("killed_at", [3, 5])
+def test_a_resumed_student_is_the_unbroken_student_bitwise(
+    shards: Path, teacher: Path, student: Path, tmp_path: Path, killed_at: int
+) -> None:
+    """Killed at the end of the first stage before it was saved, and inside the second stage."""
+    folder = tmp_path / "resumed"
+    with pytest.raises(Killed):
+        distil_student(teacher, shards, folder, STUDENT, resume=False, report=kill_after(killed_at))
+    distil_student(teacher, shards, folder, STUDENT, resume=True, report=ignore)
+    assert column(folder, "step") == list(range(6))
+    for name in ("ema.safetensors", "trainer/stage_0.safetensors", "trainer/step-00000006/model.safetensors"):
+        assert same_tensors(folder, student, name), name
+
+
+def test_a_finished_run_can_be_resumed_and_stays_as_it_is(shards: Path, teacher: Path) -> None:
+    before = (teacher / "ema.safetensors").read_bytes()
+    summary = train_teacher(shards, teacher, RECIPE, resume=True, report=ignore)
+    assert summary.resumed_from_step == summary.steps == 6
+    assert (teacher / "ema.safetensors").read_bytes() == before
+
+
+def test_nothing_is_overwritten_or_mixed(shards: Path, teacher: Path, tmp_path: Path) -> None:
+    other = parse_recipe(TrainRecipe, {**TINY, "steps": 7}, "other")
+    with pytest.raises(RecipeError, match="add --resume"):
+        train_teacher(shards, teacher, RECIPE, resume=False, report=ignore)
+    with pytest.raises(RecipeError, match="belongs to another recipe"):
+        train_teacher(shards, teacher, other, resume=True, report=ignore)
+    with pytest.raises(RecipeError, match="belongs to another dataset"):
+        train_teacher(dataset(tmp_path / "more", n=1), teacher, RECIPE, resume=True, report=ignore)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(RecipeError, match="not empty"):
+        train_teacher(shards, tmp_path / "notes", RECIPE, resume=False, report=ignore)
+
+
+def test_a_student_cannot_teach(shards: Path, teacher: Path, student: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="is a student"):
+        distil_student(student, shards, tmp_path / "s", STUDENT, resume=False, report=ignore)
+    with pytest.raises(RecipeError, match="teacher's own folder"):
+        distil_student(teacher, shards, teacher, STUDENT, resume=False, report=ignore)
+
+
+def test_a_checkpoint_with_another_codec_is_refused(teacher: Path, student: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    config = read_config(teacher)
+    for name in ("codec.safetensors", "ema.safetensors"):
+        (folder / name).write_bytes((teacher / name).read_bytes())
+    write_config(folder, config)
+    load_model(folder)
+    write_config(folder, config.model_copy(update={"codec_hash": "0" * 16}))
+    with pytest.raises(RecipeError, match="trained with codec 0000"):
+        load_model(folder)
+    write_config(folder, config.model_copy(update={"text_encoder": "other"}))
+    with pytest.raises(RecipeError, match="text encoder other"):
+        load_model(folder)
+    with pytest.raises(RecipeError, match="is not a MODEL"):
+        load_model(tmp_path)
+    write_config(folder, config)
+    (folder / "ema.safetensors").write_bytes((student / "ema.safetensors").read_bytes())
+    with pytest.raises(DataError, match="do not fit the network"):
+        load_model(folder)
+
+
+def test_a_loss_that_is_not_finite_names_its_samples(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: FlowMatching, batch: object, step: int, rng: StepRng) -> Losses:
+        return Losses({"model": torch.tensor(torch.nan)}, torch.tensor([0.5, torch.nan]))
+
+    monkeypatch.setattr(FlowMatching, "losses", broken)
+    keys = runs.WindowReader(shards, RECIPE.data, (), 0)
+    second = keys.entries[keys.sample_index(1)].key
+    with pytest.raises(DataError, match=f"step 0: the loss is not finite on samples {second};"):
+        train_teacher(shards, tmp_path / "m", RECIPE, resume=False, report=ignore)
+
+
+def test_several_processes_are_refused(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ResourceError, match="WORLD_SIZE is 2"):
+        train_teacher(shards, tmp_path / "m", RECIPE, resume=False, report=ignore)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("frames", [3, 4, 11])
+def test_animation_has_the_driving_clip_s_frames_and_times(teacher: Path, student: Path, frames: int) -> None:
+    pts_s_T = clock(frames) + 2.0
+    driving = DrivingMotion(
+        (64, 96), pts_s_T, body_track(frames), face_track(frames), hands_track(frames), camera_track(frames)
+    )
+    reference = np.full((48, 48, 3), 200, np.uint8)
+    windows = {3: 1, 4: 1, 11: 5}[frames]
+    for folder, evaluations in ((teacher, 20), (student, 2)):
+        made = animate(folder, reference, driving, "a square")
+        assert made.rgb_THWC.shape == (frames, 16, 16, 3)
+        assert np.array_equal(made.pts_s_T, pts_s_T)
+        assert (made.stats.segments, made.stats.evaluations) == (windows, windows * evaluations)
+    assert np.array_equal(made.rgb_THWC, animate(student, reference, driving, "a square").rgb_THWC)
+    assert not np.array_equal(made.rgb_THWC, animate(student, reference, driving, "a square", seed=1).rgb_THWC)
+
+
+@pytest.mark.slow
+def test_the_loss_falls_and_the_square_is_where_it_should_be(shards: Path, tmp_path: Path) -> None:
+    recipe = parse_recipe(
+        TrainRecipe,
+        {**TINY, "steps": 150, "samples": 0, "loop": {"batch_size": 8}, "transformer": {"width": 48, "heads": 3}},
+        "slow",
+    )
+    summary = train_teacher(shards, tmp_path / "m", recipe, resume=False, report=ignore)
+    assert summary.last_loss < 0.4 * summary.first_loss
