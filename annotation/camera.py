@@ -27,7 +27,9 @@ from annotation.ops.background import (
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BodyTrack, CameraTrack, Track
 
-MAX_POINTS = 600
+MAX_POINTS = 400
+# Following costs time by the pixel, and some hundred points together know the motion to a hundredth of a pixel.
+_SHORT_SIDE_PX = 240
 # Corners as weak as 0.2% of the strongest are still followed: one bright title must not hide a soft background.
 _CORNER_QUALITY = 0.002
 _MIN_SIDE_PX = 16
@@ -66,7 +68,7 @@ class CameraSession:
 
     def observe(self, frames: FrameBatch) -> None:
         for rgb_HWC in frames.rgb_THWC:
-            gray_HW = cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY)
+            gray_HW = _small_gray(rgb_HWC)
             if self._last_gray_HW is not None:
                 before_N2, after_N2 = follow_points(self._last_gray_HW, gray_HW)
                 scale_xy = np.array([self._clip.width_px, self._clip.height_px], np.float32) / gray_HW.shape[::-1]
@@ -118,21 +120,26 @@ def follow_points(
     none = np.zeros((0, 2), np.float32)
     if min(before_HW.shape) < _MIN_SIDE_PX or before_HW.shape != after_HW.shape:
         return none, none
-    # Corners are found at half size (four times faster) and followed at full size, where their precision comes from.
     height_px, width_px = before_HW.shape
-    half_wh = (max(1, width_px // 2), max(1, height_px // 2))
-    half_HW = cv2.resize(before_HW, half_wh, interpolation=cv2.INTER_AREA)
-    spacing_px = max(2.0, 0.8 * float(np.sqrt(half_wh[0] * half_wh[1] / MAX_POINTS)))
-    corners = cv2.goodFeaturesToTrack(half_HW, MAX_POINTS, _CORNER_QUALITY, spacing_px)
-    if corners is None:
+    spacing_px = max(2.0, 0.8 * float(np.sqrt(width_px * height_px / MAX_POINTS)))
+    start_N12 = cv2.goodFeaturesToTrack(before_HW, MAX_POINTS, _CORNER_QUALITY, spacing_px)
+    if start_N12 is None:
         return none, none
-    scale_xy = np.array([width_px / half_wh[0], height_px / half_wh[1]], np.float32)
-    start_N12 = ((corners + 0.5) * scale_xy - 0.5).astype(np.float32)
+    start_N12 = np.asarray(start_N12, np.float32)
     there_N12, found_N1 = _follow(before_HW, after_HW, start_N12)
     back_N12, found_back_N1 = _follow(after_HW, before_HW, there_N12)
     round_trip_N = np.linalg.norm((back_N12 - start_N12)[:, 0], axis=1)
     good_N = (found_N1[:, 0] == 1) & (found_back_N1[:, 0] == 1) & (round_trip_N < _ROUND_TRIP_PX)
     return start_N12[good_N, 0], there_N12[good_N, 0]
+
+
+def _small_gray(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    gray_HW = cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY)
+    shrink = _SHORT_SIDE_PX / min(gray_HW.shape)
+    if shrink < 1:
+        size_wh = (max(1, round(gray_HW.shape[1] * shrink)), max(1, round(gray_HW.shape[0] * shrink)))
+        gray_HW = cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(gray_HW, np.uint8)
 
 
 def _follow(

@@ -35,6 +35,9 @@ _SMOOTH_S = 0.4
 _SHAKE_WINDOW_S = 0.5
 # Root mean square deviation of pan and tilt from their half-second mean path that a hand shows and a tripod does not.
 _SHAKE_RAD = 0.0015
+# Changes of side per second, pan and tilt together, that make it a shake; calmer moments up to this long belong to it.
+_SHAKE_TURNS_PER_S = 1.8
+_SHAKE_PAUSE_S = 0.5
 _SHORTEST_S = 0.2
 
 _PHRASES = {
@@ -93,16 +96,15 @@ def camera_moves(track: CameraTrack) -> list[Interval]:
     }
     rates = {axis: moving_mean(value_T / dt_s_T, weight_T, width) for axis, value_T in motion.items()}
     seen_T = moving_mean(weight_T, np.ones(T), width) > 0.5
-    shaking_T = _shake_rad(motion, weight_T, step_s) > _SHAKE_RAD
+    shaking_T = _shaking(motion, weight_T, step_s)
     moves: list[Interval] = []
     moving_T = np.zeros(T, np.bool_)
     for axis, rate_T in rates.items():
         for sign, label in zip((1, -1), _NAMES[axis], strict=True):
             active_T = (sign * rate_T > _RATE_AT_LEAST[axis]) & seen_T
             for start, stop in runs(active_T):
-                reach = {
-                    each: abs(float((motion[each] * weight_T)[start:stop].sum())) * _PIXEL_REACH[each] for each in motion
-                }
+                totals = {each: float((motion[each] * weight_T)[start:stop].sum()) for each in motion}
+                reach = {each: abs(total) * _PIXEL_REACH[each] for each, total in totals.items()}
                 at_least = _TOTAL_AT_LEAST[axis] * _PIXEL_REACH[axis]
                 if axis in ("pan", "tilt") and float(shaking_T[start:stop].mean()) > 0.5:
                     at_least = _TOTAL_UNDER_SHAKE
@@ -121,21 +123,33 @@ def camera_moves(track: CameraTrack) -> list[Interval]:
     return sorted(moves, key=lambda move: (move.start_s, move.end_s, move.label))
 
 
-def _shake_rad(
-    motion: dict[str, NDArray[np.float64]], weight_T: NDArray[np.float64], step_s: float
-) -> NDArray[np.float64]:
-    """Deviation of the viewing direction from its own half-second mean path, root mean square over a second."""
-    square_T = np.zeros(len(weight_T))
+def _shaking(motion: dict[str, NDArray[np.float64]], weight_T: NDArray[np.float64], step_s: float) -> NDArray[np.bool_]:
+    """Where the viewing direction swings about its own half-second mean path, judged over a second.
+
+    Swinging means both far enough (root mean square) and to and fro: the start of a pan leaves the mean path once.
+    """
+    T = len(weight_T)
+    a_second = max(1, round(1.0 / step_s)) | 1
+    square_T, turns_T = np.zeros(T), np.zeros(T)
     for axis in ("pan", "tilt"):
         path_T = np.cumsum(motion[axis] * weight_T)
         width = round(_SHAKE_WINDOW_S / step_s)
-        deviation_T = path_T - moving_mean(path_T, np.ones(len(path_T)), width)
+        deviation_T = path_T - moving_mean(path_T, np.ones(T), width)
         # The mean path leans at the clip's ends, where it sees one side only.
         half = max(1, width) // 2
         deviation_T[:half] = 0
-        deviation_T[max(0, len(deviation_T) - half) :] = 0
+        deviation_T[max(0, T - half) :] = 0
         square_T += deviation_T**2
-    return np.sqrt(moving_mean(square_T, np.ones(len(square_T)), round(1.0 / step_s)))
+        swings = np.flatnonzero(np.abs(deviation_T) > _SHAKE_RAD / 3)
+        turned = swings[1:][np.diff(np.sign(deviation_T[swings])) != 0]
+        turns_T[turned] += 1
+    rms_T = np.sqrt(moving_mean(square_T, np.ones(T), a_second))
+    turns_per_s_T = moving_mean(turns_T, np.ones(T), a_second) / step_s
+    shaking_T = (rms_T > _SHAKE_RAD) & (turns_per_s_T >= _SHAKE_TURNS_PER_S)
+    for start, stop in runs(~shaking_T):
+        if start > 0 and stop < T and (stop - start) * step_s < _SHAKE_PAUSE_S:
+            shaking_T[start:stop] = True
+    return shaking_T
 
 
 def camera_text(moves: list[Interval], duration_s: float) -> str:

@@ -1,4 +1,4 @@
-"""A caption from measured labels, in slots: shot and subject, action, hands, expression, camera.
+"""A caption from measured labels, in slots: shot and subject, action, expressions, hands, camera.
 
 A slot without a measurement stays empty: nothing is claimed that no annotator saw.
 """
@@ -30,7 +30,7 @@ class Slots:
     shot_scale: str
     action: str
     hands: str
-    expression: str
+    expressions: tuple[str, ...]
     camera: str
 
 
@@ -76,7 +76,7 @@ def fill_slots(
         shot_scale=shot_scale(body, face, clip) if subject else "none",
         action=_action_phrase(actions, duration_s) if subject else "",
         hands=_hands_phrase(hands) if subject else "",
-        expression=_expression_phrase(expressions) if subject and face_share >= _MOSTLY else "",
+        expressions=_expression_phrases(expressions) if subject and face_share >= _MOSTLY else (),
         camera=camera_text,
     )
 
@@ -92,14 +92,17 @@ def caption(slots: Slots) -> str:
     """One or two sentences."""
     if not slots.subject:
         return f"A shot in which no person was found. {slots.camera}".strip()
-    details = [text for text in (slots.action, slots.hands, slots.expression) if text]
+    details = [text for text in (slots.action, *slots.expressions, slots.hands) if text]
     head = f"{_SHOTS[slots.shot_scale]} of {slots.subject}"
     sentence = f"{head} {_join(details)}." if details else f"{head}."
     return f"{sentence} {slots.camera}".strip()
 
 
 def _join(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    """Parts that begin with "with" come last and take no "and"."""
+    plain = [part for part in parts if not part.startswith("with ")]
+    joined = f"{', '.join(plain[:-1])} and {plain[-1]}" if len(plain) > 1 else "".join(plain)
+    return ", ".join([text for text in (joined, *(part for part in parts if part.startswith("with "))) if text])
 
 
 def _total_s(intervals: Sequence[Interval], label: str) -> float:
@@ -128,7 +131,7 @@ def _hands_phrase(hands: HandsTrack | None) -> str:
     return f"with the {seen[0]} hand in view" if seen else ""
 
 
-def _expression_phrase(expressions: Sequence[Interval]) -> str:
+def _expression_phrases(expressions: Sequence[Interval]) -> tuple[str, ...]:
     words = {
         "smile": "smiling",
         "mouth_open": "opening the mouth",
@@ -136,5 +139,4 @@ def _expression_phrase(expressions: Sequence[Interval]) -> str:
         "eyes_closed": "closing the eyes",
         "blink": "blinking",
     }
-    said = [word for label, word in words.items() if any(each.label == label for each in expressions)]
-    return _join(said[:3]) if said else ""
+    return tuple(word for label, word in words.items() if any(each.label == label for each in expressions))[:3]

@@ -41,9 +41,7 @@ _FACE_RGB, _CAMERA_RGB = (120, 255, 160), (255, 70, 90)
 _MIN_CONF = 0.3
 
 
-def draw_tracks(
-    rgb_HWC: NDArray[np.uint8], t: int, tracks: Mapping[str, Track], clip: ClipFrame
-) -> NDArray[np.uint8]:
+def draw_tracks(rgb_HWC: NDArray[np.uint8], t: int, tracks: Mapping[str, Track], clip: ClipFrame) -> NDArray[np.uint8]:
     """A copy of frame t with its tracks on it. The frame may have any size: px are scaled from the clip's native size.
 
     The person's left is orange, the right is blue, the face green. The red arrow at the bottom points where the camera

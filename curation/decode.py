@@ -6,6 +6,7 @@ rates are never used to place anything in time.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ _EARLY_S = 1e-3
 _SAME_TIME_S = 1e-6
 # Decoding resumes this long before an interval: what an open group of pictures leaves broken lies before the interval.
 _SEEK_MARGIN_S = 1.0
+# Headers are off by a frame or an edit list; a stream that lacks more than both of these was cut off.
+_SHORTFALL_S, _SHORTFALL_SHARE = 0.5, 0.05
 
 
 @dataclass(slots=True)
@@ -74,28 +77,17 @@ def presented_frames(
     A stream that breaks off ends the iteration and leaves the reason in `result.error`.
     """
     stream = video_stream(container)
-    time_base = float(stream.time_base)
-    first_pts: int | None = None
     previous_s, step_s = -1.0, 0.0
-    iterator = container.decode(stream)
+    timed_frames = _frames_from(container, stream, start_s)
     while True:
         try:
-            frame = next(iterator)
-            if first_pts is None and frame.pts is not None:
-                first_pts = frame.pts
-                if start_s > _SEEK_MARGIN_S:
-                    wanted_pts = first_pts + int((start_s - _SEEK_MARGIN_S) / time_base)
-                    container.seek(wanted_pts, stream=stream, backward=True)
-                    iterator = container.decode(stream)
-                    continue
+            pts_s, frame = next(timed_frames)
         except (StopIteration, av.EOFError):
+            result.error = _shortfall(stream, result)
             break
         except (av.FFmpegError, OSError) as error:
             result.error = f"decoding broke off after {max(0.0, previous_s + step_s):.3f} s: {error}"
             break
-        if frame.pts is None or first_pts is None:
-            continue
-        pts_s = (frame.pts - first_pts) * time_base
         if pts_s <= previous_s:
             continue
         step_s = pts_s - previous_s if previous_s >= 0 else 0.0
@@ -109,6 +101,42 @@ def presented_frames(
         result.last_s = pts_s
         result.end_s = pts_s + (step_s or _nominal_step_s(stream))
         yield max(pts_s, start_s), frame
+
+
+def _frames_from(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, start_s: float
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Frames with their seconds since the file's first one, beginning at or before start_s."""
+    time_base = float(stream.time_base)
+
+    def decoded() -> Iterator[av.VideoFrame]:
+        return (frame for frame in container.decode(stream) if frame.pts is not None)
+
+    frames = decoded()
+    first = entry = next(frames, None)
+    if first is None:
+        return
+    if start_s > _SEEK_MARGIN_S:
+        container.seek(first.pts + int((start_s - _SEEK_MARGIN_S) / time_base), stream=stream, backward=True)
+        frames = decoded()
+        entry = next(frames, None)
+        if entry is None or (entry.pts - first.pts) * time_base > start_s + _SAME_TIME_S:
+            # A file without an index (MPEG-TS) is entered behind the keyframe: nothing for it but the beginning.
+            container.seek(first.pts - int(_SEEK_MARGIN_S / time_base), stream=stream, backward=True)
+            frames = decoded()
+            entry = next(frames, None)
+    for frame in itertools.chain([entry] if entry is not None else [], frames):
+        yield (frame.pts - first.pts) * time_base, frame
+
+
+def _shortfall(stream: av.video.stream.VideoStream, result: DecodeResult) -> str | None:
+    """Why a stream that ended without an error is not whole: a cut-off file may simply run out of packets."""
+    if stream.duration is None or not result.frames:
+        return None
+    stated_s = float(stream.duration * stream.time_base)
+    if stated_s - result.end_s <= max(_SHORTFALL_S, _SHORTFALL_SHARE * stated_s):
+        return None
+    return f"the stream ends after {result.end_s:.3f} s of the {stated_s:.3f} s that its header states"
 
 
 def _nominal_step_s(stream: av.video.stream.VideoStream) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipelines.training_output import print_summary, quiet_threads, step_progress
 from schemas.recipe import load_recipe
 
+HELP = "distil a teacher into a few-step student"
 RECIPES_DIR = Path(__file__).parent / "recipes"
 
 

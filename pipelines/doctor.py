@@ -23,25 +23,30 @@ from pipelines.terminal import print_json, print_lines, print_table, size_text
 HELP = "show what is installed, which weights are present, and what is missing"
 DISTRIBUTION = "motionloom"
 WEIGHTS_ENV = "MOTIONLOOM_WEIGHTS"
+SOURCE = Path(__file__).resolve().parent.parent
 MIN_PYTHON, BELOW_PYTHON = (3, 10), (3, 13)
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """An optional file or folder of weights. `patterns` are looked for below the weights folder."""
+    """Optional weights. `patterns` are looked for below the weights folder; `without` is what happens when absent.
+
+    loader: the module that uses them; None while this version has none, so that finding a file changes nothing.
+    """
 
     name: str
     patterns: tuple[str, ...]
-    turns_off: str
+    without: str
+    loader: str | None = None
 
 
 KNOWN_WEIGHTS = (
-    Weights("open_clip checkpoint", ("open_clip*", "*clip*.safetensors", "*clip*.pt"), "the aesthetic score"),
-    Weights("LAION aesthetic head", ("*aesthetic*.pth", "*aesthetic*.safetensors"), "the aesthetic score"),
-    Weights("ultralytics person detector", ("yolo*.pt",), "the stronger person detector; MediaPipe is used instead"),
-    Weights("face_landmarker.task", ("face_landmarker.task",), "the 52 face coefficients; a geometric subset is used"),
-    Weights("Wan VAE", ("*[Ww]an*[Vv][Aa][Ee]*",), "the learned video codec; the weight-free codec is used instead"),
-    Weights("umT5 text encoder", ("*umt5*",), "the large text encoder; the small embedded one is used instead"),
+    Weights("open_clip checkpoint", ("open_clip*", "*clip*.safetensors", "*clip*.pt"), "the aesthetic score is null"),
+    Weights("LAION aesthetic head", ("*aesthetic*.pth", "*aesthetic*.safetensors"), "the aesthetic score is null"),
+    Weights("ultralytics detector", ("yolo*.pt",), "people are found by MediaPipe's embedded models"),
+    Weights("face_landmarker.task", ("face_landmarker.task",), "expressions come from the landmarks' geometry"),
+    Weights("Wan VAE", ("*[Ww]an*[Vv][Aa][Ee]*",), "video is coded by the codec fitted to the data"),
+    Weights("umT5 text encoder", ("*umt5*",), "text is encoded by the embedded MiniLM"),
 )
 
 
@@ -61,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     packages = required_packages()
-    document = {
+    document: dict[str, Any] = {
         "python": python_state(),
         "packages": [asdict(package) for package in packages],
         "weights_folder": str(weights_folder()),
@@ -85,20 +90,23 @@ def python_state() -> dict[str, Any]:
 
 
 def required_packages() -> list[Package]:
-    """Every requirement in motionloom's own metadata; extras such as `dev` are left out."""
+    """Every requirement of motionloom; extras such as `dev` are left out."""
     try:
         lines = importlib.metadata.requires(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
-        return [Package(DISTRIBUTION, "", None, "not installed")]
-    return [check_requirement(line) for line in lines if "extra ==" not in line]
+        return [Package(DISTRIBUTION, "", None, f"not installed; a source tree installs with pip install -e {SOURCE}")]
+    checked = (check_requirement(line) for line in lines)
+    return [package for package in checked if package is not None]
 
 
-def check_requirement(line: str) -> Package:
-    """One requirement line against what is installed."""
+def check_requirement(line: str) -> Package | None:
+    """One requirement line against what is installed; None when it is not asked for here (an extra, another system)."""
     try:
         requirement = Requirement(line)
     except InvalidRequirement:
         return Package(line, "", None, "unreadable requirement")
+    if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        return None
     wanted = str(requirement.specifier)
     try:
         installed = importlib.metadata.version(requirement.name)
@@ -113,6 +121,8 @@ def fix_line(packages: list[Package]) -> str | None:
     """What to install, in one line; None when nothing is missing."""
     if not MIN_PYTHON <= sys.version_info[:2] < BELOW_PYTHON:
         return f"use Python {'.'.join(map(str, MIN_PYTHON))} to 3.{BELOW_PYTHON[1] - 1}"
+    if any(package.name == DISTRIBUTION for package in packages):
+        return f"{sys.executable} -m pip install -e {SOURCE}"
     broken = [f"'{package.name}{package.wanted}'" for package in packages if package.problem]
     return f"{sys.executable} -m pip install {' '.join(broken)}" if broken else None
 
@@ -124,14 +134,14 @@ def weights_folder() -> Path:
 
 
 def find_weights(folder: Path) -> list[dict[str, Any]]:
-    """Every known optional weight: where it lies, or None and what that turns off."""
+    """Every known optional weight: where it lies (or None), what its absence means, and what would load it."""
     found = []
     for weights in KNOWN_WEIGHTS:
         paths = (
             sorted(path for pattern in weights.patterns for path in folder.rglob(pattern)) if folder.is_dir() else []
         )
-        row = {"name": weights.name, "path": str(paths[0]) if paths else None, "turns_off": weights.turns_off}
-        found.append(row)
+        path = str(paths[0]) if paths else None
+        found.append({"name": weights.name, "path": path, "without": weights.without, "loader": weights.loader})
     return found
 
 
@@ -213,9 +223,11 @@ def _print(document: dict[str, Any]) -> None:
     ]
     print_table("required packages", ("package", "wanted", "installed", "state"), packages)
     weights = [
-        (row["name"], row["path"] or "missing", "–" if row["path"] else row["turns_off"]) for row in document["weights"]
+        (row["name"], row["path"] or "missing", row["loader"] or "no loader in this version", row["without"])
+        for row in document["weights"]
     ]
-    print_table(f"optional weights in {document['weights_folder']}", ("weights", "file", "turned off"), weights)
+    title = f"optional weights in {document['weights_folder']}"
+    print_table(title, ("weights", "file", "loaded by", "without them"), weights)
     print_lines(document["fix"] if document["fix"] else "everything required is installed")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from pipelines.progress import track
 from pipelines.report_pages import Section, render
 from pipelines.report_pictures import jpeg_uri
 from pipelines.report_plots import timeline
@@ -44,6 +45,7 @@ def dataset_section(dataset: Path, max_samples: int = MAX_SAMPLES_SHOWN) -> Sect
     """Raises: RecipeError when the folder is no dataset, CorruptShard when index or samples cannot be read."""
     totals = dataset_totals(dataset)
     entries = load_samples(dataset)
+    shown = entries[:max_samples]
     html = render(
         "dataset.html",
         counts=[
@@ -59,7 +61,7 @@ def dataset_section(dataset: Path, max_samples: int = MAX_SAMPLES_SHOWN) -> Sect
             ("frames per second", totals["fps"]),
             *((field, found) for field, found in totals["labels"].items() if found),
         ],
-        cards=[_card(dataset, entry) for entry in entries[:max_samples]],
+        cards=[_card(dataset, entry) for entry in track(shown, "samples", len(shown))],
         total=len(entries),
     )
     return Section("dataset", "Dataset", html)

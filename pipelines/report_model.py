@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,16 +48,29 @@ def model_section(model_dir: Path, name: str = "model", title: str | None = None
     return Section(name, title or f"{kind.capitalize()} model", html)
 
 
-def comparison_section(teacher_dir: Path, student_dir: Path, title: str = "Teacher and student") -> Section:
-    """Samples of both side by side, with what each costs. Raises: as model_section."""
-    sides, rows = [], dict[str, list[str | None]]()
+def comparison_section(
+    teacher_dir: Path,
+    student_dir: Path,
+    facts: Mapping[str, tuple[Any, Any]] | None = None,
+    animations: tuple[Path, Path] | None = None,
+    title: str = "Teacher and student",
+) -> Section:
+    """Samples of both side by side, with what each costs. Raises: as model_section.
+
+    facts:      further rows of the table, each with the teacher's and the student's value.
+    animations: the same animation by both, shown above the samples.
+    """
+    sides: list[dict[str, Any]] = []
+    rows: dict[str, list[str | None]] = {}
     for position, (label, folder) in enumerate((("teacher", teacher_dir), ("student", student_dir))):
         config = read_document(folder / "config.json", f"{folder} is not a model")
         samples = read_samples(folder)
-        sides.append({"label": label, "samples": samples})
-        facts = {**dict(model_facts(folder, config, read_metrics(folder))), **_sampling_facts(config, samples)}
-        for fact, value in facts.items():
+        animation = video_uri(animations[position]) if animations is not None else None
+        sides.append({"label": label, "samples": samples, "animation": animation})
+        known = {**dict(model_facts(folder, config, read_metrics(folder))), **_sampling_facts(config, samples)}
+        for fact, value in known.items():
             rows.setdefault(fact, [None, None])[position] = number_text(value)
+    rows.update({fact: [number_text(value) for value in pair] for fact, pair in (facts or {}).items()})
     html = render("comparison.html", sides=sides, rows=list(rows.items()))
     return Section("comparison", title, html)
 

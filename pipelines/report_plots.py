@@ -46,7 +46,7 @@ def histogram(
     values = np.asarray([*kept, *rejected, *(bound.value for bound in thresholds)], dtype=np.float64)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if high <= low:
-        low, high = low - 0.5, high + 0.5
+        low, high = (0.0, 1.0) if 0 <= low <= 1 else (low - 0.5, high + 0.5)
     edges = np.linspace(low, high, BINS + 1)
     kept_N, rejected_N = (np.histogram(np.asarray(group, dtype=np.float64), edges)[0] for group in (kept, rejected))
     top = max(1, int((kept_N + rejected_N).max()))
@@ -79,14 +79,14 @@ def histogram(
 def line_plot(
     x_N: NDArray[np.float64], y_N: NDArray[np.float64], stages: Sequence[tuple[float, str]], x_label: str, y_label: str
 ) -> Markup:
-    """The raw values, faint, and their exponential average; `stages` are starts with names. NaN is left out."""
+    """The raw values, faint, and their running median; `stages` are starts with names. NaN is left out."""
     width, height, left, bottom = 720.0, 260.0, 48.0, 34.0
     finite = np.isfinite(x_N) & np.isfinite(y_N)
     x_N, y_N = x_N[finite], y_N[finite]
     if x_N.size == 0:
         return _svg([_text(12, 24, "no values", "axis-text")], width, 40, y_label)
     x_low, x_high = float(x_N.min()), max(float(x_N.max()), float(x_N.min()) + 1)
-    smooth_N = _average(y_N)
+    smooth_N = running_median(y_N)
     # A few spikes must not flatten the curve: they are cut off at the top.
     y_low, y_high = min(0.0, float(y_N.min())), 1.1 * max(float(np.quantile(y_N, 0.97)), float(smooth_N.max()), 1e-12)
 
@@ -107,8 +107,8 @@ def line_plot(
         parts.append(Markup('<line class="stage" x1="{0}" x2="{0}" y1="20" y2="{1}"/>').format(
             _n(x), _n(height - bottom)))  # fmt: skip
         parts.append(_text(x + 4, 30, name, "stage-text"))
-    parts.append(_path("raw", (place(x, y) for x, y in zip(*_thinned(x_N, y_N), strict=True))))
-    parts.append(_path("smooth", (place(x, y) for x, y in zip(*_thinned(x_N, smooth_N), strict=True))))
+    for kind, line_N in (("raw", y_N), ("smooth", smooth_N)):
+        parts.append(_path(kind, (place(x, y) for x, y in zip(*_thinned(x_N, line_N), strict=True))))
     parts.append(_text(left, 12, y_label, "plot-title"))
     parts.append(_text(width - 10, height - 4, x_label, "axis-text", "end"))
     return _svg(parts, width, height, f"{y_label} over {x_label}")
@@ -137,14 +137,13 @@ def timeline(duration_s: float, rows: Sequence[tuple[str, str, float, float, flo
     return _svg(parts, width, height, "labels over time")
 
 
-def _average(y_N: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Exponential average over about a fiftieth of the curve."""
-    keep = 1 - 1 / max(1.0, len(y_N) / 50)
-    smooth_N, value = np.empty_like(y_N), y_N[0]
-    for index, raw in enumerate(y_N):
-        value = keep * value + (1 - keep) * raw
-        smooth_N[index] = value
-    return smooth_N
+def running_median(y_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median over a window of a twentieth of the curve around each value, shorter at the ends.
+
+    A diffusion loss has a heavy tail (it depends on the noise level drawn); an average would follow single batches.
+    """
+    half = max(1, len(y_N) // 40)
+    return np.array([np.median(y_N[max(0, index - half) : index + half + 1]) for index in range(len(y_N))])
 
 
 def _thinned(x_N: NDArray[np.float64], y_N: NDArray[np.float64], most: int = 1500) -> tuple[list[float], list[float]]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 from markupsafe import Markup
 
+from pipelines.progress import track
 from pipelines.report_pages import Section, render
 from pipelines.report_pictures import frame_at, jpeg_uri
 from pipelines.report_plots import Threshold, histogram
@@ -50,9 +51,11 @@ def run_section(run_dir: Path, max_clips: int = MAX_CLIPS_SHOWN) -> Section:
     kept = [clip for clip in clips if decisions[clip["clip_id"]]["kept"]]
     rejected = [clip for clip in clips if not decisions[clip["clip_id"]]["kept"]]
     reasons = Counter(reason.split(" ")[0] for row in decisions.values() for reason in row["reasons"] or ())
+    stages = _stages(document.get("seconds"))
     groups = []
     for label, group in (("kept", kept), ("rejected", rejected)):
-        cards = [_card(clip, tuple(decisions[clip["clip_id"]]["reasons"] or ())) for clip in group[:max_clips]]
+        shown = track(group[:max_clips], f"clips {label}", min(len(group), max_clips))
+        cards = [_card(clip, tuple(decisions[clip["clip_id"]]["reasons"] or ())) for clip in shown]
         groups.append({"label": label, "cards": cards, "total": len(group)})
     html = render(
         "run.html",
@@ -70,7 +73,8 @@ def run_section(run_dir: Path, max_clips: int = MAX_CLIPS_SHOWN) -> Section:
         plots=_score_plots(kept, rejected, _thresholds(document)),
         failures=failures[:MAX_FAILURES_SHOWN],
         failures_total=len(failures),
-        stages=_stages(document.get("seconds")),
+        stages=stages,
+        clocks=sorted({clock for _, spent in stages for clock in spent}, reverse=True),
     )
     return Section("run", "Curation", html)
 
@@ -152,11 +156,12 @@ def _score_plots(
     return plots
 
 
-def _stages(seconds: Any) -> list[tuple[str, str, Any]]:
-    """(stage, clock, seconds) from either {stage: seconds} or {stage: {clock: seconds}}."""
-    rows: list[tuple[str, str, Any]] = []
-    if isinstance(seconds, dict):
-        for stage, spent in seconds.items():
-            pairs = spent.items() if isinstance(spent, dict) else [("seconds", spent)]
-            rows += [(stage, clock, value) for clock, value in pairs if isinstance(value, int | float)]
-    return rows
+def _stages(seconds: Any) -> list[tuple[str, dict[str, float]]]:
+    """(stage, seconds by clock) from either {stage: seconds} or {stage: {clock: seconds}}."""
+    if not isinstance(seconds, dict):
+        return []
+    spent = {stage: value if isinstance(value, dict) else {"seconds": value} for stage, value in seconds.items()}
+    return [
+        (stage, {clock: float(value) for clock, value in clocks.items() if isinstance(value, int | float)})
+        for stage, clocks in spent.items()
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipelines.training_output import print_summary, quiet_threads, step_progress
 from schemas.recipe import load_recipe
 
+HELP = "train a teacher on shards"
 RECIPES_DIR = Path(__file__).parent / "recipes"
 
 

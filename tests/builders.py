@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from schemas.codecs import encode_json
 from schemas.index import SHARDS_DIR, SampleEntry, ShardEntry, write_index
 from schemas.shard import sample_tar, write_shards
+from schemas.tables import DECISIONS, FAILURES
 from schemas.tracks import BODY_JOINTS, FACE_LANDMARKS, HAND_JOINTS, BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
 EXPRESSION_NAMES = ("jawOpen", "mouthSmileLeft", "mouthSmileRight")
@@ -260,3 +262,48 @@ def write_parts(folder: Path, rows: list[dict[str, Any]], schema: pa.Schema | No
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "part-00000.parquet")
     return folder
+
+
+def run_folder(path: Path, clips: int = 4) -> Path:
+    """A RUN: `clips` clips of one video, every second one kept, and one failed input. Returns: path.
+
+    Clip i has quality i / clips and no aesthetic score; rejected ones carry the reason that the policy gives.
+    """
+    video = moving_square_video(path / "footage" / "square.mp4", frames=8 * clips)
+    rows, decisions = [], []
+    for i in range(clips):
+        clip_id = f"clip-{i:03d}"
+        span = {"clip_id": clip_id, "video_id": "v0", "uri": str(video), "start_s": float(i), "end_s": i + 1.0}
+        rows.append({**span, "quality": i / clips, "aesthetic": None, "shot_scale": "none"})
+        reasons = [] if i % 2 else [f"quality {i / clips:.4g} < 0.6"]
+        decisions.append({"clip_id": clip_id, "kept": not reasons, "reasons": reasons, "policy_fingerprint": "0" * 16})
+    failure = {"uri": "broken.mp4", "clip_id": None, "stage": "probe", "error_class": "ProbeError", "message": "empty"}
+    scores = [("quality", pa.float64()), ("aesthetic", pa.float64()), ("shot_scale", pa.string())]
+    identity = [("clip_id", pa.string()), ("video_id", pa.string()), ("uri", pa.string())]
+    times = [("start_s", pa.float64()), ("end_s", pa.float64())]
+    write_parts(path / "videos", [{"video_id": "v0", "uri": str(video), "status": "ok"}])
+    write_parts(path / "clips", rows, pa.schema([*identity, *times, *scores]))
+    write_parts(path / "decisions", decisions, DECISIONS)
+    write_parts(path / "failures", [failure], FAILURES)
+    document = {
+        "recipe": {"policy": {"accept_styles": [], "rules": [{"score": "quality", "at_least": 0.6, "at_most": None}]}},
+        "versions": {"motionloom": "0"},
+        "counts": {"inputs": 2, "videos": 1, "failures": 1, "clips": clips},
+        "seconds": {"measure": {"wall_s": 1.5, "cpu_s": 2.5}},
+    }
+    (path / "run.json").write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def model_folder(path: Path, kind: str = "teacher", steps: int = 100, sampling_steps: int = 20) -> Path:
+    """A MODEL without usable weights: the loss falls from 1 towards 0, samples hold one picture and one clip."""
+    (path / "samples").mkdir(parents=True, exist_ok=True)
+    config = {"kind": kind, "net": {"width": 64}, "sampling": {"steps": sampling_steps}}
+    (path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    rows = [{"step": i, "stage": "flow", "loss": 1 / (1 + i), "seconds": 0.5} for i in range(steps)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    rgb_THWC = moving_square_frames(4)
+    write_video(path / "samples" / "samples.mp4", rgb_THWC)
+    _, png = cv2.imencode(".png", rgb_THWC[0])
+    (path / "samples" / "samples.png").write_bytes(png.tobytes())
+    return path

@@ -68,9 +68,7 @@ def _solutions() -> Any:
         raise ResourceError(f"mediapipe cannot be imported ({error}); install mediapipe==0.10.21") from error
     solutions = getattr(mediapipe, "solutions", None)
     if solutions is None:
-        raise ResourceError(
-            f"mediapipe {mediapipe.__version__} has no built-in models; install mediapipe==0.10.21"
-        )
+        raise ResourceError(f"mediapipe {mediapipe.__version__} has no built-in models; install mediapipe==0.10.21")
     return solutions
 
 
@@ -79,29 +77,29 @@ class _Network:
 
     def __init__(self) -> None:
         self._graph: Any = None
-        self._used = False
+        self._tracking = False
 
     def _make(self) -> Any:
         raise NotImplementedError
 
     def reset(self) -> None:
         """Forgets what was tracked, so that the next frame is treated as a clip's first."""
-        if self._graph is not None and self._used:
-            with _native_log_silenced():
-                self._graph.reset()
-            self._used = False
+        self._tracking = False
 
     def _run(self, rgb_HWC: NDArray[np.uint8]) -> Any:
         rgb_HWC = np.ascontiguousarray(rgb_HWC)
-        if self._used:
+        if self._tracking:
             return self._graph.process(rgb_HWC)
-        # The models are loaded by the first frame after start or reset, and say so on stderr.
+        # The models are loaded, by threads of the graph, until the first frame after a start is done; they say so on
+        # stderr.
         with _native_log_silenced(), warnings.catch_warnings():
             # mediapipe 0.10.21 asks protobuf for messages by a name that protobuf will drop.
             warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
             if self._graph is None:
                 self._graph = self._make()
-            self._used = True
+            else:
+                self._graph.reset()
+            self._tracking = True
             return self._graph.process(rgb_HWC)
 
 

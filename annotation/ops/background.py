@@ -16,13 +16,16 @@ IDENTITY = np.eye(3)
 # Fewer points, or all of them in one corner, do not tell a camera from a thing that moves.
 _MIN_POINTS = 10
 _MIN_SPREAD = 0.2
-# Distance within which a point agrees, in px of the picture the points were followed in (short side 480).
-_AGREE_PX = 1.5
-_STILL_PX = 0.4
+# Distance within which a point agrees, in px of the picture the points were followed in (short side 240 at most).
+_AGREE_PX = 1.0
+_STILL_PX = 0.25
 # Points at rest may share no drift above this, in the same px: a slow pan is not stillness.
-_DRIFT_PX = 0.1
+_DRIFT_PX = 0.05
 # Less agreement than this is a cut, a blur or a crowd: the camera was not measured.
 _MIN_INLIER_FRACTION = 0.3
+_MIN_STILL_FRACTION = 0.2
+# The fitted motion must bring the median point at least this much nearer to where it went than no motion does.
+_MOVES_RESIDUAL = 0.85
 # The eight-parameter model must explain this many times the points of the four-parameter one to be believed.
 _HOMOGRAPHY_GAIN = 1.15
 # Assumed focal length, in long sides of the frame: a horizontal view of 53 degrees, that of a common wide lens.
@@ -88,7 +91,7 @@ def still_frame(
     """For a background without texture: whether the picture shows, people included, that the camera stands still.
 
     While the camera moves, nothing rests in the picture; so a good share of points at rest, spread over the frame and
-    without a common drift, is enough to say "still". It can never say that the camera moves.
+    without a common drift or growth, is enough to say "still". It can never say that the camera moves.
     Returns: identity; inlier fraction is the share of points at rest, or 0 when that tells nothing.
     """
     not_measured = FittedMotion(IDENTITY, 0.0)
@@ -97,10 +100,19 @@ def still_frame(
     shift_px_N2 = after_px_N2 - before_px_N2
     still_N = np.linalg.norm(shift_px_N2, axis=1) < _STILL_PX * native_per_seen
     share = float(still_N.mean())
-    if share < _MIN_INLIER_FRACTION or int(still_N.sum()) < _MIN_POINTS:
+    if share < _MIN_STILL_FRACTION or int(still_N.sum()) < _MIN_POINTS:
         return not_measured
-    drift_px = float(np.linalg.norm(np.median(shift_px_N2[still_N], axis=0)))
-    if drift_px > _DRIFT_PX * native_per_seen or not _spread_out(before_px_N2[still_N], size_wh):
+    if not _spread_out(before_px_N2[still_N], size_wh):
+        return not_measured
+    # A slow zoom has no common shift, so the whole similarity is asked how far it carries a typical point.
+    similarity_23, _ = cv2.estimateAffinePartial2D(
+        before_px_N2[still_N], after_px_N2[still_N], ransacReprojThreshold=_STILL_PX * native_per_seen, maxIters=500
+    )
+    if similarity_23 is None:
+        return not_measured
+    at_rest_N2 = before_px_N2[still_N].astype(np.float64)
+    carried_N2 = at_rest_N2 @ similarity_23[:, :2].T + similarity_23[:, 2]
+    if float(np.median(np.linalg.norm(carried_N2 - at_rest_N2, axis=1))) > _DRIFT_PX * native_per_seen:
         return not_measured
     return FittedMotion(IDENTITY, share)
 
@@ -146,10 +158,23 @@ def fit_background_motion(
     # picture: points at rest, half as many as the movers, mean that the movers are in front of a still background.
     if still_N.sum() >= 0.5 * inside_N.sum() and float(np.median(shift_px_N[inside_N])) > agree_px:
         homography_33, inside_N = IDENTITY, still_N
+    # Scenery behind a window, or water, within tolerance pulls the fit away from a background at rest. A camera that
+    # moves brings the typical point closer to its place; one that does not, does not.
+    elif float(np.median(_residual_px(homography_33, before_px_N2, after_px_N2))) > _MOVES_RESIDUAL * float(
+        np.median(shift_px_N)
+    ):
+        homography_33, inside_N = IDENTITY, shift_px_N < agree_px
     inlier_fraction = float(inside_N.mean())
     if inlier_fraction < _MIN_INLIER_FRACTION or int(inside_N.sum()) < _MIN_POINTS:
         return not_measured
     return FittedMotion(np.asarray(homography_33, np.float64), inlier_fraction)
+
+
+def _residual_px(
+    homography_33: NDArray[np.float64], before_px_N2: NDArray[np.float32], after_px_N2: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    mapped_N3 = np.c_[before_px_N2, np.ones(len(before_px_N2))] @ homography_33.T
+    return np.asarray(np.linalg.norm(mapped_N3[:, :2] / mapped_N3[:, 2:] - after_px_N2, axis=1))
 
 
 def rotation_and_zoom(
@@ -168,12 +193,10 @@ def rotation_and_zoom(
     mapped_T2 = mapped_T3[:, :2] / depth_T[:, None]
     shift_T2 = mapped_T2 - center_2
     # Jacobian of the mapping at the centre: how a small neighbourhood turns and scales
-    jacobian_T22 = (
-        homography_T33[:, :2, :2] - mapped_T2[:, :, None] * homography_T33[:, 2, None, :2]
-    ) / depth_T[:, None, None]
-    turn_T = np.arctan2(
-        jacobian_T22[:, 1, 0] - jacobian_T22[:, 0, 1], jacobian_T22[:, 0, 0] + jacobian_T22[:, 1, 1]
-    )
+    jacobian_T22 = (homography_T33[:, :2, :2] - mapped_T2[:, :, None] * homography_T33[:, 2, None, :2]) / depth_T[
+        :, None, None
+    ]
+    turn_T = np.arctan2(jacobian_T22[:, 1, 0] - jacobian_T22[:, 0, 1], jacobian_T22[:, 0, 0] + jacobian_T22[:, 1, 1])
     zoom_T = np.sqrt(np.maximum(np.linalg.det(jacobian_T22), 1e-12))
     # The scene moves left when the camera pans right; down when it tilts up; with y down a positive turn is clockwise
     # on the screen, and the scene turns clockwise when the camera rolls the other way.

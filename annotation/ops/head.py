@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 # Landmark, weight, x, y, z in centimetres (x to the picture's right for a frontal face, y up, z towards the viewer):
 # the points that hold still while the face moves, with their weights, from MediaPipe's canonical face model and its
 # geometry pipeline metadata (Apache License 2.0).
-_CANONICAL = np.array(
+CANONICAL_FACE = np.array(
     [
         (4, 0.071, 0.000, -0.463, 7.587),
         (6, 0.032, 0.000, 2.473, 5.789),
@@ -50,10 +50,10 @@ _CANONICAL = np.array(
         (425, 0.047, 3.833, -1.537, 4.138),
     ]
 )
-_INDEX_N = _CANONICAL[:, 0].astype(np.intp)
-_WEIGHT_N = _CANONICAL[:, 1] / _CANONICAL[:, 1].sum()
+_INDEX_N = CANONICAL_FACE[:, 0].astype(np.intp)
+_WEIGHT_N = CANONICAL_FACE[:, 1] / CANONICAL_FACE[:, 1].sum()
 # To our head axes: x right, y down, z away from the viewer, so that a frontal face has the identity as rotation.
-_HEAD_CM_N3 = _CANONICAL[:, 2:] * (1, -1, -1)
+_HEAD_CM_N3 = CANONICAL_FACE[:, 2:] * (1, -1, -1)
 
 
 def fit_head(landmarks_3d_TL3: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

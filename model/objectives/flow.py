@@ -6,9 +6,10 @@ timesteps are Stable Diffusion 3's, moved towards noise because a small network 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from statistics import NormalDist
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -20,6 +21,10 @@ from model.rng import StepRng
 from schemas.recipe import StrictModel
 
 MOTION_GROUPS = ("body", "face", "hands")
+PER_STEP = 0.6180339887498949
+"""Fractional part of the golden ratio: the most evenly spreading multiple in one dimension."""
+PER_SLOT = 0.7548776662466927
+"""Inverse of the plastic number, which does the same for the second dimension."""
 
 
 class FlowRecipe(StrictModel):
@@ -52,9 +57,18 @@ class FlowMatching:
 
 
 def draw_times(recipe: FlowRecipe, batch: int, rng: StepRng) -> list[float]:
-    """Logit-normal timesteps in (0, 1)."""
-    logits = [recipe.t_mean + recipe.t_std * rng.numpy(slot, "time").standard_normal() for slot in range(batch)]
-    return [float(1.0 / (1.0 + np.exp(-logit))) for logit in logits]
+    """Logit-normal timesteps in (0, 1), spread evenly over steps and slots.
+
+    The loss depends strongly on t. Kronecker sequences (the fractional parts of multiples of an irrational number)
+    visit all noise levels in every few steps, so the mean loss of five steps already means something.
+    """
+    start = StepRng(rng.seed, 0).numpy(0, "time").random()
+    times = []
+    for slot in range(batch):
+        share = (start + rng.step * PER_STEP + (rng.first_slot + slot) * PER_SLOT) % 1.0
+        normal = NormalDist().inv_cdf(min(max(share, 1e-6), 1.0 - 1e-6))
+        times.append(1.0 / (1.0 + math.exp(-(recipe.t_mean + recipe.t_std * normal))))
+    return times
 
 
 def draw_keep(recipe: FlowRecipe, batch: int, rng: StepRng) -> Tensor:

@@ -27,7 +27,9 @@ def texture(seed: int = 5) -> NDArray[np.uint8]:
     return np.clip(picture_HWC, 0, 255).astype(np.uint8)
 
 
-def view(picture_HWC: NDArray[np.uint8], right_px: float, down_px: float, turn_rad: float, scale: float) -> NDArray[np.uint8]:
+def view(
+    picture_HWC: NDArray[np.uint8], right_px: float, down_px: float, turn_rad: float, scale: float
+) -> NDArray[np.uint8]:
     """What a camera sees that moved right and down over the picture, turned clockwise, and magnifies by `scale`."""
     cos, sin = np.cos(turn_rad) / scale, np.sin(turn_rad) / scale
     # picture point = middle + moved + R(turn) (view point - view middle) / scale; clockwise with y down
@@ -94,11 +96,14 @@ def test_homography_is_in_native_pixels_and_maps_previous_to_current() -> None:
     assert np.array_equal(track.frame_from_previous_T33[0], np.eye(3))
 
 
-def test_foreground_that_moves_leaves_the_camera_static() -> None:
+@pytest.mark.parametrize("size_hw", [(170, 150), (215, 190)])
+def test_foreground_that_moves_leaves_the_camera_static(size_hw: tuple[int, int]) -> None:
+    """The large one has more corners than the background that is left, and would outvote it."""
     rgb_THWC = np.repeat(view(texture(), 0, 0, 0, 1)[None], T, axis=0)
-    thing_HWC = texture(seed=9)[:170, :150]
+    height, width = size_hw
+    thing_HWC = texture(seed=9)[:height, :width]
     for t in range(T):
-        rgb_THWC[t, 40:210, 10 + 7 * t : 160 + 7 * t] = thing_HWC
+        rgb_THWC[t, 20 : 20 + height, 2 + 6 * t : 2 + width + 6 * t] = thing_HWC
     assert [move.label for move in camera_moves(track_of(rgb_THWC))] == ["static"]
 
 

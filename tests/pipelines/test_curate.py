@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from builders import moving_square_video, write_video
+
+from pipelines.curate import curate
+from pipelines.recipe_models import curate_recipe
+from pipelines.redecide import redecide
+from pipelines.run_tables import read_run, read_table
+from schemas.errors import RecipeError
+
+TABLES = ("videos", "frames", "clips", "decisions", "failures")
+
+
+def tables(run_dir: Path) -> dict[str, pa.Table]:
+    return {name: read_table(run_dir, name) for name in TABLES}
+
+
+def assert_same_tables(one: Path, other: Path) -> None:
+    first, second = tables(one), tables(other)
+    for name in TABLES:
+        assert first[name].equals(second[name]), f"{name} differs"
+    assert first["videos"].num_rows > 0
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    """Two moving squares, one with a hard cut, and three files that are no video."""
+    folder = tmp_path / "footage"
+    moving_square_video(folder / "square.mp4", frames=24)
+    rng = np.random.default_rng(1)
+    shots = [np.full((12, 64, 96, 3), colour, dtype=np.uint8) for colour in ((200, 40, 40), (30, 60, 220))]
+    noisy = np.clip(np.concatenate(shots) + rng.integers(-3, 4, (24, 64, 96, 3)), 0, 255).astype(np.uint8)
+    write_video(folder / "two_shots.mp4", noisy)
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("not a video")
+    (folder / "half.mp4").write_bytes((folder / "square.mp4").read_bytes()[:400])
+    return folder
+
+
+def test_every_input_is_accounted_for_and_cuts_become_clips(footage: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    result = curate([str(footage)], run_dir, curate_recipe("keep_all"), "local")
+    rows = tables(run_dir)
+    videos, failures = rows["videos"].column("uri").to_pylist(), rows["failures"].column("uri").to_pylist()
+    assert sorted(Path(uri).name for uri in videos) == ["square.mp4", "two_shots.mp4"]
+    assert sorted(Path(uri).name for uri in failures) == ["empty.mp4", "half.mp4", "text.mp4"]
+    assert all(message for message in rows["failures"].column("message").to_pylist())
+    cuts = [row["start_s"] for row in rows["clips"].to_pylist() if row["uri"].endswith("two_shots.mp4")]
+    assert sorted(cuts) == [0.0, 1.5]
+    assert result["counts"]["clips"] == rows["decisions"].num_rows == 3
+    assert read_run(run_dir)["counts"]["failures"] == 3
+
+
+def test_a_second_call_measures_nothing_and_a_changed_file_is_measured_again(footage: Path, tmp_path: Path) -> None:
+    run_dir, recipe = tmp_path / "run", curate_recipe("keep_all")
+    curate([str(footage)], run_dir, recipe, "local")
+    before = tables(run_dir)
+    assert curate([str(footage)], run_dir, recipe, "local")["counts"]["reused"] == 5
+    assert all(before[name].equals(table) for name, table in tables(run_dir).items())
+    moving_square_video(footage / "empty.mp4", frames=8)
+    assert curate([str(footage)], run_dir, recipe, "local")["counts"]["reused"] == 4
+    assert read_table(run_dir, "videos").num_rows == 3
+
+
+def test_plan_says_what_would_run_and_writes_nothing(footage: Path, tmp_path: Path) -> None:
+    plan = curate([str(footage)], tmp_path / "run", curate_recipe("keep_all"), "local", plan_only=True)["plan"]
+    assert (plan["inputs"], plan["to_measure"]) == (5, 5)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_of_another_recipe_is_refused_before_any_work(footage: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    curate([str(footage / "square.mp4")], run_dir, curate_recipe("keep_all"), "local")
+    other = curate_recipe("keep_all", ["clips.max_clip_s=3"])
+    with pytest.raises(RecipeError, match=r"another curate recipe \(it differs in: clips\.max_clip_s\)"):
+        curate([str(footage / "square.mp4")], run_dir, other, "local")
+    foreign = tmp_path / "letters"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("dear")
+    with pytest.raises(RecipeError, match="was not made by motionloom"):
+        curate([str(footage)], foreign, other, "local")
+
+
+def test_wrong_calls_end_with_exit_2_and_name_the_fix(tmp_path: Path, pipeline) -> None:  # type: ignore[no-untyped-def]
+    moving_square_video(tmp_path / "a.mp4", frames=4)
+    call = ("curate", "--input", tmp_path / "a.mp4", "--output", tmp_path / "run", "--runner", "local")
+    misspelt = pipeline(*call, "--set", "clips.max_clip=3")
+    assert misspelt.returncode == 2
+    assert "did you mean max_clip_s?" in misspelt.stderr
+    nowhere = pipeline("curate", "--input", tmp_path / "nowhere", "--output", tmp_path / "run")
+    assert nowhere.returncode == 2
+    assert "nowhere" in nowhere.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_failure_budget_decides_the_exit_code(footage: Path, tmp_path: Path) -> None:
+    within = curate([str(footage)], tmp_path / "a", curate_recipe("keep_all", ["failure_budget=0.6"]), "local")
+    beyond = curate([str(footage)], tmp_path / "b", curate_recipe("keep_all", ["failure_budget=0.5"]), "local")
+    assert (within["over_budget"], beyond["over_budget"]) == (False, True)
+
+
+def test_redecide_changes_verdicts_without_the_footage(footage: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    curate([str(footage / "two_shots.mp4")], run_dir, curate_recipe("keep_all"), "local")
+    (footage / "two_shots.mp4").unlink()
+    strict = curate_recipe("default")
+    dry = redecide(run_dir, strict, dry_run=True)
+    assert len(dry["newly_rejected"]) == 2
+    assert read_table(run_dir, "decisions").column("kept").to_pylist() == [True, True]
+    redecide(run_dir, strict)
+    decisions = read_table(run_dir, "decisions").to_pylist()
+    assert not any(row["kept"] for row in decisions)
+    assert all("person_fraction 0 < 0.6" in row["reasons"] for row in decisions)
+    assert len(redecide(run_dir, curate_recipe("keep_all"))["newly_kept"]) == 2
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_tables_as_local(footage: Path, tmp_path: Path, pipeline) -> None:  # type: ignore[no-untyped-def]
+    for runner in ("local", "ray"):
+        done = pipeline(
+            "curate", "--input", footage, "--output", tmp_path / runner, "--recipe", "keep_all", "--runner", runner,
+            "--workers", 2, "--json",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["counts"]["clips"] == 3
+    assert_same_tables(tmp_path / "local", tmp_path / "ray")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", ["local", "ray"])
+def test_a_killed_run_continues_to_the_same_tables(tmp_path: Path, runner: str, pipeline, request) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path / "footage"
+    for number in range(6):
+        moving_square_video(folder / f"{number}.mp4", frames=60 + number, size_hw=(128, 192))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    arguments = ["curate", "--input", folder, "--recipe", "keep_all", "--workers", 1]
+    assert pipeline(*arguments, "--runner", "local", "--output", whole).returncode == 0
+    command = [sys.executable, "-m", *map(str, ["pipelines.curate", *arguments[1:], "--runner", runner])]
+    # A killed run cannot remove its Ray folder: it gets one that the test removes (short, for the sockets' sake).
+    scratch = Path(tempfile.mkdtemp(prefix="mloom-"))
+    request.addfinalizer(lambda: shutil.rmtree(scratch, ignore_errors=True))
+    process = subprocess.Popen(
+        [*command, "--output", str(broken)],
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline_s = time.monotonic() + 90
+    while time.monotonic() < deadline_s and process.poll() is None and len(list(broken.glob("units/*/*.parquet"))) < 2:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = len(list(broken.glob("units/*/*.parquet")))
+    assert 2 <= finished < 6, "the run was to be killed half-way"
+    assert not (broken / "run.json").exists()
+    again = pipeline(*arguments, "--runner", runner, "--output", broken, "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["counts"]["reused"] >= finished
+    assert_same_tables(whole, broken)
+
+
+@pytest.mark.clips
+@pytest.mark.slow
+def test_all_real_clips_are_accounted_for(clips_dir: Path, tmp_path: Path, pipeline) -> None:  # type: ignore[no-untyped-def]
+    done = pipeline("curate", "--input", clips_dir, "--output", tmp_path / "run", "--json", timeout_s=580)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)["counts"]
+    assert (counts["inputs"], counts["videos"] + counts["failures"]) == (40, 40)

@@ -1,0 +1,97 @@
+"""A curation as a submitted job, on a cluster with token authentication that this test starts and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import moving_square_video
+
+from pipelines.run_tables import read_table
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[str, dict[str, str]]]:
+    """Address of a one-node cluster of our own, and the environment that may talk to it."""
+    # Ray's sockets need a short path; HOME keeps its token out of the user's home.
+    folder = Path(tempfile.mkdtemp(prefix="mloom-"))
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**os.environ, "HOME": str(folder), **token}
+    environment.pop("RAY_ADDRESS", None)
+    gcs, dashboard, client, agent = free_ports(4)
+    ray = str(Path(sys.executable).with_name("ray"))
+    head = subprocess.Popen(
+        [
+            ray, "start", "--head", "--block", f"--port={gcs}", f"--dashboard-port={dashboard}",
+            f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}", "--num-cpus=2",
+            "--node-ip-address=127.0.0.1", f"--temp-dir={folder / 'ray'}", "--include-dashboard=true",
+        ],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{dashboard}"
+    try:
+        for _ in range(240):
+            if head.poll() is not None:
+                pytest.fail(f"ray start ended with {head.returncode}")
+            listed = subprocess.run(
+                [ray, "job", "list", "--address", address], env=environment, capture_output=True, check=False
+            )
+            if listed.returncode == 0:
+                break
+            time.sleep(0.5)
+        else:
+            pytest.fail("the cluster did not come up")
+        yield address, environment
+    finally:
+        # Ray's processes share the session that we started; each ends by its group, nothing else does.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(head.pid, signal.SIGTERM)
+        try:
+            head.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, signal.SIGKILL)
+            head.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_a_submitted_job_curates(cluster: tuple[str, dict[str, str]], tmp_path: Path) -> None:
+    address, environment = cluster
+    moving_square_video(tmp_path / "footage" / "a.mp4", frames=12)
+    (tmp_path / "footage" / "b.mp4").write_text("not a video")
+    submitted = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", address,
+            "--runtime-env-json", '{"excludes": [".venv", ".git", "demo"]}', "--working-dir", str(REPOSITORY), "--",
+            sys.executable, "-m", "pipelines.curate", "--input", str(tmp_path / "footage"), "--recipe", "keep_all",
+            "--output", str(tmp_path / "run"),
+        ],
+        env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert read_table(tmp_path / "run", "videos").num_rows == 1
+    assert read_table(tmp_path / "run", "failures").num_rows == 1
