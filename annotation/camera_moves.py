@@ -39,6 +39,8 @@ _SHAKE_RAD = 0.0015
 _SHAKE_TURNS_PER_S = 1.8
 _SHAKE_PAUSE_S = 0.5
 _SHORTEST_S = 0.2
+# A gap in the measurement up to this long does not break `static`.
+_BRIDGED_S = 0.5
 
 _PHRASES = {
     "static": "holds still",
@@ -115,7 +117,13 @@ def camera_moves(track: CameraTrack) -> list[Interval]:
                 inliers = float(track.inlier_fraction_T[max(1, start) : stop].mean())
                 moves.append(interval(label, pts_s_T, start, stop, inliers * min(1.0, 0.4 + 0.2 * speed)))
                 moving_T[start:stop] = True
-    for label, state_T in (("handheld", shaking_T & seen_T), ("static", seen_T & ~shaking_T & ~moving_T)):
+    still_T = seen_T & ~shaking_T & ~moving_T
+    for start, stop in runs(~still_T):
+        # Stillness before and after a moment that could not be measured was stillness in between.
+        unmeasured = not (seen_T & (shaking_T | moving_T))[start:stop].any()
+        if unmeasured and start > 0 and stop < T and (stop - start) * step_s <= _BRIDGED_S:
+            still_T[start:stop] = True
+    for label, state_T in (("handheld", shaking_T & seen_T), ("static", still_T)):
         for start, stop in runs(state_T):
             if (stop - start) * step_s >= _SHORTEST_S or stop - start == T:
                 inliers = float(track.inlier_fraction_T[max(1, start) : max(2, stop)].mean())

@@ -33,7 +33,8 @@ def find_cuts(pts_s_T: NDArray[np.float64], content_change_T: NDArray[np.float32
     """Indices of the frames that begin a new shot, without frame 0.
 
     The rule is that of PySceneDetect's AdaptiveDetector (a test compares them); it differs in that windows are cut
-    short at the video's ends instead of leaving those frames out, and that min_shot_s counts presentation time.
+    short at the video's ends instead of leaving those frames out, that frame 0, which has no change of its own, is
+    nobody's neighbour, and that min_shot_s counts presentation time.
     """
     cuts: list[int] = []
     frames = len(pts_s_T)
@@ -42,7 +43,6 @@ def find_cuts(pts_s_T: NDArray[np.float64], content_change_T: NDArray[np.float32
         change = float(content_change_T[t])
         if change < rules.min_content_change:
             continue
-        # Frame 0 has no change of its own, it is no neighbour.
         low, high = max(1, t - rules.window_frames), min(frames, t + rules.window_frames + 1)
         around = [float(content_change_T[i]) for i in range(low, high) if i != t]
         mean_around = math.fsum(around) / len(around) if around else 0.0
@@ -66,12 +66,16 @@ def cut_clips(video_id: str, uri: str, facts: FrameFacts, rules: CutRules) -> li
     spans: list[ClipSpan] = []
     for start, stop in zip(starts, [*starts[1:], len(pts_s_T)], strict=True):
         shot_end_s = float(pts_s_T[stop]) if stop < len(pts_s_T) else facts.end_s
-        parts = max(1, math.ceil((shot_end_s - float(pts_s_T[start])) / rules.max_clip_s - 1e-9))
-        # Parts begin on frames, so that a clip's start is a presentation time.
-        edges_s = [float(pts_s_T[min(stop - 1, start + round(i * (stop - start) / parts))]) for i in range(parts)] + [
-            shot_end_s
-        ]
+        edges_s = [*_part_starts_s(pts_s_T[start:stop], shot_end_s, rules.max_clip_s), shot_end_s]
         for start_s, end_s in itertools.pairwise(edges_s):
             if end_s > start_s:
                 spans.append(ClipSpan(clip_id_of(video_id, start_s, end_s), video_id, uri, start_s, end_s))
     return spans
+
+
+def _part_starts_s(pts_s_T: NDArray[np.float64], end_s: float, max_clip_s: float) -> list[float]:
+    """Where the parts of one shot begin: equal times, moved to the nearest frame, so that a start is a frame's time."""
+    start_s = float(pts_s_T[0])
+    parts = max(1, math.ceil((end_s - start_s) / max_clip_s - 1e-9))
+    wanted_s = [start_s + i * (end_s - start_s) / parts for i in range(parts)]
+    return sorted({float(pts_s_T[np.abs(pts_s_T - wanted).argmin()]) for wanted in wanted_s})

@@ -5,6 +5,7 @@ Axis legend: T frames of the driving clip, H W pixels, B batch, N tokens, C chan
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from schemas.errors import DataError
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
 Box = tuple[float, float, float, float]
+SAMPLES_FPS = 8.0
+"""Windows are short; slowed down one can see what moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,30 +164,50 @@ def window_times(pts_s_T: NDArray[np.float64], frame_T: NDArray[np.int64]) -> ND
 
 
 def write_samples(folder: Path, model: LoadedModel, reader: WindowReader, count: int, seed: int) -> Sequence[Path]:
-    """Sample `count` data windows into samples/samples.png and .mp4.
+    """Sample `count` data windows into samples/: samples.png, samples.mp4 and their cost in samples.json.
 
     Two rows per window in the picture: the reference and the true frames, below them the sampled frames.
+    psnr_db compares the sampled pixels with the true ones; these are training windows, so it says what was learnt,
+    not how well the model carries over.
     """
     batch = reader.batch(StepRng(seed, 0), count, count, model.codec, model.text)
     device = next(model.net.parameters()).device
+    began_s = time.perf_counter()
     conditions = batch.conditions.to(device)
     noise = torch.cat([segment_noise(model, 1, seed, slot) for slot in range(count)]).to(device)
     result = sample(make_predictor(model, conditions), noise, sampling_times(model))
     grid = model.config.net.grid_thw
-    truth_BTHWC = to_rgb(model.codec.decode(batch.tokens_BNC, grid))
-    made_BTHWC = to_rgb(model.codec.decode(result.tokens_BNC.cpu(), grid))
+    made = model.codec.decode(result.tokens_BNC.cpu(), grid)
+    seconds = time.perf_counter() - began_s
+    truth = model.codec.decode(batch.tokens_BNC, grid)
+    mse_B = (made.clamp(-1, 1) - truth).square().mean(dim=(1, 2, 3, 4)) / 4.0
+    cost = {
+        "windows": count,
+        "steps_per_window": model.config.sampling.steps,
+        "evaluations_per_window": result.evaluations,
+        "seconds_per_window": round(seconds / count, 4),
+        "psnr_db": round(float((-10.0 * mse_B.clamp_min(1e-10).log10()).mean()), 2),
+    }
+    write_atomically(folder / SAMPLES_DIR / "samples.json", (json.dumps(cost, indent=1) + "\n").encode())
     still_grid = (1, grid[1], grid[2])
-    reference_B1HWC = to_rgb(model.codec.decode(batch.conditions.reference_BKNC[:, 0], still_grid)[:, :1])
-    blank = np.zeros_like(reference_B1HWC[0, 0])
+    reference_BHWC = to_rgb(model.codec.decode(batch.conditions.reference_BKNC[:, 0], still_grid)[:, 0])
+    return _write_pictures(folder, reference_BHWC, to_rgb(truth), to_rgb(made))
+
+
+def _write_pictures(
+    folder: Path,
+    reference_BHWC: NDArray[np.uint8],
+    truth_BTHWC: NDArray[np.uint8],
+    made_BTHWC: NDArray[np.uint8],
+) -> Sequence[Path]:
     rows = []
-    for reference_1HWC, truth_THWC, made_THWC in zip(reference_B1HWC, truth_BTHWC, made_BTHWC, strict=True):
-        rows.append(np.concatenate([reference_1HWC[0], *truth_THWC], axis=1))
-        rows.append(np.concatenate([blank, *made_THWC], axis=1))
+    for reference_HWC, truth_THWC, made_THWC in zip(reference_BHWC, truth_BTHWC, made_BTHWC, strict=True):
+        rows.append(np.concatenate([reference_HWC, *truth_THWC], axis=1))
+        rows.append(np.concatenate([np.zeros_like(reference_HWC), *made_THWC], axis=1))
     sheet = folder / SAMPLES_DIR / "samples.png"
     write_atomically(sheet, png_bytes(np.concatenate(rows)))
-    wall_THWC = np.concatenate(
-        [np.concatenate([truth, made], axis=1) for truth, made in zip(truth_BTHWC, made_BTHWC, strict=True)], axis=2
-    )
+    pairs = [np.concatenate([truth, made], axis=1) for truth, made in zip(truth_BTHWC, made_BTHWC, strict=True)]
+    wall_THWC = np.concatenate(pairs, axis=2)
     clip = folder / SAMPLES_DIR / "samples.mp4"
-    write_mp4(clip, wall_THWC, np.arange(len(wall_THWC)) / 8.0)
+    write_mp4(clip, wall_THWC, np.arange(len(wall_THWC)) / SAMPLES_FPS)
     return sheet, clip

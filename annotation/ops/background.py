@@ -20,7 +20,7 @@ _MIN_SPREAD = 0.2
 _AGREE_PX = 1.0
 _STILL_PX = 0.25
 # Points at rest may share no drift above this, in the same px: a slow pan is not stillness.
-_DRIFT_PX = 0.05
+_DRIFT_PX = 0.08
 # Less agreement than this is a cut, a blur or a crowd: the camera was not measured.
 _MIN_INLIER_FRACTION = 0.3
 _MIN_STILL_FRACTION = 0.2

@@ -53,7 +53,8 @@ Report = Callable[[StepReport], None]
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run says about itself at its end; losses are means over the first 5 and the last tenth of the steps."""
+    """What a run says about itself at its end; losses are means over the first 5 and the last tenth of the steps
+    of the last stage."""
 
     folder: str
     kind: str
@@ -196,7 +197,7 @@ def check_output(
     Raises: RecipeError when going on would overwrite a model or mix two recipes or datasets.
     """
     if not (output / CONFIG_FILE).is_file():
-        if output.exists() and any(output.iterdir()):
+        if output.exists() and any(path.name != CODEC_FILE and path.suffix != ".part" for path in output.iterdir()):
             raise RecipeError(f"--output {output} is not empty and holds no {CONFIG_FILE}; give a new folder")
         return None
     config = read_config(output)

@@ -110,6 +110,8 @@ def test_the_model_folder_is_complete(teacher: Path) -> None:
     with av.open(str(teacher / "samples/samples.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 4
     assert column(teacher, "step") == list(range(6))
+    cost = json.loads((teacher / "samples/samples.json").read_text())
+    assert (cost["windows"], cost["evaluations_per_window"], cost["steps_per_window"]) == (1, 20, 10)
     assert not list(teacher.rglob("*.part"))
 
 

@@ -67,15 +67,30 @@ def cluster() -> Iterator[tuple[str, dict[str, str]]]:
             pytest.fail("the cluster did not come up")
         yield address, environment
     finally:
-        # Ray's processes share the session that we started; each ends by its group, nothing else does.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(head.pid, signal.SIGTERM)
-        try:
-            head.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(head.pid, signal.SIGKILL)
-            head.wait()
+        # Every process of the cluster names its folder; those and no others are ended.
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            for pid in processes_of(folder):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, sign)
+            for _ in range(50):
+                if not processes_of(folder) and head.poll() is not None:
+                    break
+                time.sleep(0.1)
+        head.kill()
+        head.wait()
+        left = processes_of(folder)
         shutil.rmtree(folder, ignore_errors=True)
+        assert not left, "the cluster left processes behind"
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Process ids whose command line names the folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(folder).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 @pytest.mark.slow

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import write_video
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scenedetect.common import FrameTimecode
+from scenedetect.detectors import AdaptiveDetector
+
+from curation.cuts import CutRules, clip_id_of, cut_clips, find_cuts
+from curation.scorers.cut_strength import CutStrength
+from schemas.scores import Fact, FrameFacts
+from tests.curation.footage import clip_of, measured, shots
+
+FPS = 8.0
+QUIET = (0.0, 0.0, 0.0, 0.0)
+
+
+class DetectorOfGivenChange(AdaptiveDetector):
+    """PySceneDetect's rule, fed with content values instead of pictures."""
+
+    def __init__(self, change_T: list[float], rules: CutRules) -> None:
+        super().__init__(
+            adaptive_threshold=rules.adaptive_ratio,
+            min_content_val=rules.min_content_change,
+            window_width=rules.window_frames,
+            min_scene_len=round(rules.min_shot_s * FPS),
+        )
+        self._changes: Iterator[float] = iter(change_T)
+
+    def _calculate_frame_score(self, timecode: FrameTimecode, frame_img: np.ndarray) -> float:
+        return next(self._changes)
+
+
+def their_cuts(detector: AdaptiveDetector, frames: list[np.ndarray], fps: float) -> list[int]:
+    found = [
+        cut for t, rgb in enumerate(frames) for cut in detector.process_frame(FrameTimecode(t, fps), rgb[..., ::-1])
+    ]
+    return [cut.frame_num for cut in found]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from([0, 1, 3, 5, 10, 14, 15, 16, 20, 30, 45, 46, 90]), max_size=40),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 0.25, 1.0]),
+)
+def test_the_rule_is_that_of_pyscenedetect(inner: list[int], window: int, min_shot_s: float) -> None:
+    # Quiet ends: there PySceneDetect gives no verdict, and whole numbers keep both sides free of rounding.
+    change_T = [*QUIET, *map(float, inner), *QUIET]
+    rules = CutRules(window_frames=window, min_shot_s=min_shot_s)
+    pictures = [np.zeros((2, 2, 3), dtype=np.uint8)] * len(change_T)
+    theirs = their_cuts(DetectorOfGivenChange(change_T, rules), pictures, FPS)
+    facts = clip_of(change_T, FPS)
+    assert find_cuts(facts.pts_s_T, facts.facts["content_change"].values_T, rules) == theirs
+
+
+def test_hard_cuts_are_found_at_their_frames_as_pyscenedetect_finds_them(tmp_path: Path) -> None:
+    rgb_THWC = shots((20, 15, 30))
+    facts, clips = measured(write_video(tmp_path / "three.mp4", rgb_THWC, 25), [CutStrength()])
+    change_T = facts.facts["content_change"].values_T
+    assert find_cuts(facts.pts_s_T, change_T, CutRules()) == [20, 35]
+    assert their_cuts(AdaptiveDetector(kernel_size=5, min_scene_len=5), list(rgb_THWC), 25.0) == [20, 35]
+    np.testing.assert_allclose([clip.start_s for clip in clips], [0, 0.8, 1.4], atol=1e-9)
+
+
+def test_one_shot_of_lively_motion_is_not_cut(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "pan.mp4", shots((30,), pan_px=8), 25)
+    assert len(measured(path, [CutStrength()])[1]) == 1
+
+
+def test_a_cut_next_to_either_end_is_found() -> None:
+    facts = clip_of([0, 60, 1, 1, 1, 1, 60])
+    rules = CutRules(min_shot_s=0)
+    assert find_cuts(facts.pts_s_T, facts.facts["content_change"].values_T, rules) == [1, 6]
+
+
+def test_a_flash_within_the_shortest_shot_gives_one_cut() -> None:
+    facts = clip_of([0, 1, 1, 60, 1, 1, 1, 60, 1, 1, 1])
+    change_T = facts.facts["content_change"].values_T
+    assert find_cuts(facts.pts_s_T, change_T, CutRules(min_shot_s=0.1)) == [3, 7]
+    assert find_cuts(facts.pts_s_T, change_T, CutRules(min_shot_s=0.2)) == [7], "0.12 s is no shot, 0.28 s is one"
+
+
+def test_the_shortest_shot_counts_time_and_not_frames() -> None:
+    change_T = np.array([0, 1, 1, 60, 1, 1, 1], dtype=np.float32)
+    slow_s_T, fast_s_T = np.arange(7) / 10, np.arange(7) / 50
+    assert find_cuts(slow_s_T, change_T, CutRules(min_shot_s=0.2)) == [3]
+    assert find_cuts(fast_s_T, change_T, CutRules(min_shot_s=0.2)) == []
+
+
+def test_zero_is_a_real_threshold() -> None:
+    facts = clip_of([0, 1, 1, 5, 1, 1, 1])
+    change_T = facts.facts["content_change"].values_T
+    assert find_cuts(facts.pts_s_T, change_T, CutRules(min_shot_s=0, min_content_change=0)) == [3]
+    assert find_cuts(facts.pts_s_T, change_T, CutRules(min_shot_s=0)) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps_ms=st.lists(st.integers(1, 400), min_size=1, max_size=80),
+    loud=st.sets(st.integers(1, 79), max_size=6),
+    max_clip_s=st.floats(0.3, 20.0),
+)
+def test_clips_cover_the_video_without_gap_or_overlap(steps_ms: list[int], loud: set[int], max_clip_s: float) -> None:
+    pts_s_T = np.cumsum([0, *steps_ms[:-1]]) / 1000
+    change_T = np.array([60.0 if t in loud else 1.0 for t in range(len(pts_s_T))], dtype=np.float32)
+    end_s = float(pts_s_T[-1]) + steps_ms[-1] / 1000
+    rules = CutRules(max_clip_s=max_clip_s)
+    clips = cut_clips("v", "v.mp4", FrameFacts(pts_s_T, end_s, {"content_change": Fact.full(change_T)}), rules)
+    assert clips[0].start_s == 0
+    assert clips[-1].end_s == end_s
+    assert [clip.end_s for clip in clips[:-1]] == [clip.start_s for clip in clips[1:]]
+    assert {clip.start_s for clip in clips} <= set(pts_s_T.tolist()), "every clip begins on a frame"
+    assert {float(pts_s_T[cut]) for cut in find_cuts(pts_s_T, change_T, rules)} <= {clip.start_s for clip in clips}
+    # Either border moves to the nearest frame, by half a step at most.
+    assert all(clip.duration_s <= max_clip_s + max(steps_ms) / 1000 + 1e-9 for clip in clips)
+    assert len({clip.clip_id for clip in clips}) == len(clips)
+
+
+@pytest.mark.parametrize(("frames", "parts"), [(250, 1), (251, 2), (501, 3), (1000, 4)])
+def test_a_long_take_is_split_into_equal_parts(frames: int, parts: int) -> None:
+    clips = cut_clips("v", "v.mp4", clip_of([1.0] * frames), CutRules(max_clip_s=10.0))
+    assert len(clips) == parts
+    assert all(clip.duration_s <= 10.0 + 1e-9 for clip in clips)
+    lengths = [round(clip.duration_s * 25) for clip in clips]
+    assert sum(lengths) == frames
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_parts_are_equal_in_time_where_frames_come_unevenly() -> None:
+    # 500 frames in the first second, one every half second after.
+    pts_s_T = np.concatenate([np.arange(500) / 500, 1 + np.arange(38) / 2])
+    facts = FrameFacts(pts_s_T, 20.0, {"content_change": Fact.full(np.ones(538))})
+    clips = cut_clips("v", "v.mp4", facts, CutRules(max_clip_s=5.0))
+    assert [(clip.start_s, clip.end_s) for clip in clips] == [(0, 5), (5, 10), (10, 15), (15, 20)]
+
+
+def test_nothing_decoded_gives_no_clip() -> None:
+    assert cut_clips("v", "v.mp4", clip_of([]), CutRules()) == []
+
+
+def test_clip_ids_name_the_interval_and_fit_a_shard_key() -> None:
+    assert clip_id_of("abc", 1.25, 12.5) == "abc-00001250-00012500"

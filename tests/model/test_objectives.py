@@ -1,0 +1,153 @@
+"""What each objective asks of the network, checked against answers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from model.conditions import GROUPS, Batch, keep_mask
+from model.dit.net import VideoDit
+from model.guidance import GuidanceRecipe, guide
+from model.objectives.base import velocity_loss_B
+from model.objectives.flow import FlowMatching, FlowRecipe, draw_keep, draw_times
+from model.objectives.guidance_merge import GuidanceMerge, MergeRecipe
+from model.objectives.step_distillation import StepDistillation, StepRecipe
+from model.rng import StepRng, seed_from
+from model.sampler import euler_step, time_grid
+from model.train.ema import Ema
+from model.train.muon import Muon, orthogonalised
+from tests.model.tiny import random_conditions, random_tokens, tiny_net
+
+
+def batch() -> Batch:
+    return Batch(random_tokens(), random_conditions(), ("a", "b"))
+
+
+def test_seeds_keep_their_parts_apart() -> None:
+    assert seed_from(1, 23) != seed_from(12, 3)
+    assert seed_from(1, "a") == seed_from(1, "a")
+    draws = {StepRng(0, step).numpy(slot, name).random() for step in (0, 1) for slot in (0, 1) for name in ("a", "b")}
+    assert len(draws) == 8
+    assert StepRng(0, 4, first_slot=2).numpy(1, "a").random() == StepRng(0, 4).numpy(3, "a").random()
+
+
+def test_velocity_loss_is_the_squared_velocity_error() -> None:
+    """v = (x - z) / (1 - t); z is common to both predictions and falls out."""
+    predicted, target, noisy = random_tokens(seed=1), random_tokens(seed=2), random_tokens(seed=3)
+    t_B = torch.tensor([0.2, 0.7])
+    scale = (1 - t_B)[:, None, None]
+    expected = ((predicted - noisy) / scale - (target - noisy) / scale).square().mean(dim=(1, 2))
+    assert torch.allclose(velocity_loss_B(predicted, target, t_B), expected, rtol=1e-5)
+
+
+def test_timesteps_are_logit_normal_and_spread_in_every_few_steps() -> None:
+    recipe = FlowRecipe(t_mean=-1.0, t_std=0.8)
+    logits = [np.log(t / (1 - t)) for step in range(400) for t in draw_times(recipe, 2, StepRng(0, step))]
+    assert np.mean(logits) == pytest.approx(-1.0, abs=0.02)
+    assert np.std(logits) == pytest.approx(0.8, abs=0.02)
+    means = [np.mean([draw_times(recipe, 1, StepRng(0, 5 * k + i))[0] for i in range(5)]) for k in range(40)]
+    assert np.std(means) < 0.03  # independent draws would give about 0.06
+
+
+def test_dropout_rates() -> None:
+    keep = torch.cat([draw_keep(FlowRecipe(), 4, StepRng(0, step)) for step in range(1000)])
+    dropped = 1 - keep.float().mean(dim=0)
+    alone = 1 - 0.9 * 0.94
+    assert dropped[GROUPS.index("text")].item() == pytest.approx(alone, abs=0.02)
+    assert dropped[GROUPS.index("body")].item() == pytest.approx(1 - 0.9 * 0.94 * 0.92, abs=0.02)
+    assert (~keep).all(dim=1).float().mean().item() == pytest.approx(0.06, abs=0.015)
+
+
+def test_flow_loss_draws_from_the_step_only() -> None:
+    objective = FlowMatching(tiny_net(), FlowRecipe())
+    first, again, later = (objective.losses(batch(), step, StepRng(0, step)).per_sample_B for step in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
+
+
+def test_a_merged_student_that_says_what_guidance_says_has_no_loss() -> None:
+    """With no group dropped by guidance the guided teacher is the teacher, and a copy of it is already right."""
+    teacher = tiny_net()
+    student = tiny_net(guidance_embedding=True)
+    student.load_state_dict(teacher.state_dict(), strict=False)
+    assert student.guidance_in is not None
+    torch.nn.init.zeros_(student.guidance_in[2].weight)  # type: ignore[arg-type]
+    torch.nn.init.zeros_(student.guidance_in[2].bias)  # type: ignore[arg-type]
+
+    def loss(dropped: tuple[str, ...]) -> float:
+        recipe = GuidanceRecipe(strength=2.0, dropped=dropped)
+        objective = GuidanceMerge(student, teacher, recipe, MergeRecipe())
+        return float(objective.losses(batch(), 0, StepRng(0, 0)).per_sample_B.mean())
+
+    assert loss(()) == pytest.approx(0.0, abs=1e-9)
+    assert loss(GROUPS) > 1e-3
+
+
+def test_guidance_pushes_away_from_the_kept_branch() -> None:
+    full, kept = torch.tensor([3.0]), torch.tensor([1.0])
+    assert guide(full, kept, 2.5).item() == 1.0 + 2.5 * 2.0
+
+
+def test_one_student_step_lands_where_the_teacher_s_small_steps_land() -> None:
+    teacher = tiny_net(guidance_embedding=True)
+    recipe = StepRecipe(steps=2, shift=1.0, teacher_substeps=3)
+    objective = StepDistillation(tiny_net(guidance_embedding=True), teacher, recipe)
+    start, end, noisy, data = 0.5, 1.0, random_tokens(seed=9), batch()
+    t_B, next_B, strength_B = (torch.full((2,), value) for value in (start, end, recipe.strength))
+    target = objective._teacher_target(data, noisy, t_B, next_B, strength_B, keep_mask(2))
+    state = teacher.encode(data.conditions, keep_mask(2))
+    moving = noisy
+    with torch.no_grad():
+        for now, after in zip((0.5, 4 / 6, 5 / 6), (4 / 6, 5 / 6, 1.0), strict=True):
+            moving = euler_step(moving, teacher(moving, torch.full((2,), now), state, strength_B), now, after)
+    assert torch.allclose(euler_step(noisy, target, start, end), moving, atol=1e-4)
+    assert time_grid(2, 1.0) == [0.0, 0.5, 1.0]
+
+
+def test_a_student_of_one_substep_copies_its_teacher() -> None:
+    teacher = tiny_net(guidance_embedding=True)
+    objective = StepDistillation(tiny_net(guidance_embedding=True), teacher, StepRecipe(teacher_substeps=1))
+    assert float(objective.losses(batch(), 0, StepRng(0, 0)).per_sample_B.mean()) == pytest.approx(0.0, abs=1e-8)
+
+
+def test_teachers_do_not_learn() -> None:
+    student, teacher = tiny_net(guidance_embedding=True), tiny_net(seed=4, guidance_embedding=True)
+    objective = StepDistillation(student, teacher, StepRecipe())
+    objective.losses(batch(), 0, StepRng(0, 0)).per_player["model"].backward()  # type: ignore[no-untyped-call]
+    assert all(weight.grad is None for weight in teacher.parameters())
+    assert any(weight.grad is not None and bool(weight.grad.any()) for weight in student.parameters())
+
+
+def test_average_warms_up_to_its_decay() -> None:
+    net = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(net.weight)
+    ema = Ema(net.state_dict(), decay=0.5)
+    torch.nn.init.ones_(net.weight)
+    values = []
+    for _ in range(20):
+        ema.update(net)
+        values.append(ema.tensors["weight"].item())
+    assert values[0] == pytest.approx(0.9)
+    assert values[1] == pytest.approx(1 - 0.1 * 2 / 11)
+    assert values[-1] == pytest.approx(1.0)
+
+
+def test_muon_updates_have_about_equal_singular_values() -> None:
+    matrix = torch.randn(12, 30, generator=torch.Generator().manual_seed(0))
+    for value in (matrix, matrix.T):
+        singular = torch.linalg.svdvals(orthogonalised(value))
+        assert singular.min() > 0.5
+        assert singular.max() < 1.3
+    weight = torch.nn.Parameter(torch.zeros(12, 30))
+    weight.grad = matrix.clone()
+    Muon([weight], lr=0.1).step()
+    assert (weight.detach() * matrix).sum() < 0
+
+
+def test_a_network_of_the_recipe_s_size_starts_at_zero() -> None:
+    """Before the first step the prediction is zero everywhere: the first loss is that of guessing the mean."""
+    net = VideoDit(tiny_net().config)
+    with torch.no_grad():
+        out = net(random_tokens(), torch.tensor([0.1, 0.9]), net.encode(random_conditions(), keep_mask(2)))
+    assert not out.any()

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+from builders import moving_square_video
+
+from pipelines.annotate import annotate
+from pipelines.curate import curate
+from pipelines.demo import footage_files
+from pipelines.recipe_models import annotate_recipe, curate_recipe
+from schemas.errors import RecipeError
+from schemas.fingerprint import file_sha256
+from schemas.index import load_samples, load_shards
+from schemas.shard import read_sample
+from schemas.tracks import TRACKS
+
+RECIPE = annotate_recipe("default")
+
+
+def run_on(footage: Path, run_dir: Path) -> Path:
+    curate([str(footage)], run_dir, curate_recipe("keep_all"), "local")
+    return run_dir
+
+
+def shard_hashes(dataset: Path) -> dict[str, str]:
+    hashes = {path.name: file_sha256(path) for path in sorted((dataset / "shards").iterdir())}
+    assert hashes
+    return hashes
+
+
+@pytest.fixture
+def squares(tmp_path: Path) -> Path:
+    for number in range(3):
+        moving_square_video(tmp_path / "footage" / f"{number}.mp4", frames=10 + number)
+    return tmp_path / "footage"
+
+
+def test_samples_hold_every_member_and_the_same_clips_give_the_same_bytes(squares: Path, tmp_path: Path) -> None:
+    run_dir = run_on(squares, tmp_path / "run")
+    result = annotate(run_dir, tmp_path / "a", RECIPE, "local")
+    assert (result["samples"], result["failed"]) == (3, [])
+    for entry in load_samples(tmp_path / "a"):
+        members = read_sample(tmp_path / "a", entry)
+        assert sorted(members) == sorted(["mp4", "json", "txt", *TRACKS])
+        document = json.loads(members["json"])
+        assert document["clip_id"] == entry.key
+        assert document["scores"]["quality"] is not None
+        assert document["caption"] + "\n" == members["txt"].decode()
+        for suffix, kind in TRACKS.items():
+            assert len(kind.from_npz(members[suffix]).pts_s_T) == entry.frames
+    annotate(run_dir, tmp_path / "b", RECIPE, "local")
+    assert shard_hashes(tmp_path / "a") == shard_hashes(tmp_path / "b")
+
+
+def test_a_finished_dataset_is_left_as_it_is_and_another_recipe_is_refused(squares: Path, tmp_path: Path) -> None:
+    run_dir = run_on(squares, tmp_path / "run")
+    annotate(run_dir, tmp_path / "data", RECIPE, "local")
+    changed_at = (tmp_path / "data" / "index.json").stat().st_mtime_ns
+    annotate(run_dir, tmp_path / "data", RECIPE, "local")
+    assert (tmp_path / "data" / "index.json").stat().st_mtime_ns == changed_at
+    with pytest.raises(RecipeError, match=r"another annotate recipe \(it differs in: recipe\.video\.crf\)"):
+        annotate(run_dir, tmp_path / "data", annotate_recipe("default", ["video.crf=30"]), "local")
+
+
+def test_a_clip_that_cannot_be_read_any_more_is_a_failure_and_the_others_are_kept(
+    squares: Path, tmp_path: Path
+) -> None:
+    run_dir = run_on(squares, tmp_path / "run")
+    (squares / "1.mp4").write_text("gone")
+    result = annotate(run_dir, tmp_path / "data", RECIPE, "local")
+    assert result["samples"] == 2
+    assert [Path(failure["uri"]).name for failure in result["failed"]] == ["1.mp4"]
+    assert result["over_budget"]
+
+
+def test_shards_are_bounded_and_ordered(squares: Path, tmp_path: Path) -> None:
+    run_dir = run_on(squares, tmp_path / "run")
+    annotate(run_dir, tmp_path / "data", annotate_recipe("default", ["shards.max_samples=2"]), "local")
+    assert [shard.samples for shard in load_shards(tmp_path / "data")] == [2, 1]
+    names: list[str] = []
+    for path in sorted((tmp_path / "data" / "shards").iterdir()):
+        with tarfile.open(path) as shard:
+            names += shard.getnames()
+    assert names == sorted(names)
+
+
+def test_nothing_kept_and_no_run_stop_before_work(tmp_path: Path) -> None:
+    moving_square_video(tmp_path / "a.mp4", frames=6)
+    curate([str(tmp_path / "a.mp4")], tmp_path / "run", curate_recipe("default"), "local")
+    with pytest.raises(RecipeError, match="kept no clip"):
+        annotate(tmp_path / "run", tmp_path / "data", RECIPE, "local")
+    with pytest.raises(RecipeError, match="not a finished run"):
+        annotate(tmp_path, tmp_path / "data", RECIPE, "local")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_killed_and_continued_on_ray_gives_the_bytes_of_an_unbroken_local_run(tmp_path: Path, pipeline) -> None:  # type: ignore[no-untyped-def]
+    footage = footage_files()
+    run_dir = tmp_path / "run"
+    curate(
+        [str(footage["bikes.mp4"]), str(footage["carphone_pristine.mp4"])], run_dir, curate_recipe("keep_all"), "local"
+    )
+    annotate(run_dir, tmp_path / "whole", RECIPE, "local")
+    broken = tmp_path / "broken"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.annotate", str(run_dir), "--output", str(broken), "--runner", "local"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline_s = time.monotonic() + 120
+    while time.monotonic() < deadline_s and process.poll() is None and len(list(broken.glob("units/*/*.parquet"))) < 2:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 2 <= len(list(broken.glob("units/*/*.parquet"))) < 7, "the run was to be killed half-way"
+    assert not (broken / "index.json").exists()
+    again = pipeline("annotate", run_dir, "--output", broken, "--runner", "ray", "--json")
+    assert again.returncode == 0, again.stderr
+    assert shard_hashes(tmp_path / "whole") == shard_hashes(broken)
