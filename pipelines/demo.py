@@ -197,20 +197,23 @@ def _report(folder: Path, result: dict[str, Any]) -> dict[str, Any]:
     from pipelines.report_run import run_section
 
     made = result["animate"]
-    facts = {
-        "frames": made["student"]["frames"],
-        "student: evaluations per window": made["student"]["evaluations_per_segment"],
-        "student: sampling seconds": made["student"]["sampling_s"],
-        "teacher: evaluations per window": made["teacher"]["evaluations_per_segment"],
-        "teacher: sampling seconds": made["teacher"]["sampling_s"],
+    costs = {
+        name: (made["teacher"][key], made["student"][key])
+        for name, key in (
+            ("animation: network evaluations", "network_evaluations"),
+            ("animation: network evaluations per window", "evaluations_per_segment"),
+            ("animation: sampling seconds", "sampling_s"),
+        )
     }
+    animations = (folder / "animation_teacher.mp4", folder / "animation.mp4")
+    facts = {name: made["student"][name] for name in ("frames", "duration_s", "size_px", "prompt")}
     seconds = [[name, value] for name, value in result["seconds"].items()]
     sections = [
         table_section("stages", "Stages", ["stage", "seconds"], seconds),
         run_section(folder / "run"),
         dataset_section(folder / "dataset"),
         model_section(folder / "teacher", "teacher"),
-        comparison_section(folder / "teacher", folder / "student"),
+        comparison_section(folder / "teacher", folder / "student", costs, animations),
         animation_section(folder / "animation.mp4", (folder / "reference.png",), folder / "footage" / _DRIVING, facts),
     ]
     page = folder / "report" / "index.html"

@@ -64,7 +64,7 @@ def test_noise_sigma_is_the_sigma_that_was_added(sigma: float) -> None:
 
 
 def test_edges_and_slopes_do_not_pass_for_noise() -> None:
-    squares_HW = (np.indices(SIZE_HW).sum(axis=0) // 24 % 2 * 200).astype(np.float32)
+    squares_HW = ((np.indices(SIZE_HW) // 24).sum(axis=0) % 2 * 200).astype(np.float32)
     slope_HW = np.tile(np.linspace(0, 255, SIZE_HW[1], dtype=np.float32), (SIZE_HW[0], 1))
     assert image.noise_sigma(squares_HW) < 0.1
     assert image.noise_sigma(slope_HW) < 0.1

@@ -47,7 +47,7 @@ def test_timesteps_are_logit_normal_and_spread_in_every_few_steps() -> None:
     assert np.mean(logits) == pytest.approx(-1.0, abs=0.02)
     assert np.std(logits) == pytest.approx(0.8, abs=0.02)
     means = [np.mean([draw_times(recipe, 1, StepRng(0, 5 * k + i))[0] for i in range(5)]) for k in range(40)]
-    assert np.std(means) < 0.03  # independent draws would give about 0.06
+    assert np.std(means) < 0.045  # independent draws give 0.067
 
 
 def test_dropout_rates() -> None:
