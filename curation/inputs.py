@@ -60,7 +60,7 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
         if manifest is None:
             continue
         for row in _rows(manifest):
-            if not row.get("file"):
+            if not isinstance(row, dict) or not row.get("file"):
                 raise RecipeError(f"{manifest}: a row without a `file`; every row names a file in its folder")
             values = {
                 field: next((str(row[name]) for name in names if row.get(name)), None)
@@ -70,14 +70,14 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
     return notes
 
 
-def _rows(manifest: Path) -> list[dict[str, Any]]:
+def _rows(manifest: Path) -> list[Any]:
     try:
         if manifest.suffix == ".csv":
             with manifest.open(newline="", encoding="utf-8") as file:
                 return list(csv.DictReader(file))
         if manifest.suffix == ".jsonl":
             return [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip()]
-        rows: list[dict[str, Any]] = pq.read_table(manifest).to_pylist()
+        rows: list[Any] = pq.read_table(manifest).to_pylist()
         return rows
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise RecipeError(f"manifest {manifest} cannot be read: {error}") from error

@@ -104,11 +104,12 @@ def animate(
     made: list[NDArray[np.uint8]] = []
     evaluations = 0
     tail: Tensor | None = None
+    # The same noise in every window: what the motion leaves open is then decided alike, and joins flicker less.
+    noise = segment_noise(model, 1, seed, 0).to(device)
     for number, frame_T in enumerate(plan):
         times_T = window_times(pts_s_T, frame_T)
         conditions = window_conditions(motion, times_T, frame_T, reference, caption, model.text).to(device)
         predictor = make_predictor(model, conditions)
-        noise = segment_noise(model, 1, seed, number).to(device)
         result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise))
         evaluations += result.evaluations
         pixels_THW3 = model.codec.decode(result.tokens_BNC.cpu(), config.net.grid_thw)[0]

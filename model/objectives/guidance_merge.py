@@ -25,7 +25,7 @@ from schemas.recipe import StrictModel
 class MergeRecipe(StrictModel):
     """Strengths are drawn uniformly from 1 to `max_strength`."""
 
-    max_strength: float = Field(default=4.0, ge=1)
+    max_strength: float = Field(default=3.0, ge=1)
     flow: FlowRecipe = FlowRecipe()
 
 

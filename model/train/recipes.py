@@ -48,7 +48,7 @@ class DistillStage(StrictModel):
 
     objective: Literal["merge", "steps"]
     steps: int = Field(gt=0)
-    rate_scale: float = Field(default=0.3, gt=0)
+    rate_scale: float = Field(default=0.05, gt=0)
     """The stage's learning rates over those of `loop`: it starts from trained weights."""
 
 

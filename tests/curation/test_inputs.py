@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curation.inputs import find_inputs, read_notes
+from schemas.clip import SourceNote
+from schemas.errors import RecipeError
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    for name in ("b.mp4", "a.webm", "deep/er/c.MOV", "notes.txt", "deep/cover.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def names(paths: list[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def test_a_folder_gives_its_media_in_depth_and_in_order(footage: Path) -> None:
+    assert names(find_inputs([str(footage)]), footage) == ["a.webm", "b.mp4", "deep/er/c.MOV"]
+
+
+def test_a_glob_gives_matching_media(footage: Path) -> None:
+    assert names(find_inputs([f"{footage}/*"]), footage) == ["a.webm", "b.mp4"]
+    assert names(find_inputs([f"{footage}/**/*.MOV"]), footage) == ["deep/er/c.MOV"]
+
+
+def test_a_file_named_outright_is_taken_whatever_its_suffix(footage: Path) -> None:
+    assert names(find_inputs([f"{footage}/notes.txt"]), footage) == ["notes.txt"]
+
+
+def test_what_two_sources_name_is_taken_once(footage: Path) -> None:
+    found = find_inputs([f"{footage}/b.mp4", str(footage), f"{footage}/*.mp4"])
+    assert names(found, footage) == ["a.webm", "b.mp4", "deep/er/c.MOV"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("gone.mp4", "does not exist"), ("*.avi", "matches no video files"), ("empty", "holds no video files")],
+)
+def test_a_source_without_footage_stops_the_run(footage: Path, source: str, message: str) -> None:
+    (footage / "empty").mkdir()
+    with pytest.raises(RecipeError, match=message):
+        find_inputs([str(footage), f"{footage}/{source}"])
+
+
+def test_a_manifest_speaks_of_the_files_it_names(footage: Path) -> None:
+    text = "file,license,source_repo,style,shots\nb.mp4,CC0,archive,real,3\na.webm,,,,\n"
+    (footage / "manifest.csv").write_text(text, encoding="utf-8")
+    notes = read_notes(find_inputs([str(footage)]))
+    assert notes[footage / "b.mp4"] == SourceNote(licence="CC0", source="archive", style="real")
+    assert notes[footage / "a.webm"] == SourceNote()
+    assert footage / "deep/er/c.MOV" not in notes
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_all_manifest_formats_say_the_same(footage: Path, kind: str) -> None:
+    path = footage / f"manifest.{kind}"
+    row = {"file": "b.mp4", "licence": "CC-BY", "consent": "signed"}
+    if kind == "csv":
+        path.write_text("file,licence,consent\nb.mp4,CC-BY,signed\n", encoding="utf-8")
+    elif kind == "jsonl":
+        path.write_text('{"file": "b.mp4", "licence": "CC-BY", "consent": "signed"}\n\n', encoding="utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    notes = read_notes([footage / "b.mp4"])
+    assert notes == {footage / "b.mp4": SourceNote(licence="CC-BY", consent="signed")}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("manifest.csv", b"name,licence\nb.mp4,CC0\n"),
+        ("manifest.csv", b"file,licence\n\xff\xfe,CC0\n"),
+        ("manifest.jsonl", b'{"file": "b.mp4"\n'),
+        ("manifest.jsonl", b'["b.mp4"]\n'),
+        ("manifest.parquet", b"no parquet"),
+    ],
+)
+def test_a_bad_manifest_stops_the_run_and_is_named(footage: Path, name: str, data: bytes) -> None:
+    (footage / name).write_bytes(data)
+    with pytest.raises(RecipeError, match=name):
+        read_notes([footage / "b.mp4"])
+
+
+def test_footage_without_a_manifest_has_no_notes(footage: Path) -> None:
+    assert read_notes(find_inputs([str(footage)])) == {}
