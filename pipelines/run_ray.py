@@ -13,8 +13,6 @@ from typing import Any
 from pipelines.stages import Row, Stage
 from schemas.codecs import decode_json, encode_json
 
-log = logging.getLogger(__name__)
-
 
 class _Worker:
     """An actor's body: makes the row function once, applies it to every row."""
@@ -40,6 +38,8 @@ def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
+        # The library's notes on its own execution; ours is the progress bar, and errors are raised.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         dataset = ray.data.from_items(
             [{"row": encode_json(row)} for row in rows], override_num_blocks=max(1, min(len(rows), 4 * most))
         ).map(
@@ -68,7 +68,6 @@ def _cluster(ray: Any) -> Iterator[None]:
         yield
         return
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)
         try:
@@ -76,6 +75,8 @@ def _cluster(ray: Any) -> Iterator[None]:
         finally:
             ray.shutdown()
         return
+    # Ray 2.60 logs an "error" about its own actors' constructors on every start; failures reach us as exceptions.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Unix sockets have short names: the folder must not lie deep.
     folder = tempfile.mkdtemp(prefix="mloom-")
     try:

@@ -16,6 +16,8 @@ from schemas.scores import Fact, FrameFacts, ScoreSpec
 
 _DESCRIPTOR = people.APPEARANCE_BINS**2
 _SPEC = "docs/scores.md"
+# Standing height, as a share of the frame's, below which a body's own speed is not measured.
+_SMALLEST_BODY = 0.15
 
 
 class Subject:
@@ -136,7 +138,8 @@ class _SubjectSession:
             return None
         both = seen & before_seen
         height_px = people.body_height_px(joints_px, None if face_4 is None else float(face_4[3]) * float(size_2[1]))
-        if not both.any() or height_px is None:
+        # A body of a few pixels is a guess, and dividing by its height would blow its jitter up.
+        if not both.any() or height_px is None or height_px < _SMALLEST_BODY * float(size_2[1]):
             return None
         moved_px = np.linalg.norm(joints_px[both] - before_px[both], axis=1)
         return float(moved_px.mean()) / height_px / (now_s - before_s)

@@ -9,10 +9,12 @@ from builders import write_video
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenedetect.common import FrameTimecode
-from scenedetect.detectors import AdaptiveDetector
+from scenedetect.detectors import AdaptiveDetector, ContentDetector
+from scenedetect.stats_manager import StatsManager
 
 from curation.cuts import CutRules, clip_id_of, cut_clips, find_cuts
 from curation.scorers.cut_strength import CutStrength
+from schemas.frames import FrameBatch
 from schemas.scores import Fact, FrameFacts
 from tests.curation.footage import clip_of, measured, shots
 
@@ -66,6 +68,23 @@ def test_hard_cuts_are_found_at_their_frames_as_pyscenedetect_finds_them(tmp_pat
     assert find_cuts(facts.pts_s_T, change_T, CutRules()) == [20, 35]
     assert their_cuts(AdaptiveDetector(kernel_size=5, min_scene_len=5), list(rgb_THWC), 25.0) == [20, 35]
     np.testing.assert_allclose([clip.start_s for clip in clips], [0, 0.8, 1.4], atol=1e-9)
+
+
+def test_content_change_is_pyscenedetects_value_of_the_same_frames() -> None:
+    rgb_THWC = shots((6, 6, 6))
+    detector, stats = ContentDetector(kernel_size=5), StatsManager()
+    detector.stats_manager = stats
+    for t, rgb_HWC in enumerate(rgb_THWC):
+        detector.process_frame(FrameTimecode(t, 25.0), rgb_HWC[..., ::-1])
+    key = ContentDetector.FRAME_SCORE_KEY
+    theirs = [0.0, *(stats.get_metrics(FrameTimecode(t, 25.0), [key])[0] for t in range(1, 18))]
+    session = CutStrength().open()
+    windows = [slice(0, 7), slice(7, 18)]
+    ours = [
+        session.measure(FrameBatch(rgb_THWC[window].copy(), np.arange(18)[window] / 25))["content_change"].values_T
+        for window in windows
+    ]
+    np.testing.assert_allclose(np.concatenate(ours), theirs, rtol=1e-6)
 
 
 def test_one_shot_of_lively_motion_is_not_cut(tmp_path: Path) -> None:
@@ -130,6 +149,13 @@ def test_a_long_take_is_split_into_equal_parts(frames: int, parts: int) -> None:
     lengths = [round(clip.duration_s * 25) for clip in clips]
     assert sum(lengths) == frames
     assert max(lengths) - min(lengths) <= 1
+
+
+def test_a_shot_of_exactly_the_longest_time_is_one_clip_whatever_the_rounding() -> None:
+    pts_s_T = np.array([0.1, 0.2, 0.3])
+    facts = FrameFacts(pts_s_T, 0.4, {"content_change": Fact.full(np.ones(3))})
+    assert 0.4 - 0.1 > 0.3
+    assert len(cut_clips("v", "v.mp4", facts, CutRules(max_clip_s=0.3))) == 1
 
 
 def test_parts_are_equal_in_time_where_frames_come_unevenly() -> None:

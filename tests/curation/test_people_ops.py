@@ -101,5 +101,11 @@ def test_appearance_tells_colours_apart_and_forgives_shade() -> None:
     assert float(red @ shaded) > 0.8
 
 
+def test_muted_clothes_are_told_apart_too() -> None:
+    picture = two_coloured((150, 90, 70), (90, 90, 110))
+    brown, grey_blue = (people.appearance(picture, box) for box in ((0, 0, 0.5, 1), (0.5, 0, 1, 1)))
+    assert float(brown @ grey_blue) < 0.3
+
+
 def test_a_box_without_area_still_has_a_look() -> None:
     assert np.isfinite(people.appearance(two_coloured((9, 9, 9), (9, 9, 9)), (0.5, 0.5, 0.5, 0.5))).all()

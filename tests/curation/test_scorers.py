@@ -11,7 +11,9 @@ import pytest
 from builders import write_video
 from numpy.typing import NDArray
 
+from curation.backends.mediapipe_people import PeopleSeen
 from curation.measure import measure_video
+from curation.ops.smoothness import smoothness
 from curation.scorers.cadence import Cadence
 from curation.scorers.motion import Motion
 from curation.scorers.subject import Subject, consistency
@@ -97,6 +99,16 @@ def test_frozen_and_repeated_frames_are_counted(tmp_path: Path) -> None:
     scores = whole(facts_of(tmp_path / "c.mp4", Cadence(), uneven, 25), Cadence())
     assert scores["judder_fraction"] == pytest.approx(0.2, abs=0.03)
     assert scores["motion_fluency"] <= 1 - scores["judder_fraction"]
+
+
+def test_fluency_is_smoothness_less_the_share_of_judder() -> None:
+    pts_s_T, change_T = np.arange(101) / 25, np.full(101, 4, dtype=np.float32)
+    change_T[1::5] = 0
+    scores = whole(FrameFacts(pts_s_T, 4.04, {"frame_change": Fact.full(change_T)}), Cadence())
+    smooth = smoothness(pts_s_T[1:], change_T[1:])
+    assert smooth is not None
+    assert scores["judder_fraction"] == pytest.approx(0.2)
+    assert scores["motion_fluency"] == pytest.approx(0.8 * smooth)
 
 
 def test_a_worse_copy_has_worse_technical_scores(tmp_path: Path) -> None:
@@ -204,6 +216,47 @@ def test_the_same_frames_give_the_same_facts_however_they_are_windowed(subject: 
     for name, fact in together.items():
         np.testing.assert_array_equal(fact.values_T, np.concatenate([part[name].values_T for part in parts]))
         np.testing.assert_array_equal(fact.present_T, np.concatenate([part[name].present_T for part in parts]))
+
+
+class PosedFigure:
+    """Stands in for the networks: says the same poses for any picture."""
+
+    def __init__(self, *poses_J3: NDArray[np.float32]) -> None:
+        self._poses = iter(poses_J3)
+
+    def detect(self, rgb_HWC: NDArray[np.uint8]) -> PeopleSeen:
+        return PeopleSeen(np.empty((0, 4), np.float32), next(self._poses), np.empty((0, 2), np.float32))
+
+
+def figure(x: float) -> NDArray[np.float32]:
+    """A body of which shoulders and hips are seen, at this share of the width; its torso is 0.288 of the height."""
+    pose_J3 = np.zeros((33, 3), dtype=np.float32)
+    for joint, y in ((11, 0.3), (12, 0.3), (23, 0.588), (24, 0.588)):
+        pose_J3[joint] = (x, y, 0.9)
+    return pose_J3
+
+
+def subject_speeds(*poses_J3: NDArray[np.float32], step_s: float = 0.25) -> Fact:
+    """Facts of the figure in frames of 100 px height and 200 px width."""
+    scorer = Subject()
+    scorer._detector = PosedFigure(*poses_J3)  # type: ignore[assignment]
+    rgb_THWC = np.zeros((len(poses_J3), 100, 200, 3), dtype=np.uint8)
+    return scorer.open().measure(FrameBatch(rgb_THWC, np.arange(len(poses_J3)) * step_s))["subject_body_per_s"]
+
+
+def test_subject_speed_is_in_standing_heights_per_second() -> None:
+    # 0.05 of 200 px = 10 px in a quarter second, by a standing height of 100 px.
+    speed = subject_speeds(figure(0.3), figure(0.35), figure(0.35))
+    np.testing.assert_array_equal(speed.present_T, [False, True, True])
+    np.testing.assert_allclose(speed.values_T, [0, 0.4, 0], atol=1e-5)
+
+
+def test_only_joints_seen_before_and_after_have_a_speed() -> None:
+    later = figure(0.35)
+    later[0] = (0.9, 0.1, 0.9)
+    np.testing.assert_allclose(subject_speeds(figure(0.3), later).values_T[1], 0.4, atol=1e-5)
+    nobody = np.zeros((33, 3), dtype=np.float32)
+    np.testing.assert_array_equal(subject_speeds(figure(0.3), nobody, figure(0.4)).present_T, [False] * 3)
 
 
 def looks(*axes: int) -> NDArray[np.float32]:

@@ -105,6 +105,14 @@ def test_smoothness_of_the_same_movement_does_not_depend_on_the_rate(fps: float)
     assert at(fps) == pytest.approx(at(25.0), abs=0.02)
 
 
+@pytest.mark.parametrize("seconds", [2, 8, 16])
+def test_more_of_the_same_movement_is_about_as_smooth(seconds: int) -> None:
+    pts_s_T = clock(seconds * 25 + 1)
+    smooth = smoothness(pts_s_T, (4 * minimum_jerk(pts_s_T % 2.0, 2.0)).astype(np.float32))
+    assert smooth is not None
+    assert smooth > 0.94
+
+
 def test_stillness_and_short_clips_have_no_smoothness() -> None:
     assert smoothness(clock(100), even(100, 0.01)) is None
     assert smoothness(clock(7, 4.0), even(7)) is None
