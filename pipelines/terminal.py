@@ -49,7 +49,7 @@ def print_table(
     from rich.text import Text
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-    table = Table(title=Text(printable(title)), title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=Text(printable(title)), title_justify="left", box=SIMPLE_HEAD, show_header=any(columns))
     for column in columns:
         table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
