@@ -20,6 +20,9 @@ from schemas.frames import FrameBatch, FrameRequest
 
 WINDOW_BYTES = 48 << 20
 WINDOW_FRAMES = 64
+# Containers that hold their own media. Playlists and concat lists would make FFmpeg open whatever they name.
+_CONTAINERS = ("3gp", "asf", "avi", "flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "ogg", "webm")
+_OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_CONTAINERS)}
 # A frame counts as due slightly early, so that 30000/1001 against 10 fps does not skip every thousandth frame.
 _EARLY_S = 1e-3
 # Times that went through a table and back are equal within this.
@@ -50,7 +53,7 @@ def open_video(path: str | Path) -> av.container.InputContainer:
     Raises: ProbeError when it cannot be opened.
     """
     try:
-        return av.open(str(path), mode="r", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        return av.open(str(path), mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ProbeError(f"cannot be opened: {error}") from error
 

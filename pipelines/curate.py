@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
     parser.add_argument("--workers", type=int, default=0, help="most workers at once; 0: one per processor")
+    parser.add_argument("--measure", choices=("all",), default="all", help="which scores to measure: all of them")
     parser.add_argument("--plan", action="store_true", help="say what would run and what is reused, and stop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -53,12 +53,20 @@ def test_text_under_a_video_name_cannot_be_opened(tmp_path: Path) -> None:
         probe(path)
 
 
-def test_a_playlist_cannot_make_us_open_other_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{path}\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:9/a.mp4\n",
+        "ffconcat version 1.0\nfile '{path}'\n",
+    ],
+    ids=["playlist_of_files", "playlist_of_addresses", "concat_list"],
+)
+def test_a_list_cannot_make_us_open_other_files(tmp_path: Path, text: str) -> None:
     square = moving_square_video(tmp_path / "square.mp4")
-    playlist = tmp_path / "list.mp4"
-    playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:9/{square.name}\n", "utf-8")
+    (tmp_path / "list.mp4").write_text(text.format(path=square), "utf-8")
     with pytest.raises(ProbeError):
-        probe(playlist)
+        probe(tmp_path / "list.mp4")
 
 
 def test_sound_without_pictures_has_no_video_stream(tmp_path: Path) -> None:
