@@ -15,6 +15,7 @@ from model.codec.base import Triple, VideoCodec, patchify
 from model.codec.klt import KltCodec, fit_klt
 from model.codec.pixel import PixelCodec
 from schemas.errors import DataError, RecipeError
+from schemas.fingerprint import canonical_json
 from schemas.recipe import StrictModel
 
 CODEC_FILE = "codec.safetensors"
@@ -48,8 +49,9 @@ def codec_hash(codec: VideoCodec) -> str:
 
 def codec_bytes(codec: VideoCodec) -> bytes:
     """The content of `codec.safetensors`; the hash stands in its header."""
-    patch = ",".join(str(side) for side in codec.patch_thw)
-    header = {"name": codec.name, "patch_thw": patch, "hash": codec_hash(codec)}
+    facts = {"name": codec.name, "patch_thw": list(codec.patch_thw), "hash": codec_hash(codec)}
+    # One header entry: safetensors writes several in an order that changes from run to run.
+    header = {"codec": canonical_json(facts)}
     data: bytes = save({name: tensor.cpu().contiguous() for name, tensor in codec.tensors().items()}, metadata=header)
     return data
 
