@@ -27,6 +27,7 @@ from model.dit.net import VideoDit
 from model.guidance import GuidanceRecipe
 from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
 from schemas.errors import DataError, RecipeError
+from schemas.fingerprint import canonical_json
 from schemas.recipe import StrictModel
 
 CONFIG_FILE, MODEL_FILE, EMA_FILE = "config.json", "model.safetensors", "ema.safetensors"
@@ -83,9 +84,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
+_HEADER = "trained_with"
+
+
 def weights_bytes(tensors: Mapping[str, Tensor], config: ModelConfig) -> bytes:
     """Weights with the hashes of codec and text encoder in the header."""
-    header = {"codec": config.codec_hash, "text": config.text_encoder}
+    # One header entry: safetensors writes several in an order that changes from run to run.
+    header = {_HEADER: canonical_json({"codec": config.codec_hash, "text": config.text_encoder})}
     own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     data: bytes = save(own, metadata=header)
     return data
@@ -115,9 +120,9 @@ def load_weights(path: Path, config: ModelConfig) -> dict[str, Tensor]:
     """
     try:
         with safe_open(str(path), "pt") as file:
-            header = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
         tensors: dict[str, Tensor] = load_file(str(path))
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: cannot read the weights ({error}); finish or repeat the training") from error
     for what, expected in (("codec", config.codec_hash), ("text", config.text_encoder)):
         if header.get(what) != expected:
