@@ -76,6 +76,7 @@ def cut_clips(video_id: str, uri: str, facts: FrameFacts, rules: CutRules) -> li
 def _part_starts_s(pts_s_T: NDArray[np.float64], end_s: float, max_clip_s: float) -> list[float]:
     """Where the parts of one shot begin: equal times, moved to the nearest frame, so that a start is a frame's time."""
     start_s = float(pts_s_T[0])
-    parts = max(1, math.ceil((end_s - start_s) / max_clip_s - 1e-9))
+    # A gap in the clock can make a shot of ten frames last for years: there are never more parts than frames.
+    parts = min(len(pts_s_T), max(1, math.ceil((end_s - start_s) / max_clip_s - 1e-9)))
     wanted_s = [start_s + i * (end_s - start_s) / parts for i in range(parts)]
     return sorted({float(pts_s_T[np.abs(pts_s_T - wanted).argmin()]) for wanted in wanted_s})

@@ -7,6 +7,7 @@ rates are never used to place anything in time.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ WINDOW_FRAMES = 64
 # Containers that hold their own media. Playlists and concat lists would make FFmpeg open whatever they name.
 _CONTAINERS = ("3gp", "asf", "avi", "flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "ogg", "webm")
 _OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_CONTAINERS)}
+# Matroska and WebM state each stream's duration as text.
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 # A frame counts as due slightly early, so that 30000/1001 against 10 fps does not skip every thousandth frame.
 _EARLY_S = 1e-3
 # Times that went through a table and back are equal within this.
@@ -64,6 +67,9 @@ def video_stream(container: av.container.InputContainer) -> av.video.stream.Vide
     if not streams:
         raise ProbeError("no video stream")
     stream: av.video.stream.VideoStream = streams[0]
+    # PyAV's type says otherwise, but an unknown codec has no context.
+    if getattr(stream, "codec_context", None) is None:
+        raise ProbeError("no decoder for its video codec")
     stream.thread_type = "AUTO"
     return stream
 
@@ -80,18 +86,19 @@ def presented_frames(
     A stream that breaks off ends the iteration and leaves the reason in `result.error`.
     """
     stream = video_stream(container)
-    previous_s, step_s = -1.0, 0.0
+    previous_s, step_s, out_of_order = -1.0, 0.0, 0
     timed_frames = _frames_from(container, stream, start_s)
     while True:
         try:
             pts_s, frame = next(timed_frames)
         except (StopIteration, av.EOFError):
-            result.error = _shortfall(stream, result)
+            result.error = _shortfall(container, stream, result)
             break
         except (av.FFmpegError, OSError) as error:
             result.error = f"decoding broke off after {max(0.0, previous_s + step_s):.3f} s: {error}"
             break
         if pts_s <= previous_s:
+            out_of_order += 1
             continue
         step_s = pts_s - previous_s if previous_s >= 0 else 0.0
         previous_s = pts_s
@@ -104,6 +111,8 @@ def presented_frames(
         result.last_s = pts_s
         result.end_s = pts_s + (step_s or _nominal_step_s(stream))
         yield max(pts_s, start_s), frame
+    if out_of_order and result.error is None:
+        result.error = f"{out_of_order} frames without a time of their own were left out"
 
 
 def _frames_from(
@@ -112,8 +121,15 @@ def _frames_from(
     """Frames with their seconds since the file's first one, beginning at or before start_s."""
     time_base = float(stream.time_base)
 
+    # AVI stores no presentation times; what FFmpeg makes up for reordered frames jumps back, decoding times do not.
+    in_decoding_order = "avi" in container.format.name.split(",")
+
     def decoded() -> Iterator[av.VideoFrame]:
-        return (frame for frame in container.decode(stream) if frame.pts is not None)
+        for frame in container.decode(stream):
+            if in_decoding_order and frame.dts is not None:
+                frame.pts = frame.dts
+            if frame.pts is not None:
+                yield frame
 
     frames = decoded()
     first = entry = next(frames, None)
@@ -132,14 +148,29 @@ def _frames_from(
         yield (frame.pts - first.pts) * time_base, frame
 
 
-def _shortfall(stream: av.video.stream.VideoStream, result: DecodeResult) -> str | None:
+def _shortfall(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, result: DecodeResult
+) -> str | None:
     """Why a stream that ended without an error is not whole: a cut-off file may simply run out of packets."""
-    if stream.duration is None or not result.frames:
+    stated_s = _stated_duration_s(container, stream)
+    if stated_s is None or not result.frames:
         return None
-    stated_s = float(stream.duration * stream.time_base)
     if stated_s - result.end_s <= max(_SHORTFALL_S, _SHORTFALL_SHARE * stated_s):
         return None
     return f"the stream ends after {result.end_s:.3f} s of the {stated_s:.3f} s that its header states"
+
+
+def _stated_duration_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
+    """The video stream's duration by its header; by the container's where pictures are all there is."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    clock = _CLOCK.match(stream.metadata.get("DURATION", ""))
+    if clock:
+        hours, minutes, seconds = (float(part) for part in clock.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    if container.duration is not None and len(container.streams) == 1:
+        return float(container.duration) / float(av.time_base)
+    return None
 
 
 def _nominal_step_s(stream: av.video.stream.VideoStream) -> float:

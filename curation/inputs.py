@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,13 @@ import pyarrow.parquet as pq
 from schemas.clip import SourceNote
 from schemas.errors import RecipeError
 
+log = logging.getLogger(__name__)
+
 VIDEO_SUFFIXES = frozenset(
-    (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mxf", ".ogv", ".ts", ".webm")
+    {
+        *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+        *(".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
+    }
 )
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl", "manifest.parquet")
 # Manifest columns that travel with a file, under the spellings that are found in the wild.
@@ -29,24 +35,32 @@ _COLUMNS = {
 
 
 def find_inputs(sources: Sequence[str]) -> list[Path]:
-    """Media files named by paths, folders (searched in depth) and globs; sorted, each once.
+    """Media files named by paths, folders (searched in depth) and globs; sorted, each file once however it is named.
 
-    A file that is named outright is taken whatever its suffix; a folder or glob yields media suffixes only.
-    Raises: RecipeError when a source matches nothing.
+    A file that is named outright is taken whatever its suffix; a folder or glob yields media suffixes only, links that
+    lead nowhere among them (they become failures). What is passed over is counted in the log.
+    Raises: RecipeError when a source matches nothing or cannot be searched.
     """
-    found: set[Path] = set()
+    found: dict[Path, Path] = {}
     for source in sources:
         path = Path(source)
         if path.is_file():
-            found.add(path)
+            found.setdefault(path.resolve(), path)
             continue
-        candidates = path.rglob("*") if path.is_dir() else (Path(name) for name in glob.iglob(source, recursive=True))
-        media = [file for file in candidates if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
+        try:
+            names = path.rglob("*") if path.is_dir() else (Path(name) for name in glob.iglob(source, recursive=True))
+            files = [file for file in names if file.is_file() or (file.is_symlink() and not file.exists())]
+        except OSError as error:
+            raise RecipeError(f"input {source} cannot be searched: {error.strerror}") from error
+        media = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+        if len(media) < len(files):
+            log.info("%s: %d files without a video suffix are passed over", source, len(files) - len(media))
         if not media:
             what = "holds no video files" if path.is_dir() else "does not exist and matches no video files"
             raise RecipeError(f"input {source} {what} (known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))})")
-        found.update(media)
-    return sorted(found)
+        for file in sorted(media):
+            found.setdefault(file.resolve(), file)
+    return sorted(found.values())
 
 
 def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
@@ -73,7 +87,7 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
 def _rows(manifest: Path) -> list[Any]:
     try:
         if manifest.suffix == ".csv":
-            with manifest.open(newline="", encoding="utf-8") as file:
+            with manifest.open(newline="", encoding="utf-8-sig") as file:
                 return list(csv.DictReader(file))
         if manifest.suffix == ".jsonl":
             return [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -30,7 +30,7 @@ class ProbeResult:
 
 def video_id_of(uri: str) -> str:
     """A stable name for an input: the same URI gives the same id in every run."""
-    return hashlib.sha256(uri.encode()).hexdigest()[:16]
+    return hashlib.sha256(uri.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def probe(path: Path) -> ProbeResult:

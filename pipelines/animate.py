@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 HELP = "move a reference character like the person in a driving video"
 
@@ -119,7 +122,9 @@ def _annotated_video(path: Path) -> tuple[Any, Any, Any]:
     annotators = make_annotators()
     shape = ClipFrame(header.width_px, header.height_px, header.fps or 25.0)
     annotation = ClipAnnotation(annotators, shape)
-    decode_for(path, annotation.requests(), annotation.observe, header.rotation_deg)
+    result = decode_for(path, annotation.requests(), annotation.observe, header.rotation_deg)
+    if result.error is not None:
+        log.warning("driving video %s: %s; the animation ends there", path, result.error)
     return annotation.finish(), shape, annotator_versions(annotators)
 
 

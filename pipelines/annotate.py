@@ -60,10 +60,8 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     clips = _kept_clips(read_table(run_dir, "clips"), read_table(run_dir, "decisions"))
     if not clips:
         raise RecipeError(f"{run_dir} kept no clip; loosen the policy with motionloom redecide")
-    rotations = {
-        row["video_id"]: row["rotation_deg"]
-        for row in read_table(run_dir, "videos").select(["video_id", "rotation_deg"]).to_pylist()
-    }
+    columns = ["video_id", "rotation_deg", "size_bytes"]
+    videos = {row["video_id"]: row for row in read_table(run_dir, "videos").select(columns).to_pylist()}
     made_by = {
         "recipe": recipe.model_dump(mode="json"),
         "annotators": annotator_versions(make_annotators()),
@@ -74,17 +72,33 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     units_dir = dataset / "units"
     units = UnitStore(units_dir)
     units.clear_partial()
-    if not (dataset / INDEX_JSON).is_file():
-        todo = [clip for clip in clips if units.document(clip["clip_id"]) is None]
-        rows = [{"clip": clip, "rotation_deg": rotations[clip["video_id"]]} for clip in todo]
+    if not (dataset / INDEX_JSON).is_file() or _failures(dataset):
+        # A failed clip is tried again; the finished ones of a dataset with failures are still there.
+        documents = {clip["clip_id"]: units.document(clip["clip_id"]) for clip in clips}
+        todo = [clip for clip in clips if (documents[clip["clip_id"]] or {}).get("index") is None]
+        rows = [
+            {"clip": clip, **{name: videos[clip["video_id"]][name] for name in ("rotation_deg", "size_bytes")}}
+            for clip in todo
+        ]
         stage = Stage("annotate", AnnotateStage(units_dir, recipe.video), num_cpus=recipe.cpus_per_worker)
         if rows:
             for _ in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):
                 pass
         _publish(dataset, units, [clip["clip_id"] for clip in clips], recipe, made_by)
+    if not _failures(dataset):
         # The shards hold everything now; the units would only double the space.
         shutil.rmtree(units_dir, ignore_errors=True)
     return _result(dataset, clips, recipe, began_s)
+
+
+def _failures(dataset: Path) -> list[dict[str, Any]]:
+    """Clips that a finished dataset lacks, with the reason."""
+    import json
+
+    from schemas.index import INDEX_JSON
+
+    failed: list[dict[str, Any]] = json.loads((dataset / INDEX_JSON).read_text(encoding="utf-8"))["made_by"]["failures"]
+    return failed
 
 
 def _kept_clips(clips: Any, decisions: Any) -> list[dict[str, Any]]:
@@ -122,11 +136,9 @@ def _publish(dataset: Path, units: Any, keys: list[str], recipe: Any, made_by: d
 
 
 def _result(dataset: Path, clips: list[dict[str, Any]], recipe: Any, began_s: float) -> dict[str, Any]:
-    import json
+    from schemas.index import load_samples, load_shards
 
-    from schemas.index import INDEX_JSON, load_samples, load_shards
-
-    failed = json.loads((dataset / INDEX_JSON).read_text(encoding="utf-8"))["made_by"]["failures"]
+    failed = _failures(dataset)
     samples, shards = load_samples(dataset), load_shards(dataset)
     return {
         "clips": len(clips),

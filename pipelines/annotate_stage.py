@@ -19,7 +19,7 @@ from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
 from schemas.codecs import encode_json
-from schemas.errors import ClipTooShort, DataError
+from schemas.errors import ClipTooShort, DataError, DecodeError
 from schemas.shard import sample_tar
 from schemas.tables import CLIP_IDENTITY
 
@@ -29,7 +29,10 @@ IDENTITY = frozenset(CLIP_IDENTITY.names)
 
 @dataclass(frozen=True, slots=True)
 class AnnotateStage:
-    """Makes the row function of annotation. Rows in: clip (a row of `clips/`), rotation_deg. Rows out: key, failed."""
+    """Makes the row function of annotation.
+
+    Rows in: clip (a row of `clips/`), rotation_deg, size_bytes. Rows out: key, failed.
+    """
 
     units_dir: Path
     encoding: VideoEncoding
@@ -44,6 +47,7 @@ class AnnotateStage:
             document: dict[str, Any] = {"index": None, "failure": None}
             tar = b""
             try:
+                _check_unchanged(clip, row["size_bytes"])
                 members, index = _sample(clip, int(row["rotation_deg"]), annotators, versions, self.encoding)
                 tar = sample_tar(key, members)
                 document["index"] = {"key": key, **index, "members": sorted(members)}
@@ -53,6 +57,16 @@ class AnnotateStage:
             return {"key": key, "failed": document["failure"] is not None}
 
         return annotate_one
+
+
+def _check_unchanged(clip: dict[str, Any], size_bytes: int) -> None:
+    """Scores belong to the file that was measured. Raises: DecodeError when it is gone or has another size."""
+    try:
+        now_bytes = Path(clip["uri"]).stat().st_size
+    except OSError as error:
+        raise DecodeError(f"cannot be read: {error.strerror or error}") from error
+    if now_bytes != size_bytes:
+        raise DecodeError(f"the file has {now_bytes} bytes, curation saw {size_bytes}; run motionloom curate again")
 
 
 def _sample(
@@ -76,6 +90,11 @@ def _sample(
         on_frame=encode,
     )
     video = encoder.finish()
+    if result.frames != clip["frames"]:
+        raise DecodeError(
+            f"{result.frames} frames between {clip['start_s']:.3f} and {clip['end_s']:.3f} s where curation saw "
+            f"{clip['frames']}: the file changed since; run motionloom curate again"
+        )
     if result.frames < 2:
         raise ClipTooShort(f"{result.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s")
     tracks = annotation.finish()

@@ -65,6 +65,9 @@ def _guarded(name: str, args: argparse.Namespace) -> int:
     except MotionloomError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n")
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues where it stopped\n")
         return 1

@@ -9,6 +9,7 @@ import av
 
 from curation.decode import frame_rgb
 from pipelines.recipe_models import VideoEncoding
+from schemas.errors import DecodeError
 
 # MPEG's clock: fine enough for every frame rate in use, so variable rates keep their times.
 _TICKS_PER_S = 90_000
@@ -32,7 +33,7 @@ class ClipEncoder:
         self.height_px = 0
 
     def add(self, pts_s: float, frame: av.VideoFrame) -> None:
-        """Encodes one frame; times must increase."""
+        """Encodes one frame; times must increase. Raises: DecodeError for a frame that H.264 or MP4 cannot hold."""
         if self._rotation_deg or frame.width % 2 or frame.height % 2:
             rgb = frame_rgb(frame, (frame.width, frame.height), self._rotation_deg)
             rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
@@ -44,14 +45,20 @@ class ClipEncoder:
         picture.pts = round(pts_s * _TICKS_PER_S)
         picture.time_base = Fraction(1, _TICKS_PER_S)
         picture.pict_type = av.video.frame.PictureType.NONE
-        self._container.mux(self._stream.encode(picture))
+        try:
+            self._container.mux(self._stream.encode(picture))
+        except av.FFmpegError as error:
+            raise DecodeError(f"the frame at {pts_s:.6f} s cannot be encoded: {error}") from error
         self.frames += 1
 
     def finish(self) -> bytes:
         """The MP4's bytes; empty when no frame came."""
-        if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-        self._container.close()
+        try:
+            if self._stream is not None:
+                self._container.mux(self._stream.encode(None))
+            self._container.close()
+        except av.FFmpegError as error:
+            raise DecodeError(f"the clip cannot be encoded: {error}") from error
         return self._buffer.getvalue() if self.frames else b""
 
     def _open(self, width_px: int, height_px: int) -> None:

@@ -7,7 +7,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from schemas.clip import SourceNote
+    from schemas.policy import Policy
 
 HELP = "measure footage, cut it into clips, decide which to keep"
 
@@ -45,11 +49,10 @@ def curate(
     from curation.catalog import fact_versions
     from curation.decide import check_policy
     from curation.inputs import find_inputs, read_notes
-    from curation.probe import video_id_of
     from pipelines.curate_stage import CurateStage
     from pipelines.progress import track
     from pipelines.run_tables import clips_schema, publish_run, write_run
-    from pipelines.sink import UnitStore, claim_folder
+    from pipelines.sink import UnitStore, check_folder, claim_folder
     from pipelines.stages import Stage, pick_runner
     from schemas.clip import SourceNote
     from schemas.errors import RecipeError
@@ -58,48 +61,81 @@ def curate(
     if workers < 0:
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
     check_policy(recipe.policy, {field.name: field.type for field in clips_schema()})
-    inputs = [path.resolve() for path in find_inputs(sources)]
+    inputs = find_inputs(sources)
     notes = read_notes(inputs)
     run_dir = run_dir.resolve()
     resolved = recipe.model_dump(mode="json")
-    identity = {"clips": resolved["clips"], "policy": resolved["policy"], "scorers": fact_versions()}
-    if not plan_only:
-        claim_folder(
-            run_dir, identity, "curate", "choose another --output, or `motionloom redecide` if only the policy changed"
-        )
+    # What made the facts. The policy is an opinion about them and may change (redecide).
+    identity = {"clips": resolved["clips"], "scorers": fact_versions()}
+    check_folder(run_dir, identity, "curate", "choose another --output")
+    _check_same_policy(run_dir, recipe.policy)
     units = UnitStore(run_dir / "units")
-    units.clear_partial()
     rows, reused = [], 0
     for path in inputs:
-        note = notes.get(path, SourceNote())
-        fields = {"licence": note.licence, "consent": note.consent, "source": note.source, "style": note.style}
-        stat = path.stat()
-        # A file that changed since is measured again; so is one whose manifest row changed.
-        stamp = {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, **fields}
-        row = {"uri": str(path), "video_id": video_id_of(str(path)), "stamp": stamp, "note": fields}
+        row = _input_row(path, notes.get(path, SourceNote()))
         known = units.document(str(row["video_id"]))
-        if known is not None and known["stamp"] == stamp:
+        # A failed input is tried again: what ailed it (rights, a missing mount) may be mended.
+        if known is not None and known["stamp"] == row["stamp"] and known["failure"] is None:
             reused += 1
         else:
             rows.append(row)
     plan = {"inputs": len(inputs), "to_measure": len(rows), "reused": reused, "runner": runner, "run": str(run_dir)}
     if plan_only:
         return {"plan": plan}
+    claim_folder(run_dir, identity, "curate", "choose another --output")
+    units.clear_partial()
     stage = Stage("curate", CurateStage(run_dir / "units", recipe.clips), num_cpus=recipe.cpus_per_worker)
     if rows:
         for _ in track(pick_runner(runner)(stage, rows, workers), "curate", len(rows)):
             pass
-    result = publish_run(run_dir, units, [video_id_of(str(path)) for path in inputs], recipe.policy)
+    # All inputs that the run has ever seen: a call with others adds to it and takes nothing away.
+    result = publish_run(run_dir, units, units.ids(), recipe.policy)
     result["counts"]["reused"] = reused
     result["wall_s"] = round(time.monotonic() - began_s, 3)
     write_run(run_dir, resolved, recipe.policy, result)
-    failed_share = result["counts"]["failures"] / len(inputs)
+    failed_share = result["counts"]["failures"] / result["counts"]["inputs"]
     return {
         **result,
         "plan": plan,
         "over_budget": failed_share > recipe.failure_budget,
         "failure_budget": recipe.failure_budget,
     }
+
+
+def _input_row(path: Path, note: SourceNote) -> dict[str, Any]:
+    """One input as a stage's row; `stamp` tells whether it changed since it was measured."""
+    from curation.probe import video_id_of
+
+    fields = {"licence": note.licence, "consent": note.consent, "source": note.source, "style": note.style}
+    resolved = str(path.resolve())
+    try:
+        stat = path.stat()
+        state: dict[str, Any] = {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    except OSError:
+        # A link that leads nowhere; probing says so.
+        state = {"size_bytes": None, "mtime_ns": None}
+    uri = resolved.encode("utf-8", "backslashreplace").decode()
+    refused = None if uri == resolved else "its file name is not valid UTF-8; rename it"
+    return {
+        "uri": uri,
+        "video_id": video_id_of(resolved),
+        "stamp": {**state, **fields},
+        "note": fields,
+        "refused": refused,
+    }
+
+
+def _check_same_policy(run_dir: Path, policy: Policy) -> None:
+    """Raises: RecipeError when the run was decided by another policy, which this call would silently undo."""
+    from curation.decide import policy_fingerprint
+    from pipelines.run_tables import RUN_FILE, read_run
+    from schemas.errors import RecipeError
+
+    if (run_dir / RUN_FILE).is_file() and read_run(run_dir)["policy_fingerprint"] != policy_fingerprint(policy):
+        raise RecipeError(
+            f"{run_dir} was decided by another policy; give the recipe with that policy, "
+            "or change it first with `motionloom redecide`"
+        )
 
 
 if __name__ == "__main__":

@@ -18,13 +18,16 @@ from curation.reduce import reduce_clips
 from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord, SourceNote, VideoRecord
-from schemas.errors import DataError
+from schemas.errors import DataError, ProbeError
 from schemas.scores import FrameFacts
 
 
 @dataclass(frozen=True, slots=True)
 class CurateStage:
-    """Makes the row function of curation. Rows in: uri, video_id, stamp, note. Rows out: uri, failed."""
+    """Makes the row function of curation.
+
+    Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failed.
+    """
 
     units_dir: Path
     rules: CutRules
@@ -39,6 +42,8 @@ class CurateStage:
             table = pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
             stage = "probe"
             try:
+                if row["refused"] is not None:
+                    raise ProbeError(row["refused"])
                 header = probe(path)
                 clock.lap(stage)
                 stage = "measure"

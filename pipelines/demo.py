@@ -137,7 +137,8 @@ def _copy_footage(folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     for name, original in footage_files().items():
         if not (folder / name).is_file():
-            shutil.copy2(original, folder / name)
+            part = shutil.copy2(original, folder / f".{name}.part")
+            Path(part).replace(folder / name)
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ("file", "source", "licence", "style"))
         writer.writeheader()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -31,7 +32,9 @@ class VideoEncoding(StrictModel):
     """How kept clips are written: H.264 at a constant rate factor (0 lossless - 51)."""
 
     crf: int = Field(default=16, ge=0, le=51)
-    preset: str = "veryfast"
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
+        "veryfast"
+    )
 
 
 class ShardSize(StrictModel):

@@ -25,6 +25,9 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.summary import print_rows
     from pipelines.terminal import print_json
 
+    for override in args.set:
+        if not override.startswith("policy."):
+            sys.stderr.write(f"warning: --set {override} has no effect here: only the policy counts\n")
     recipe = curate_recipe(args.recipe, args.set)
     result = redecide(Path(args.run), recipe, dry_run=args.dry_run)
     if args.json:

@@ -23,6 +23,23 @@ RECIPE_FILE = "recipe.json"
 def claim_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> None:
     """Makes the output folder, or recognises it as one of the same recipe.
 
+    Raises: RecipeError as `check_folder`, or when the folder cannot be made.
+    """
+    check_folder(folder, recipe, kind, hint)
+    note = folder / RECIPE_FILE
+    if note.is_file():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        document = {"kind": kind, "fingerprint": fingerprint(recipe), "recipe": recipe}
+        write_text(note, json.dumps(document, indent=1) + "\n")
+    except OSError as error:
+        raise RecipeError(f"--output {folder} cannot be made: {error.strerror or error}") from error
+
+
+def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> None:
+    """Whether a folder may be written to by this recipe; changes nothing.
+
     Raises: RecipeError when the folder holds other things, or was begun with another recipe. `hint` says what to do.
     """
     note = folder / RECIPE_FILE
@@ -37,8 +54,6 @@ def claim_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> 
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RecipeError(f"{folder} exists and was not made by motionloom {kind}; choose another --output")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(note, json.dumps({"kind": kind, "fingerprint": fingerprint(recipe), "recipe": recipe}, indent=1) + "\n")
 
 
 def _changed_keys(before: Any, after: Any, name: str = "") -> Iterator[str]:
@@ -87,6 +102,10 @@ class UnitStore:
     def table(self, unit_id: str) -> pa.Table:
         """The unit's table."""
         return pq.read_table(self.path(unit_id)).replace_schema_metadata(None)
+
+    def ids(self) -> list[str]:
+        """Names of the finished units, sorted."""
+        return sorted(path.stem for path in self._folder.glob("*/[!.]*.parquet"))
 
     def clear_partial(self) -> None:
         """Removes what a killed worker left half-written."""

@@ -78,9 +78,13 @@ def encode_json(value: Any) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def _refuse_constant(name: str) -> None:
+    raise SchemaError(f"not readable JSON ({name} is no JSON number)")
+
+
 def decode_json(data: bytes) -> Any:
     """Raises: SchemaError when the bytes are not JSON."""
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=_refuse_constant)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise SchemaError(f"not readable JSON ({error})") from error

@@ -76,15 +76,21 @@ class ShardEntry:
 def write_index(
     dataset: Path, shards: list[ShardEntry], samples: list[SampleEntry], made_by: dict[str, object]
 ) -> None:
-    """Writes both files; `made_by` (recipe fingerprint, versions) goes into index.json as it is."""
+    """Writes both files, each in one step and index.json last: it makes the dataset complete.
+
+    made_by (recipe, versions, failures) goes into index.json as it is.
+    """
     shard_rows = [
         {"name": shard.name, "samples": shard.samples, "bytes": shard.size_bytes, "sha256": shard.sha256}
         for shard in shards
     ]
     document = {"format_version": FORMAT_VERSION, "samples": len(samples), "shards": shard_rows, "made_by": made_by}
-    (dataset / INDEX_JSON).write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     table = pa.Table.from_pylist([sample.row() for sample in samples], schema=SAMPLE_COLUMNS)
-    pq.write_table(table, dataset / INDEX_PARQUET)
+    parquet_part, json_part = (dataset / f".{name}.part" for name in (INDEX_PARQUET, INDEX_JSON))
+    pq.write_table(table, parquet_part)
+    json_part.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    parquet_part.replace(dataset / INDEX_PARQUET)
+    json_part.replace(dataset / INDEX_JSON)
 
 
 def load_shards(dataset: Path) -> list[ShardEntry]:

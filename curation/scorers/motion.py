@@ -14,6 +14,9 @@ from curation.scorers.base import ClipValue, mean
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.scores import Fact, FrameFacts, ScoreSpec
 
+# Dense flow works on blocks of 8 px at a quarter of the size.
+_SMALLEST_PX = 32
+
 
 class Motion:
     """Speeds from optical flow eight times a second, in frame diagonals per second.
@@ -52,7 +55,7 @@ class _MotionSession:
         present_T = np.zeros(len(frames), dtype=np.bool_)
         for t, rgb_HWC in enumerate(frames.rgb_THWC):
             gray, now_s = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY), float(frames.pts_s_T[t])
-            if self._previous is not None and min(gray.shape) >= 16:
+            if self._previous is not None and min(gray.shape) >= _SMALLEST_PX:
                 split = split_motion(dense_flow(self._previous, gray))
                 dt_s = now_s - self._previous_s
                 camera_T[t], residual_T[t], present_T[t] = split.camera / dt_s, split.residual / dt_s, True

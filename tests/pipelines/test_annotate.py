@@ -74,13 +74,30 @@ def test_a_clip_that_cannot_be_read_any_more_is_a_failure_and_the_others_are_kep
     squares: Path, tmp_path: Path
 ) -> None:
     run_dir = run_on(squares, tmp_path / "run")
-    (squares / "1.mp4").write_text("gone")
+    whole = (squares / "1.mp4").read_bytes()
+    moving_square_video(squares / "1.mp4", frames=30)
     result = annotate(run_dir, tmp_path / "data", RECIPE, "local")
     assert result["samples"] == 2
     assert [Path(failure["uri"]).name for failure in result["failed"]] == ["1.mp4"]
+    assert "run motionloom curate again" in result["failed"][0]["message"]
     assert result["over_budget"]
+    # Once the file is back, the same call completes the dataset.
+    (squares / "1.mp4").write_bytes(whole)
+    assert annotate(run_dir, tmp_path / "data", RECIPE, "local")["samples"] == 3
+    assert not (tmp_path / "data" / "units").exists()
 
 
+@pytest.mark.slow
+def test_a_dataset_killed_between_its_two_indices_recovers(squares: Path, tmp_path: Path) -> None:
+    run_dir = run_on(squares, tmp_path / "run")
+    annotate(run_dir, tmp_path / "whole", RECIPE, "local")
+    annotate(run_dir, tmp_path / "data", RECIPE, "local")
+    (tmp_path / "data" / "index.json").unlink()
+    assert annotate(run_dir, tmp_path / "data", RECIPE, "local")["samples"] == 3
+    assert shard_hashes(tmp_path / "whole") == shard_hashes(tmp_path / "data")
+
+
+@pytest.mark.slow
 def test_shards_are_bounded_and_ordered(squares: Path, tmp_path: Path) -> None:
     run_dir = run_on(squares, tmp_path / "run")
     annotate(run_dir, tmp_path / "data", annotate_recipe("default", ["shards.max_samples=2"]), "local")

@@ -68,10 +68,12 @@ def test_a_second_call_measures_nothing_and_a_changed_file_is_measured_again(foo
     run_dir, recipe = tmp_path / "run", curate_recipe("keep_all")
     curate([str(footage)], run_dir, recipe, "local")
     before = tables(run_dir)
-    assert curate([str(footage)], run_dir, recipe, "local")["counts"]["reused"] == 5
+    assert curate([str(footage)], run_dir, recipe, "local")["counts"]["reused"] == 2, "failed inputs are tried again"
     assert all(before[name].equals(table) for name, table in tables(run_dir).items())
     moving_square_video(footage / "empty.mp4", frames=8)
-    assert curate([str(footage)], run_dir, recipe, "local")["counts"]["reused"] == 4
+    assert curate([str(footage)], run_dir, recipe, "local")["counts"]["reused"] == 2
+    moving_square_video(footage / "square.mp4", frames=9)
+    assert curate([str(footage)], run_dir, recipe, "local")["counts"]["reused"] == 2
     assert read_table(run_dir, "videos").num_rows == 3
 
 
@@ -125,6 +127,44 @@ def test_redecide_changes_verdicts_without_the_footage(footage: Path, tmp_path: 
     assert not any(row["kept"] for row in decisions)
     assert all("person_fraction 0 < 0.6" in row["reasons"] for row in decisions)
     assert len(redecide(run_dir, curate_recipe("keep_all"))["newly_kept"]) == 2
+
+
+def test_a_call_with_other_inputs_adds_to_the_run(footage: Path, tmp_path: Path) -> None:
+    run_dir, recipe = tmp_path / "run", curate_recipe("keep_all")
+    curate([str(footage / "square.mp4")], run_dir, recipe, "local")
+    curate([str(footage / "two_shots.mp4"), str(footage / "empty.mp4")], run_dir, recipe, "local")
+    assert read_table(run_dir, "videos").num_rows == 2
+    assert read_run(run_dir)["counts"]["inputs"] == 3
+
+
+def test_one_file_under_three_names_is_one_input(footage: Path, tmp_path: Path) -> None:
+    (footage / "link.mp4").symlink_to(footage / "square.mp4")
+    names = [str(footage / "square.mp4"), str(footage / ".." / "footage" / "square.mp4"), str(footage / "link.mp4")]
+    curate(names, tmp_path / "run", curate_recipe("keep_all"), "local")
+    assert read_table(tmp_path / "run", "videos").num_rows == 1
+
+
+def test_curate_does_not_undo_redecide(footage: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    curate([str(footage / "square.mp4")], run_dir, curate_recipe("keep_all"), "local")
+    redecide(run_dir, curate_recipe("keep_all", ["policy.rules=[{score: duration_s, at_least: 9}]"]))
+    with pytest.raises(RecipeError, match="decided by another policy"):
+        curate([str(footage / "square.mp4")], run_dir, curate_recipe("keep_all"), "local")
+    assert read_table(run_dir, "decisions").column("kept").to_pylist() == [False]
+
+
+def test_names_and_headers_that_nobody_expects_are_rows_not_crashes(footage: Path, tmp_path: Path) -> None:
+    strange = (footage / "square.mp4").read_bytes().replace(b"avc1", b"zzzz")
+    (footage / "unknown_codec.mp4").write_bytes(strange)
+    (footage / "nowhere.mp4").symlink_to(tmp_path / "gone.mp4")
+    with open(os.fsencode(footage) + b"/caf\xe9.mp4", "wb") as file:
+        file.write((footage / "square.mp4").read_bytes())
+    curate([str(footage)], tmp_path / "run", curate_recipe("keep_all"), "local")
+    failures = {Path(row["uri"]).name: row["message"] for row in read_table(tmp_path / "run", "failures").to_pylist()}
+    assert "decoder" in failures["unknown_codec.mp4"]
+    assert "cannot be read" in failures["gone.mp4"]
+    assert "UTF-8" in failures["caf\\udce9.mp4"]
+    assert read_table(tmp_path / "run", "videos").num_rows == 2
 
 
 @pytest.mark.slow
