@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,43 +25,37 @@ class PeopleSeen:
     hands_N2: NDArray[np.float32]
 
 
-class PeopleDetector:
-    """Loads the networks on first use; every frame is judged alone, so that no history leaks between videos."""
+@functools.cache
+def _networks() -> tuple[Any, Any, Any]:
+    """Face, pose and hand networks of this process; judging every frame alone, they carry nothing over."""
+    # Only here: the import takes a second and starts native threads.
+    import mediapipe
 
-    def __init__(self) -> None:
-        self._networks: tuple[Any, Any, Any] | None = None
+    solutions = mediapipe.solutions
+    return (
+        solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5),
+        solutions.pose.Pose(static_image_mode=True, model_complexity=1, min_detection_confidence=0.5),
+        solutions.hands.Hands(static_image_mode=True, max_num_hands=2, min_detection_confidence=0.5),
+    )
 
-    def detect(self, rgb_HWC: NDArray[np.uint8]) -> PeopleSeen:
-        """Faces, the most prominent body and up to two hands of one frame."""
-        face_network, pose_network, hand_network = self._load()
-        rgb_HWC = np.ascontiguousarray(rgb_HWC)
-        rgb_HWC.setflags(write=False)
-        boxes = []
-        for found in face_network.process(rgb_HWC).detections or ():
-            box = found.location_data.relative_bounding_box
-            boxes.append((box.xmin, box.ymin, box.width, box.height))
-        boxes.sort(key=lambda box: -box[2] * box[3])
-        pose_landmarks = pose_network.process(rgb_HWC).pose_landmarks
-        pose_J3 = None
-        if pose_landmarks is not None:
-            pose_J3 = np.array([(j.x, j.y, j.visibility) for j in pose_landmarks.landmark], dtype=np.float32)
-        palms = [
-            (hand.landmark[9].x, hand.landmark[9].y)
-            for hand in hand_network.process(rgb_HWC).multi_hand_landmarks or ()
-        ]
-        return PeopleSeen(
-            np.array(boxes, dtype=np.float32).reshape(-1, 4), pose_J3, np.array(palms, dtype=np.float32).reshape(-1, 2)
-        )
 
-    def _load(self) -> tuple[Any, Any, Any]:
-        if self._networks is None:
-            # Only here: the import takes a second and starts native threads.
-            import mediapipe
-
-            solutions = mediapipe.solutions
-            self._networks = (
-                solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5),
-                solutions.pose.Pose(static_image_mode=True, model_complexity=1, min_detection_confidence=0.5),
-                solutions.hands.Hands(static_image_mode=True, max_num_hands=2, min_detection_confidence=0.5),
-            )
-        return self._networks
+def detect_people(rgb_HWC: NDArray[np.uint8]) -> PeopleSeen:
+    """Faces, the most prominent body and up to two hands of one frame; the networks load with the first one."""
+    face_network, pose_network, hand_network = _networks()
+    rgb_HWC = np.ascontiguousarray(rgb_HWC)
+    rgb_HWC.setflags(write=False)
+    boxes = []
+    for found in face_network.process(rgb_HWC).detections or ():
+        box = found.location_data.relative_bounding_box
+        boxes.append((box.xmin, box.ymin, box.width, box.height))
+    boxes.sort(key=lambda box: -box[2] * box[3])
+    pose_landmarks = pose_network.process(rgb_HWC).pose_landmarks
+    pose_J3 = None
+    if pose_landmarks is not None:
+        pose_J3 = np.array([(j.x, j.y, j.visibility) for j in pose_landmarks.landmark], dtype=np.float32)
+    palms = [
+        (hand.landmark[9].x, hand.landmark[9].y) for hand in hand_network.process(rgb_HWC).multi_hand_landmarks or ()
+    ]
+    return PeopleSeen(
+        np.array(boxes, dtype=np.float32).reshape(-1, 4), pose_J3, np.array(palms, dtype=np.float32).reshape(-1, 2)
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.backends.mediapipe_people import PeopleDetector
+from curation.backends.mediapipe_people import PeopleSeen, detect_people
 from curation.ops import people
 from curation.scorers.base import ClipValue, mean
 from schemas.frames import FrameBatch, FrameRequest
@@ -16,6 +16,7 @@ from schemas.scores import Fact, FrameFacts, ScoreSpec
 
 _DESCRIPTOR = people.APPEARANCE_BINS**2
 _SPEC = "docs/scores.md"
+Detect = Callable[[NDArray[np.uint8]], PeopleSeen]
 # Standing height, as a share of the frame's, below which a body's own speed is not measured.
 _SMALLEST_BODY = 0.15
 
@@ -40,11 +41,11 @@ class Subject:
         ScoreSpec("shot_scale", "name", "neutral", 1, _SPEC, text=True),
     )
 
-    def __init__(self) -> None:
-        self._detector = PeopleDetector()
+    def __init__(self, detect: Detect = detect_people) -> None:
+        self._detect = detect
 
     def open(self) -> _SubjectSession:
-        return _SubjectSession(self._detector)
+        return _SubjectSession(self._detect)
 
     def reduce(self, facts: FrameFacts) -> Mapping[str, ClipValue]:
         person_T = facts.values("person") > 0
@@ -86,8 +87,8 @@ def consistency(appearance_TD: NDArray[np.float32]) -> float | None:
 
 
 class _SubjectSession:
-    def __init__(self, detector: PeopleDetector) -> None:
-        self._detector = detector
+    def __init__(self, detect: Detect) -> None:
+        self._detect = detect
         self._previous_px: NDArray[np.float32] | None = None
         self._previous_seen: NDArray[np.bool_] | None = None
         self._previous_s = 0.0
@@ -99,7 +100,7 @@ class _SubjectSession:
         speed_T, speed_present_T = np.zeros(steps, dtype=np.float32), np.zeros(steps, dtype=np.bool_)
         look_TD = np.zeros((steps, _DESCRIPTOR), dtype=np.float32)
         for t, rgb_HWC in enumerate(frames.rgb_THWC):
-            seen = self._detector.detect(rgb_HWC)
+            seen = self._detect(rgb_HWC)
             body = people.has_body(seen.pose_J3)
             face_4 = seen.faces_F4[0] if len(seen.faces_F4) else None
             counts["person"][t] = body or face_4 is not None

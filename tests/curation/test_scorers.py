@@ -238,8 +238,7 @@ def figure(x: float) -> NDArray[np.float32]:
 
 def subject_speeds(*poses_J3: NDArray[np.float32], step_s: float = 0.25) -> Fact:
     """Facts of the figure in frames of 100 px height and 200 px width."""
-    scorer = Subject()
-    scorer._detector = PosedFigure(*poses_J3)  # type: ignore[assignment]
+    scorer = Subject(PosedFigure(*poses_J3).detect)
     rgb_THWC = np.zeros((len(poses_J3), 100, 200, 3), dtype=np.uint8)
     return scorer.open().measure(FrameBatch(rgb_THWC, np.arange(len(poses_J3)) * step_s))["subject_body_per_s"]
 

@@ -60,6 +60,7 @@ def test_samples_hold_every_member_and_the_same_clips_give_the_same_bytes(square
     assert shard_hashes(tmp_path / "a") == shard_hashes(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_a_finished_dataset_is_left_as_it_is_and_another_recipe_is_refused(squares: Path, tmp_path: Path) -> None:
     run_dir = run_on(squares, tmp_path / "run")
     annotate(run_dir, tmp_path / "data", RECIPE, "local")
