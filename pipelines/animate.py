@@ -117,12 +117,21 @@ def _annotated_video(path: Path) -> tuple[Any, Any, Any]:
     from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
     from curation.decode import decode_for
     from curation.probe import probe
+    from pipelines.progress import bar
 
     header = probe(path)
     annotators = make_annotators()
     shape = ClipFrame(header.width_px, header.height_px, header.fps or 25.0)
     annotation = ClipAnnotation(annotators, shape)
-    result = decode_for(path, annotation.requests(), annotation.observe, header.rotation_deg)
+    with bar() as progress:
+        task = progress.add_task("motion", total=None)
+        result = decode_for(
+            path,
+            annotation.requests(),
+            annotation.observe,
+            header.rotation_deg,
+            on_frame=lambda _pts_s, _frame: progress.advance(task),
+        )
     if result.error is not None:
         log.warning("driving video %s: %s; the animation ends there", path, result.error)
     return annotation.finish(), shape, annotator_versions(annotators)

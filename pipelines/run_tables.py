@@ -48,7 +48,9 @@ def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], polic
             yield document
 
     seconds: dict[str, dict[str, float]] = {}
+    partial = 0
     for document in documents():
+        partial += document["video"] is not None and document["video"]["status"] == "partial"
         for stage, spent in document["seconds"].items():
             total = seconds.setdefault(stage, {"wall_s": 0.0, "cpu_s": 0.0})
             for clock, value in spent.items():
@@ -62,7 +64,7 @@ def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], polic
     failures = publish_table(run_dir / "failures", in_batches(failure_rows, FAILURES), FAILURES)
     _publish_frames(run_dir, units, ordered)
     verdicts = publish_decisions(run_dir, policy)
-    counts = {"inputs": len(ordered), "videos": videos, "failures": failures, **verdicts}
+    counts = {"inputs": len(ordered), "videos": videos, "partial": partial, "failures": failures, **verdicts}
     return {"counts": counts, "seconds": seconds}
 
 

@@ -24,7 +24,7 @@ def print_curation(result: dict[str, Any], as_json: bool) -> None:
     counts = result["counts"]
     rows: dict[str, Any] = {
         "inputs": f"{counts['inputs']} ({counts['reused']} measured before)",
-        "readable": counts["videos"],
+        "readable": f"{counts['videos']} ({counts['partial']} in part)",
         "failed": counts["failures"],
         "clips": counts["clips"],
         "kept": counts["kept"],
