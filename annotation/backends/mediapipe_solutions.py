@@ -7,6 +7,7 @@ forgets the clip before. Axes: H rows, W columns, C red-green-blue, J joints, L 
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import warnings
@@ -72,15 +73,16 @@ def _solutions() -> Any:
     return solutions
 
 
-class _Network:
+class _Network(abc.ABC):
     """One MediaPipe graph: made on the first frame, kept for the life of the worker."""
 
     def __init__(self) -> None:
         self._graph: Any = None
         self._tracking = False
 
+    @abc.abstractmethod
     def _make(self) -> Any:
-        raise NotImplementedError
+        """The graph, with its models."""
 
     def reset(self) -> None:
         """Forgets what was tracked, so that the next frame is treated as a clip's first."""
