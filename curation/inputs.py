@@ -53,8 +53,9 @@ def find_inputs(sources: Sequence[str]) -> list[Path]:
         except OSError as error:
             raise RecipeError(f"input {source} cannot be searched: {error.strerror}") from error
         media = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-        if len(media) < len(files):
-            log.info("%s: %d files without a video suffix are passed over", source, len(files) - len(media))
+        passed_over = sum(file.name not in MANIFEST_NAMES for file in files) - len(media)
+        if passed_over:
+            log.info("%s: %d files without a video suffix are passed over", source, passed_over)
         if not media:
             what = "holds no video files" if path.is_dir() else "does not exist and matches no video files"
             raise RecipeError(f"input {source} {what} (known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))})")
