@@ -70,10 +70,12 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
     Raises: RecipeError when a manifest cannot be read or has no `file` column.
     """
     notes: dict[Path, SourceNote] = {}
+    known = set(inputs)
     for folder in sorted({path.parent for path in inputs}):
         manifest = next((folder / name for name in MANIFEST_NAMES if (folder / name).is_file()), None)
         if manifest is None:
             continue
+        strangers = []
         for row in _rows(manifest):
             if not isinstance(row, dict) or not row.get("file"):
                 raise RecipeError(f"{manifest}: a row without a `file`; every row names a file in its folder")
@@ -81,7 +83,13 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
                 field: next((str(row[name]) for name in names if row.get(name)), None)
                 for field, names in _COLUMNS.items()
             }
-            notes[folder / str(row["file"])] = SourceNote(**values)
+            path = folder / str(row["file"])
+            notes[path] = SourceNote(**values)
+            if path not in known:
+                strangers.append(str(row["file"]))
+        if strangers:
+            names = ", ".join(strangers[:3])
+            log.warning("%s: %d rows name no input of this run (%s, …)", manifest, len(strangers), names)
     return notes
 
 

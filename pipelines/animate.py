@@ -75,7 +75,7 @@ def animate_file(
         raise RecipeError(f"{output} exists; give --overwrite or another --output")
     for name, path in (("--driving", driving), ("--reference", reference)):
         if not path.is_file():
-            raise RecipeError(f"{name} {path}: no such file")
+            raise RecipeError(f"{name} {path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     model = load_model(model_dir)
     reference_rgb_HWC, reference_tracks = _annotated_picture(reference)
     tracks, shape, versions = _annotated_video(driving)
@@ -101,7 +101,10 @@ def animate_file(
         "output": str(output),
         "kind": model.config.kind,
         "frames": len(made.rgb_THWC),
-        "duration_s": round(float(made.pts_s_T[-1] - made.pts_s_T[0]), 3),
+        # the last frame is shown as long as the one before it
+        "duration_s": round(float(2 * made.pts_s_T[-1] - made.pts_s_T[-2] - made.pts_s_T[0]), 3)
+        if len(made.pts_s_T) > 1
+        else 0.0,
         "size_px": int(made.rgb_THWC.shape[1]),
         "network_evaluations": stats.evaluations,
         "segments": stats.segments,
@@ -118,8 +121,12 @@ def _annotated_video(path: Path) -> tuple[Any, Any, Any]:
     from curation.decode import decode_for
     from curation.probe import probe
     from pipelines.progress import bar
+    from schemas.errors import ProbeError
 
-    header = probe(path)
+    try:
+        header = probe(path)
+    except ProbeError as error:
+        raise ProbeError(f"--driving {path} is not a readable video: {error}") from error
     annotators = make_annotators()
     shape = ClipFrame(header.width_px, header.height_px, header.fps or 25.0)
     annotation = ClipAnnotation(annotators, shape)
@@ -149,7 +156,7 @@ def _annotated_picture(path: Path) -> tuple[Any, Any]:
 
     bgr = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", dtype=np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise DecodeError(f"{path} is not a readable picture")
+        raise DecodeError(f"--reference {path} is not a readable picture")
     rgb_HWC = np.ascontiguousarray(bgr[..., ::-1])
     annotation = ClipAnnotation(make_annotators(), ClipFrame(rgb_HWC.shape[1], rgb_HWC.shape[0], 25.0))
     for request in annotation.requests():

@@ -68,7 +68,12 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
         "clips_fingerprint": fingerprint(clips),
     }
     dataset = dataset.resolve()
-    claim_folder(dataset, made_by, "annotate", "choose another --output")
+    claim_folder(
+        dataset,
+        made_by,
+        "annotate",
+        "choose another --output (clips_fingerprint: the run keeps other clips now than when the dataset was made)",
+    )
     units_dir = dataset / "units"
     units = UnitStore(units_dir)
     units.clear_partial()

@@ -14,7 +14,9 @@ _SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="folder that motionloom curate wrote")
-    parser.add_argument("--recipe", default="default", help="built-in name or YAML file; only its policy counts")
+    parser.add_argument(
+        "--recipe", default="default", help="built-in name or YAML file, by default `default`; only its policy counts"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--dry-run", action="store_true", help="show the difference and change nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

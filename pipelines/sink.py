@@ -48,7 +48,9 @@ def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> 
             known = json.loads(note.read_text(encoding="utf-8"))
         except ValueError as error:
             raise RecipeError(f"{note} cannot be read ({error}); choose another --output") from error
-        if known.get("kind") != kind or known.get("fingerprint") != fingerprint(recipe):
+        if known.get("kind") != kind:
+            raise RecipeError(f"{folder} is a folder of motionloom {known.get('kind')}; choose another --output")
+        if known.get("fingerprint") != fingerprint(recipe):
             changed = ", ".join(_changed_keys(known.get("recipe", {}), recipe)) or "its kind"
             raise RecipeError(f"{folder} belongs to another {kind} recipe (it differs in: {changed}); {hint}")
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pipelines.terminal import print_json, print_table
+from pipelines.terminal import print_json, print_lines, print_table
 
 
 def print_rows(title: str, rows: dict[str, Any]) -> None:
@@ -33,6 +33,8 @@ def print_curation(result: dict[str, Any], as_json: bool) -> None:
     rows.update({f"  for {name}": number for name, number in counts["reasons"].items()})
     rows["wall"] = f"{result['wall_s']:.1f} s"
     print_rows(f"curation {result['plan']['run']}", rows)
+    if counts["failures"]:
+        print_lines(f"what failed, and why: motionloom report {result['plan']['run']}")
     if result["over_budget"]:
         share = counts["failures"] / counts["inputs"]
         sys.stderr.write(

@@ -29,9 +29,12 @@ def load_recipe(model: type[_M], source: str | Path, overrides: Sequence[str], b
     """
     path, origin = _find(source, builtin_dir, kind)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        # _UniqueKeys is yaml.SafeLoader and builds plain values only.
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"recipe {origin} cannot be read: {error}") from error
+    if values is None:
+        raise RecipeError(f"recipe {origin} is empty; write at least one key, for example `policy: {{}}` to keep all")
     if not isinstance(values, dict):
         raise RecipeError(f"recipe {origin} must be a mapping of keys to values, found {type(values).__name__}")
     for override in overrides:
@@ -46,6 +49,18 @@ def parse_recipe(model: type[_M], values: Mapping[str, Any], origin: str) -> _M:
     except ValidationError as error:
         lines = [_explain(model, problem) for problem in error.errors()]
         raise RecipeError(f"recipe {origin}: " + "; ".join(lines)) from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML says keys are unique; PyYAML would let the last one win, and a policy could vanish without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key} stands twice", node.start_mark)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def _find(source: str | Path, builtin_dir: Path, kind: str) -> tuple[Path, str]:

@@ -44,11 +44,6 @@ def test_recipe_from_a_file(builtin: Path, tmp_path: Path) -> None:
     assert load(file, builtin).workers == 7
 
 
-def test_an_empty_file_is_all_defaults(builtin: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.yaml").write_text("# nothing\n")
-    assert load(tmp_path / "empty.yaml", builtin) == Recipe()
-
-
 def test_overrides_replace_single_values(builtin: Path) -> None:
     recipe = load("default", builtin, "clips.max_s=4", "workers=1")
     assert recipe == Recipe(clips=Clips(min_s=2, max_s=4), workers=1)
@@ -110,3 +105,11 @@ def test_every_problem_is_told_at_once() -> None:
 def test_recipes_cannot_be_changed_after_loading(builtin: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load("default", builtin).workers = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("text", "why"), [("", "is empty"), ("a: 1\nb: 2\na: 3\n", "key a stands twice")])
+def test_an_empty_recipe_and_a_key_given_twice_are_refused(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError, match=why):
+        load_recipe(StrictModel, str(path), (), tmp_path, "curate")
