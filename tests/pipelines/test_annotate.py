@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -33,6 +34,18 @@ def run_on(footage: Path, run_dir: Path) -> Path:
 def shard_hashes(dataset: Path) -> dict[str, str]:
     hashes = {path.name: file_sha256(path) for path in sorted((dataset / "shards").iterdir())}
     assert hashes
+    return hashes
+
+
+def member_hashes(dataset: Path) -> dict[str, str]:
+    """Every member of every shard by name: says which track a difference between two datasets lies in."""
+    hashes: dict[str, str] = {}
+    for path in sorted((dataset / "shards").iterdir()):
+        with tarfile.open(path) as shard:
+            for member in shard:
+                content = shard.extractfile(member)
+                assert content is not None
+                hashes[member.name] = hashlib.sha256(content.read()).hexdigest()
     return hashes
 
 
@@ -142,4 +155,5 @@ def test_killed_and_continued_on_ray_gives_the_bytes_of_an_unbroken_local_run(tm
     assert not (broken / "index.json").exists()
     again = pipeline("annotate", run_dir, "--output", broken, "--runner", "ray", "--json")
     assert again.returncode == 0, again.stderr
+    assert member_hashes(tmp_path / "whole") == member_hashes(broken)
     assert shard_hashes(tmp_path / "whole") == shard_hashes(broken)
