@@ -89,7 +89,9 @@ class _Network(abc.ABC):
         self._tracking = False
 
     def _run(self, rgb_HWC: NDArray[np.uint8]) -> Any:
-        rgb_HWC = np.ascontiguousarray(rgb_HWC)
+        # A writeable copy: MediaPipe copies such a frame once more, but keeps a reference to a read-only one and drops
+        # it in threads of its own, whenever they are done with it (docs/decisions/0007).
+        rgb_HWC = np.array(rgb_HWC, order="C")
         if self._tracking:
             return self._graph.process(rgb_HWC)
         # The models are loaded, by threads of the graph, until the first frame after a start is done; they say so on

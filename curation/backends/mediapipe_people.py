@@ -42,8 +42,9 @@ def _networks() -> tuple[Any, Any, Any]:
 def detect_people(rgb_HWC: NDArray[np.uint8]) -> PeopleSeen:
     """Faces, the most prominent body and up to two hands of one frame; the networks load with the first one."""
     face_network, pose_network, hand_network = _networks()
-    rgb_HWC = np.ascontiguousarray(rgb_HWC)
-    rgb_HWC.setflags(write=False)
+    # A writeable copy: MediaPipe copies such a frame once more, but keeps a reference to a read-only one and drops it
+    # in threads of its own, whenever they are done with it (docs/decisions/0007).
+    rgb_HWC = np.array(rgb_HWC, order="C")
     boxes = []
     for found in face_network.process(rgb_HWC).detections or ():
         box = found.location_data.relative_bounding_box

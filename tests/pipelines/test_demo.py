@@ -18,7 +18,7 @@ BIKES_FPS = 25
 
 @pytest.fixture(scope="module")
 def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished demo; its teacher trains a third as long as that of `make demo`."""
+    """A finished demo; its teacher trains shorter than that of `make demo`."""
     folder = tmp_path_factory.mktemp("demo") / "out"
     done = subprocess.run(
         [sys.executable, "-m", "pipelines.demo", "--output", str(folder), "--set", "train.steps=300"],
