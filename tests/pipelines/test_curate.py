@@ -96,6 +96,7 @@ def test_an_output_of_another_recipe_is_refused_before_any_work(footage: Path, t
         curate([str(footage)], foreign, other, "local")
 
 
+@pytest.mark.slow
 def test_wrong_calls_end_with_exit_2_and_name_the_fix(tmp_path: Path, pipeline) -> None:  # type: ignore[no-untyped-def]
     moving_square_video(tmp_path / "a.mp4", frames=4)
     call = ("curate", "--input", tmp_path / "a.mp4", "--output", tmp_path / "run", "--runner", "local")
@@ -108,6 +109,7 @@ def test_wrong_calls_end_with_exit_2_and_name_the_fix(tmp_path: Path, pipeline) 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_failure_budget_decides_the_exit_code(footage: Path, tmp_path: Path) -> None:
     within = curate([str(footage)], tmp_path / "a", curate_recipe("keep_all", ["failure_budget=0.6"]), "local")
     beyond = curate([str(footage)], tmp_path / "b", curate_recipe("keep_all", ["failure_budget=0.5"]), "local")
@@ -129,6 +131,7 @@ def test_redecide_changes_verdicts_without_the_footage(footage: Path, tmp_path: 
     assert len(redecide(run_dir, curate_recipe("keep_all"))["newly_kept"]) == 2
 
 
+@pytest.mark.slow
 def test_a_call_with_other_inputs_adds_to_the_run(footage: Path, tmp_path: Path) -> None:
     run_dir, recipe = tmp_path / "run", curate_recipe("keep_all")
     curate([str(footage / "square.mp4")], run_dir, recipe, "local")
@@ -153,6 +156,7 @@ def test_curate_does_not_undo_redecide(footage: Path, tmp_path: Path) -> None:
     assert read_table(run_dir, "decisions").column("kept").to_pylist() == [False]
 
 
+@pytest.mark.slow
 def test_names_and_headers_that_nobody_expects_are_rows_not_crashes(footage: Path, tmp_path: Path) -> None:
     strange = (footage / "square.mp4").read_bytes().replace(b"avc1", b"zzzz")
     (footage / "unknown_codec.mp4").write_bytes(strange)
@@ -169,13 +173,12 @@ def test_names_and_headers_that_nobody_expects_are_rows_not_crashes(footage: Pat
 
 @pytest.mark.slow
 def test_ray_gives_the_same_tables_as_local(footage: Path, tmp_path: Path, pipeline) -> None:  # type: ignore[no-untyped-def]
-    for runner in ("local", "ray"):
-        done = pipeline(
-            "curate", "--input", footage, "--output", tmp_path / runner, "--recipe", "keep_all", "--runner", runner,
-            "--workers", 2, "--json",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["counts"]["clips"] == 3
+    curate([str(footage)], tmp_path / "local", curate_recipe("keep_all"), "local")
+    done = pipeline(
+        "curate", "--input", footage, "--output", tmp_path / "ray", "--recipe", "keep_all", "--workers", 2, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["counts"]["clips"] == 3
     assert_same_tables(tmp_path / "local", tmp_path / "ray")
 
 
@@ -184,10 +187,10 @@ def test_ray_gives_the_same_tables_as_local(footage: Path, tmp_path: Path, pipel
 def test_a_killed_run_continues_to_the_same_tables(tmp_path: Path, runner: str, pipeline, request) -> None:  # type: ignore[no-untyped-def]
     folder = tmp_path / "footage"
     for number in range(6):
-        moving_square_video(folder / f"{number}.mp4", frames=60 + number, size_hw=(128, 192))
+        moving_square_video(folder / f"{number}.mp4", frames=24 + number, size_hw=(128, 192))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
+    curate([str(folder)], whole, curate_recipe("keep_all"), "local")
     arguments = ["curate", "--input", folder, "--recipe", "keep_all", "--workers", 1]
-    assert pipeline(*arguments, "--runner", "local", "--output", whole).returncode == 0
     command = [sys.executable, "-m", *map(str, ["pipelines.curate", *arguments[1:], "--runner", runner])]
     # A killed run cannot remove its Ray folder: it gets one that the test removes (short, for the sockets' sake).
     scratch = Path(tempfile.mkdtemp(prefix="mloom-"))

@@ -1,4 +1,4 @@
-"""The whole chain on the embedded footage, as `make demo` runs it but for the length of training."""
+"""The whole chain on the embedded footage, as `make demo` runs it but for the runner and the length of training."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ import pytest
 # Frames at which bikes.mp4 changes shot, found by eye; 25 frames per second.
 BIKES_CUTS = (30, 76, 137, 187, 242)
 BIKES_FPS = 25
+_SHORT_STAGES = "[{objective: merge, steps: 15, rate_scale: 0.03}, {objective: steps, steps: 25, rate_scale: 0.03}]"
 
 
 @pytest.fixture(scope="module")
 def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished demo; its teacher trains shorter than that of `make demo`."""
+    """A finished demo; teacher and student train shorter than those of `make demo`."""
     folder = tmp_path_factory.mktemp("demo") / "out"
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.demo", "--output", str(folder), "--set", "train.steps=300"],
+        [
+            sys.executable, "-m", "pipelines.demo", "--output", str(folder), "--runner", "local",
+            "--set", "train.steps=300", "--set", f"distill.stages={_SHORT_STAGES}",
+        ],
         capture_output=True,
         text=True,
         timeout=900,
         check=False,
-    )
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder
 

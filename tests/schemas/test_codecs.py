@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -37,6 +37,7 @@ def test_npz_round_trip_keeps_values_shapes_and_types(arrays: dict[str, np.ndarr
         assert decoded[name].shape == array.shape
 
 
+@settings(max_examples=40)
 @given(JSON_VALUES)
 def test_json_round_trip(value: object) -> None:
     assert decode_json(encode_json(value)) == value
