@@ -172,25 +172,16 @@ def test_names_and_headers_that_nobody_expects_are_rows_not_crashes(footage: Pat
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same_tables_as_local(footage: Path, tmp_path: Path, pipeline) -> None:  # type: ignore[no-untyped-def]
-    curate([str(footage)], tmp_path / "local", curate_recipe("keep_all"), "local")
-    done = pipeline(
-        "curate", "--input", footage, "--output", tmp_path / "ray", "--recipe", "keep_all", "--workers", 2, "--json"
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["counts"]["clips"] == 3
-    assert_same_tables(tmp_path / "local", tmp_path / "ray")
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("runner", ["local", "ray"])
-def test_a_killed_run_continues_to_the_same_tables(tmp_path: Path, runner: str, pipeline, request) -> None:  # type: ignore[no-untyped-def]
-    folder = tmp_path / "footage"
+def test_a_killed_run_continues_to_the_tables_of_an_unbroken_local_one(
+    footage: Path, tmp_path: Path, runner: str, pipeline, request
+) -> None:  # type: ignore[no-untyped-def]
+    """Also that Ray gives the values of the local runner: cuts, scores, failures and all."""
     for number in range(6):
-        moving_square_video(folder / f"{number}.mp4", frames=24 + number, size_hw=(128, 192))
+        moving_square_video(footage / f"{number}.mp4", frames=24 + number, size_hw=(128, 192))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    curate([str(folder)], whole, curate_recipe("keep_all"), "local")
-    arguments = ["curate", "--input", folder, "--recipe", "keep_all", "--workers", 1]
+    curate([str(footage)], whole, curate_recipe("keep_all"), "local")
+    arguments = ["curate", "--input", footage, "--recipe", "keep_all", "--workers", 2]
     command = [sys.executable, "-m", *map(str, ["pipelines.curate", *arguments[1:], "--runner", runner])]
     # A killed run cannot remove its Ray folder: it gets one that the test removes (short, for the sockets' sake).
     scratch = Path(tempfile.mkdtemp(prefix="mloom-"))
@@ -203,16 +194,17 @@ def test_a_killed_run_continues_to_the_same_tables(tmp_path: Path, runner: str, 
         start_new_session=True,
     )
     deadline_s = time.monotonic() + 90
-    while time.monotonic() < deadline_s and process.poll() is None and len(list(broken.glob("units/*/*.parquet"))) < 2:
+    while time.monotonic() < deadline_s and process.poll() is None and len(list(broken.glob("units/*/*.parquet"))) < 4:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     finished = len(list(broken.glob("units/*/*.parquet")))
-    assert 2 <= finished < 6, "the run was to be killed half-way"
+    assert 4 <= finished < 11, "the run was to be killed half-way"
     assert not (broken / "run.json").exists()
     again = pipeline(*arguments, "--runner", runner, "--output", broken, "--json")
     assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout)["counts"]["reused"] >= finished
+    # The three inputs that fail are tried again.
+    assert json.loads(again.stdout)["counts"]["reused"] >= finished - 3
     assert_same_tables(whole, broken)
 
 
