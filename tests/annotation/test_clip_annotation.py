@@ -72,6 +72,7 @@ def talking_head_tracks() -> tuple[dict[str, Track], ClipFrame]:
     return annotate(talking_head(), native=2)
 
 
+@pytest.mark.slow
 def test_every_track_has_the_clip_s_frames_and_survives_its_npz() -> None:
     tracks, _ = talking_head_tracks()
     assert list(tracks) == list(TRACKS)
@@ -96,6 +97,7 @@ def test_coordinates_land_on_the_person_in_native_pixels() -> None:
     assert (body.joints_px_PTJ2[0, :, LEFT_SHOULDER, 0] > body.joints_px_PTJ2[0, :, RIGHT_SHOULDER, 0]).all()
 
 
+@pytest.mark.slow
 def test_head_rotation_is_a_rotation_and_mirrors_with_the_picture() -> None:
     face = talking_head_tracks()[0]["face.npz"]
     mirrored = annotate(np.ascontiguousarray(talking_head()[:, :, ::-1]))[0]["face.npz"]
@@ -109,6 +111,7 @@ def test_head_rotation_is_a_rotation_and_mirrors_with_the_picture() -> None:
     assert abs(here[2]) > 0.05  # the man's head is tilted, so that the sign says something
 
 
+@pytest.mark.slow
 def test_no_state_is_left_from_the_clip_before() -> None:
     first = digest(annotate(talking_head()[:4])[0])
     other = digest(annotate(np.repeat(photo()[None], 3, axis=0))[0])
@@ -116,6 +119,7 @@ def test_no_state_is_left_from_the_clip_before() -> None:
     assert other != first
 
 
+@pytest.mark.slow
 def test_the_windows_do_not_matter() -> None:
     clip = talking_head()[:5]
     assert digest(annotate(clip, window=1)[0]) == digest(annotate(clip, window=5)[0])

@@ -115,7 +115,7 @@ def test_the_model_folder_is_complete(teacher: Path) -> None:
     assert not list(teacher.rglob("*.part"))
 
 
-@pytest.mark.parametrize("killed_at", [1, 2, 5])
+@pytest.mark.parametrize("killed_at", [1, *(pytest.param(step, marks=pytest.mark.slow) for step in (2, 5))])
 def test_a_resumed_run_is_the_unbroken_run_bitwise(shards: Path, teacher: Path, tmp_path: Path, killed_at: int) -> None:
     folder = tmp_path / "resumed"
     with pytest.raises(Killed):
@@ -128,7 +128,7 @@ def test_a_resumed_run_is_the_unbroken_run_bitwise(shards: Path, teacher: Path, 
     assert column(folder, "loss") == column(teacher, "loss")
 
 
-@pytest.mark.parametrize("killed_at", [3, 5])
+@pytest.mark.parametrize("killed_at", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_resumed_student_is_the_unbroken_student_bitwise(
     shards: Path, teacher: Path, student: Path, tmp_path: Path, killed_at: int
 ) -> None:

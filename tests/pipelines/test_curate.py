@@ -50,6 +50,7 @@ def footage(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_input_is_accounted_for_and_cuts_become_clips(footage: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     result = curate([str(footage)], run_dir, curate_recipe("keep_all"), "local")
@@ -64,6 +65,7 @@ def test_every_input_is_accounted_for_and_cuts_become_clips(footage: Path, tmp_p
     assert read_run(run_dir)["counts"]["failures"] == 3
 
 
+@pytest.mark.slow
 def test_a_second_call_measures_nothing_and_a_changed_file_is_measured_again(footage: Path, tmp_path: Path) -> None:
     run_dir, recipe = tmp_path / "run", curate_recipe("keep_all")
     curate([str(footage)], run_dir, recipe, "local")
