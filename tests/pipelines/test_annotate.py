@@ -147,7 +147,7 @@ def test_killed_and_continued_on_ray_gives_the_bytes_of_an_unbroken_local_run(tm
         [sys.executable, "-m", "pipelines.annotate", str(run_dir), "--output", str(broken), "--runner", "local"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    deadline_s = time.monotonic() + 120
+    deadline_s = time.monotonic() + 240
     while time.monotonic() < deadline_s and process.poll() is None and len(list(broken.glob("units/*/*.parquet"))) < 2:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
