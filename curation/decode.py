@@ -11,13 +11,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.planes import frame_chroma, frame_luma
 from schemas.errors import DecodeError, ProbeError
-from schemas.frames import FrameBatch, FrameRequest
+from schemas.frames import FrameBatch, FrameRequest, LumaBatch, Pixels
 
 WINDOW_BYTES = 48 << 20
 WINDOW_FRAMES = 64
@@ -198,14 +200,16 @@ def scaled_size_wh(width_px: int, height_px: int, short_side_px: int | None) -> 
 
 @dataclass(slots=True)
 class _Feed:
-    """Frames waiting for the consumers that share one rate and size."""
+    """Frames waiting for the consumers that share one rate, size and kind of pixels."""
 
     names: list[str]
     period_s: float | None
     size_wh: tuple[int, int]
+    pixels: Pixels
     window: int
     due_s: float = 0.0
-    rgb: list[NDArray[np.uint8]] = field(default_factory=list)
+    pictures: list[NDArray[np.uint8]] = field(default_factory=list)
+    chroma: list[NDArray[np.uint8]] = field(default_factory=list)
     pts_s: list[float] = field(default_factory=list)
 
     def wants(self, pts_s: float) -> bool:
@@ -217,16 +221,27 @@ class _Feed:
         self.due_s = max(self.due_s + self.period_s, pts_s + 0.5 * self.period_s)
         return True
 
-    def take(self) -> FrameBatch:
-        batch = FrameBatch(np.stack(self.rgb), np.asarray(self.pts_s))
-        self.rgb, self.pts_s = [], []
-        return batch
+    def add(self, pts_s: float, frame: av.VideoFrame, rotation_deg: int) -> None:
+        if self.pixels == "rgb":
+            self.pictures.append(frame_rgb(frame, self.size_wh, rotation_deg))
+        else:
+            self.pictures.append(frame_luma(frame, self.size_wh, rotation_deg))
+        if self.pixels == "yuv":
+            self.chroma.append(frame_chroma(frame, self.size_wh, rotation_deg))
+        self.pts_s.append(pts_s)
+
+    def take(self) -> FrameBatch | LumaBatch:
+        pictures, chroma, pts_s_T = self.pictures, self.chroma, np.asarray(self.pts_s)
+        self.pictures, self.chroma, self.pts_s = [], [], []
+        if self.pixels == "rgb":
+            return FrameBatch(np.stack(pictures), pts_s_T)
+        return LumaBatch(np.stack(pictures), pts_s_T, np.stack(chroma) if chroma else None)
 
 
 def decode_for(
     path: str | Path,
     requests: Sequence[FrameRequest],
-    deliver: Callable[[str, FrameBatch], None],
+    deliver: Callable[[str, Any], None],
     rotation_deg: int = 0,
     start_s: float = 0.0,
     end_s: float | None = None,
@@ -234,8 +249,9 @@ def decode_for(
 ) -> DecodeResult:
     """Decodes once and delivers to every request its windows of frames, in order.
 
-    Requests of equal rate and size share one resize. Every resize starts from the native frame: what a consumer sees
-    must not change when another one is added. Delivered times are relative to start_s.
+    A request for "rgb" gets FrameBatch, one for "luma" or "yuv" LumaBatch.
+    Requests of equal rate, size and pixels share one resize. Every resize starts from the native frame: what a consumer
+    sees must not change when another one is added. Delivered times are relative to start_s.
     on_frame sees every decoded frame of the interval as it is (an encoder, a counter).
     Raises: ProbeError when the file cannot be opened, DecodeError when not one frame could be decoded.
     """
@@ -250,32 +266,31 @@ def decode_for(
             for feed in feeds:
                 if not feed.wants(pts_s - start_s):
                     continue
-                feed.rgb.append(frame_rgb(frame, feed.size_wh, rotation_deg))
-                feed.pts_s.append(pts_s - start_s)
-                if len(feed.rgb) >= feed.window:
+                feed.add(pts_s - start_s, frame, rotation_deg)
+                if len(feed.pts_s) >= feed.window:
                     _deliver(feed, deliver)
         for feed in feeds or ():
-            if feed.rgb:
+            if feed.pts_s:
                 _deliver(feed, deliver)
     if result.frames == 0:
         raise DecodeError(result.error or "no frame could be decoded")
     return result
 
 
-def _deliver(feed: _Feed, deliver: Callable[[str, FrameBatch], None]) -> None:
+def _deliver(feed: _Feed, deliver: Callable[[str, Any], None]) -> None:
     batch = feed.take()
     for name in feed.names:
         deliver(name, batch)
 
 
 def _feeds(requests: Sequence[FrameRequest], width_px: int, height_px: int) -> list[_Feed]:
-    feeds: dict[tuple[float | None, tuple[int, int]], _Feed] = {}
+    feeds: dict[tuple[float | None, tuple[int, int], Pixels], _Feed] = {}
     for request in requests:
         size_wh = scaled_size_wh(width_px, height_px, request.short_side_px)
-        key = (request.fps, size_wh)
+        key = (request.fps, size_wh, request.pixels)
         if key not in feeds:
             window = max(2, min(WINDOW_FRAMES, WINDOW_BYTES // (size_wh[0] * size_wh[1] * 3)))
             period_s = None if request.fps is None else 1.0 / request.fps
-            feeds[key] = _Feed([], period_s, size_wh, window)
+            feeds[key] = _Feed([], period_s, size_wh, request.pixels, window)
         feeds[key].names.append(request.name)
     return list(feeds.values())

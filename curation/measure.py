@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from curation.decode import DecodeResult, decode_for
 from curation.scorers.base import FrameScorer
-from schemas.frames import FrameBatch
 from schemas.scores import Fact, FrameFacts
 
 
@@ -20,14 +21,12 @@ def measure_video(path: Path, rotation_deg: int, scorers: Sequence[FrameScorer])
     Raises: ProbeError, DecodeError.
     """
     sessions = {scorer.name: scorer.open() for scorer in scorers}
-    measured: dict[str, list[tuple[FrameBatch, Mapping[str, Fact]]]] = {name: [] for name in sessions}
+    measured: dict[str, list[tuple[NDArray[np.float64], Mapping[str, Fact]]]] = {name: [] for name in sessions}
     pts_s: list[float] = []
 
-    def deliver(name: str, batch: FrameBatch) -> None:
+    def deliver(name: str, batch: Any) -> None:
         # The pixels are let go at once: only times and facts are kept.
-        facts = sessions[name].measure(batch)
-        times_only = FrameBatch(np.zeros((len(batch), 1, 1, 3), dtype=np.uint8), batch.pts_s_T.copy())
-        measured[name].append((times_only, facts))
+        measured[name].append((batch.pts_s_T, sessions[name].measure(batch)))
 
     requests = [scorer.needs for scorer in scorers]
     result = decode_for(path, requests, deliver, rotation_deg, on_frame=lambda time_s, _: pts_s.append(time_s))
@@ -35,7 +34,7 @@ def measure_video(path: Path, rotation_deg: int, scorers: Sequence[FrameScorer])
     columns: dict[str, Fact] = {}
     for scorer in scorers:
         for name in scorer.fact_names:
-            columns[name] = _spread(pts_s_T, [(batch.pts_s_T, facts[name]) for batch, facts in measured[scorer.name]])
+            columns[name] = _spread(pts_s_T, [(times_s_T, facts[name]) for times_s_T, facts in measured[scorer.name]])
     return FrameFacts(pts_s_T, result.end_s, columns), result
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.frames import FrameBatch, FrameRequest
+from schemas.frames import FrameBatch, FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
 
 ClipValue = float | str | None
 
 
-class ScorerSession(Protocol):
+# FrameBatch where the scorer asks for "rgb", LumaBatch where it asks for "luma" or "yuv".
+BatchT = TypeVar("BatchT", FrameBatch, LumaBatch, contravariant=True)
+
+
+class ScorerSession(Protocol[BatchT]):
     """One scorer at work on one video; it may remember the frame before."""
 
-    def measure(self, frames: FrameBatch) -> Mapping[str, Fact]:
+    def measure(self, frames: BatchT) -> Mapping[str, Fact]:
         """One value per frame of this window, for every fact the scorer declares."""
 
 
@@ -35,7 +39,7 @@ class FrameScorer(Protocol):
     fact_names: ClassVar[tuple[str, ...]]
     specs: ClassVar[tuple[ScoreSpec, ...]]
 
-    def open(self) -> ScorerSession:
+    def open(self) -> ScorerSession[FrameBatch] | ScorerSession[LumaBatch]:
         """Starts a video; nothing of the video before may change the result."""
 
     def reduce(self, facts: FrameFacts) -> Mapping[str, ClipValue]:

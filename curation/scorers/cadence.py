@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curation.ops.smoothness import freeze_share, judder_share, smoothness
 from curation.scorers.base import ClipValue
-from schemas.frames import FrameBatch, FrameRequest
+from schemas.frames import FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
 
 
@@ -19,8 +19,8 @@ class Cadence:
     """Mean absolute luma change of every frame against the one before, and what its rhythm says."""
 
     name: ClassVar[str] = "cadence"
-    version: ClassVar[int] = 1
-    needs: ClassVar[FrameRequest] = FrameRequest("cadence", fps=None, short_side_px=144)
+    version: ClassVar[int] = 2
+    needs: ClassVar[FrameRequest] = FrameRequest("cadence", fps=None, short_side_px=144, pixels="luma")
     fact_names: ClassVar[tuple[str, ...]] = ("frame_change",)
     specs: ClassVar[tuple[ScoreSpec, ...]] = (
         ScoreSpec("freeze_fraction", "share of time", "lower_is_better", 1, "docs/scores.md"),
@@ -50,11 +50,10 @@ class _CadenceSession:
     def __init__(self) -> None:
         self._previous: NDArray[np.uint8] | None = None
 
-    def measure(self, frames: FrameBatch) -> Mapping[str, Fact]:
+    def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
         change_T = np.zeros(len(frames), dtype=np.float32)
-        for t, rgb_HWC in enumerate(frames.rgb_THWC):
-            gray = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY)
+        for t, luma_HW in enumerate(frames.luma_THW):
             if self._previous is not None:
-                change_T[t] = cv2.norm(gray, self._previous, cv2.NORM_L1) / gray.size
-            self._previous = gray
+                change_T[t] = cv2.norm(luma_HW, self._previous, cv2.NORM_L1) / luma_HW.size
+            self._previous = luma_HW
         return {"frame_change": Fact.full(change_T)}

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from curation.ops.flow import dense_flow, split_motion
 from curation.scorers.base import ClipValue, mean
-from schemas.frames import FrameBatch, FrameRequest
+from schemas.frames import FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
 
 # Dense flow works on blocks of 8 px at a quarter of the size.
@@ -25,8 +24,8 @@ class Motion:
     """
 
     name: ClassVar[str] = "motion"
-    version: ClassVar[int] = 1
-    needs: ClassVar[FrameRequest] = FrameRequest("motion", fps=8.0, short_side_px=144)
+    version: ClassVar[int] = 2
+    needs: ClassVar[FrameRequest] = FrameRequest("motion", fps=8.0, short_side_px=144, pixels="luma")
     fact_names: ClassVar[tuple[str, ...]] = ("camera_diag_per_s", "residual_diag_per_s")
     specs: ClassVar[tuple[ScoreSpec, ...]] = (
         ScoreSpec("motion_amplitude_diag_per_s", "frame diagonals per second", "neutral", 1, "docs/scores.md"),
@@ -49,12 +48,12 @@ class _MotionSession:
         self._previous: NDArray[np.uint8] | None = None
         self._previous_s = 0.0
 
-    def measure(self, frames: FrameBatch) -> Mapping[str, Fact]:
+    def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
         camera_T = np.zeros(len(frames), dtype=np.float32)
         residual_T = np.zeros(len(frames), dtype=np.float32)
         present_T = np.zeros(len(frames), dtype=np.bool_)
-        for t, rgb_HWC in enumerate(frames.rgb_THWC):
-            gray, now_s = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY), float(frames.pts_s_T[t])
+        for t, gray in enumerate(frames.luma_THW):
+            now_s = float(frames.pts_s_T[t])
             if self._previous is not None and min(gray.shape) >= _SMALLEST_PX:
                 split = split_motion(dense_flow(self._previous, gray))
                 dt_s = now_s - self._previous_s

@@ -1,0 +1,78 @@
+"""Luma and chroma straight from the decoder's planes: no colour conversion, so a small picture costs one resize.
+
+Axes: H rows, W columns, 2 Cb and Cr.
+"""
+
+from __future__ import annotations
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Planar 8-bit layouts whose first plane is luma; the value is how often chroma is halved (x, y), None for no chroma.
+_PLANAR: dict[str, tuple[int, int] | None] = {
+    "yuv420p": (2, 2), "yuvj420p": (2, 2), "yuv422p": (2, 1), "yuvj422p": (2, 1), "yuv444p": (1, 1), "yuvj444p": (1, 1),
+    "yuv440p": (1, 2), "yuvj440p": (1, 2), "yuv410p": (4, 4), "yuv411p": (4, 1), "gray": None,
+}  # fmt: skip
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_NEUTRAL = 128
+
+
+def _limited_to_full() -> NDArray[np.uint8]:
+    """Luma 16-235 (BT.601/709) to 0-255."""
+    levels = (np.arange(256, dtype=np.float64) - 16.0) * 255.0 / 219.0
+    table: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return table
+
+
+_TO_FULL = _limited_to_full()
+
+
+def frame_luma(frame: av.VideoFrame, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
+    """(H, W) luma, 0-255, in presentation orientation. size_wh is the size before rotation; scaling averages areas."""
+    native = _planar(frame)
+    luma_HW = _resized(_plane(native, 0), size_wh)
+    if not _is_full_range(native):
+        luma_HW = cv2.LUT(luma_HW, _TO_FULL)
+    return _turned(luma_HW, rotation_deg)
+
+
+def frame_chroma(frame: av.VideoFrame, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
+    """(H/2, W/2, 2) Cb and Cr around 128, at half of size_wh rounded up; 128 throughout for a grey picture."""
+    native = _planar(frame)
+    half_wh = ((size_wh[0] + 1) // 2, (size_wh[1] + 1) // 2)
+    if _PLANAR[native.format.name] is None:
+        chroma_HW2 = np.full((half_wh[1], half_wh[0], 2), _NEUTRAL, dtype=np.uint8)
+    else:
+        chroma_HW2 = np.dstack([_resized(_plane(native, index), half_wh) for index in (1, 2)])
+    return _turned(chroma_HW2, rotation_deg)
+
+
+def _planar(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame itself where its planes can be read as they are; 10-bit, packed and RGB pictures are converted."""
+    return frame if frame.format.name in _PLANAR else frame.reformat(format="yuv420p")
+
+
+def _is_full_range(frame: av.VideoFrame) -> bool:
+    # FFmpeg takes grey pictures for full range, as it does the yuvj layouts.
+    return frame.format.name.startswith(("yuvj", "gray")) or int(frame.color_range) == _FULL_RANGE
+
+
+def _plane(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
+    """A view of one plane; valid while the frame lives."""
+    plane = frame.planes[index]
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+def _resized(plane_HW: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Always a copy: the decoder reuses its buffers."""
+    if plane_HW.shape == (size_wh[1], size_wh[0]):
+        return plane_HW.copy()
+    resized: NDArray[np.uint8] = cv2.resize(plane_HW, size_wh, interpolation=cv2.INTER_AREA)
+    return resized
+
+
+def _turned(picture: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:
+    quarter_turns = round(rotation_deg / 90) % 4
+    return np.ascontiguousarray(np.rot90(picture, quarter_turns)) if quarter_turns else picture
