@@ -1,4 +1,4 @@
-"""Optical flow between two frames, and its split into camera and rest."""
+"""Motion between two frames, split into the camera's part and what moves against it."""
 
 from __future__ import annotations
 
@@ -8,50 +8,125 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_GRID_PX = 8
-# Share of the frame that moves against the camera: a person fills a tenth to a half, so the upper tail is the subject.
-_SUBJECT_PERCENTILE = 90.0
+# Everything is measured at this short side, so that a value does not depend on the file's size.
+WORK_PX = 144
+_CELL_PX = 8
+# Share of the cells, those that move most, whose mean is the amplitude: about what one person fills.
+_SUBJECT_SHARE = 0.15
+# A camera model that fewer of the textured cells follow than this is none.
+_FEWEST_FOLLOWERS = 0.25
+_FEWEST_CELLS = 12
+# Gradient, luma levels per pixel, along both axes, from which a cell's flow is evidence about the camera.
+_TEXTURED = 1.5
+# Difference, luma levels, that noise and resampling leave between two aligned pictures.
+_NOISE_LUMA = 1.5
+# A displacement must leave at least this share of the difference that the cell's gradient promises for it.
+_SEEN_SHARE = 0.4
+# Beyond a few pixels the difference no longer grows with the displacement.
+_LINEAR_PX = 4.0
+_STILL_CAMERA_PX = 0.1
+
+Gray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class MotionSplit:
     """Displacements between two frames as shares of the frame diagonal.
 
-    camera: median displacement that the fitted camera model explains.
-    residual: 90th percentile over the frame of what is left when the camera model is taken away.
+    camera:   median displacement that the fitted camera model explains.
+    residual: mean displacement of the 15 % of the picture that move most against the camera.
     """
 
     camera: float
     residual: float
 
 
-def dense_flow(gray_from_HW: NDArray[np.uint8], gray_to_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(H, W, 2) displacement (x, y) in pixels. OpenCV's dense inverse search (Kroeger et al. 2016), fast preset."""
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    result: NDArray[np.float32] = flow.calc(gray_from_HW, gray_to_HW, None)
-    return result
+def work_size(gray_HW: Gray) -> Gray:
+    """The picture with its short side at WORK_PX; a smaller one is enlarged, so that flow works on equal blocks."""
+    scale = WORK_PX / min(gray_HW.shape)
+    if abs(scale - 1) < 0.02:
+        return gray_HW
+    size_wh = (max(_CELL_PX, round(gray_HW.shape[1] * scale)), max(_CELL_PX, round(gray_HW.shape[0] * scale)))
+    resized: Gray = cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return resized
 
 
-def split_motion(flow_px_HW2: NDArray[np.float32]) -> MotionSplit:
-    """Fits a similarity (shift, turn, zoom) to the flow by RANSAC and measures both parts.
+def split_motion(gray_from_HW: Gray, gray_to_HW: Gray) -> MotionSplit:
+    """Fits a similarity (shift, turn, zoom) to dense flow by RANSAC, takes it out, and measures what is left.
 
-    A model that fewer than a third of the points follow is no camera: then everything counts as residual.
+    The rest comes from a second flow between the first frame and the aligned second one. Where the aligned frames agree
+    (within noise, and within what the displacement would have changed), nothing moves, whatever the flow says: in flat
+    areas it says anything. Cells that the camera carries out of the picture are left out.
+    Source: flow is OpenCV's dense inverse search (Kroeger et al. 2016), fast preset; the split is ours.
     """
-    height, width = flow_px_HW2.shape[:2]
+    gray_from_HW, gray_to_HW = work_size(gray_from_HW), work_size(gray_to_HW)
+    height, width = gray_from_HW.shape
     diag_px = float(np.hypot(height, width))
-    ys, xs = np.mgrid[_GRID_PX // 2 : height : _GRID_PX, _GRID_PX // 2 : width : _GRID_PX]
-    points_N2 = np.stack([xs.ravel(), ys.ravel()], axis=1).astype(np.float32)
-    moved_N2 = points_N2 + flow_px_HW2[ys.ravel(), xs.ravel()]
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow_N2 = _cells(dis.calc(gray_from_HW, gray_to_HW, None)).reshape(-1, 2)
+    points_N2 = _cell_centres(height, width)
+    soft_HW = cv2.GaussianBlur(gray_from_HW, (3, 3), 0)
+    slopes_2N = [_cells(_slope(soft_HW, axis)).ravel().astype(np.float32) / 2 for axis in (0, 1)]
+    camera_23 = _camera(points_N2, flow_N2, np.minimum(*slopes_2N) >= _TEXTURED, diag_px)
+    carried_N2 = (points_N2 @ camera_23[:, :2].T + camera_23[:, 2]).astype(np.float32)
+    camera = float(np.median(np.linalg.norm(carried_N2 - points_N2, axis=1)))
+    aligned_HW = gray_to_HW
+    if camera > _STILL_CAMERA_PX:
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        aligned_HW = cv2.warpAffine(
+            gray_to_HW, camera_23, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+        flow_N2 = _cells(dis.calc(gray_from_HW, aligned_HW, None)).reshape(-1, 2)
+    moved_px_N = np.linalg.norm(flow_N2, axis=1)
+    differs_N = _cells(cv2.absdiff(soft_HW, cv2.GaussianBlur(aligned_HW, (3, 3), 0)).astype(np.float32)).ravel()
+    promised_N = _SEEN_SHARE * np.hypot(*slopes_2N) * np.minimum(moved_px_N, _LINEAR_PX)
+    moved_px_N = np.where(differs_N >= np.maximum(_NOISE_LUMA, promised_N), moved_px_N, 0.0)
+    inside_N = (carried_N2 >= 0).all(axis=1) & (carried_N2 <= (width - 1, height - 1)).all(axis=1)
+    seen_px = np.sort(moved_px_N[inside_N])
+    most = seen_px[-max(1, round(_SUBJECT_SHARE * len(seen_px))) :]
+    residual = float(most.mean()) if len(most) else 0.0
+    return MotionSplit(camera=camera / diag_px, residual=residual / diag_px)
+
+
+def _camera(
+    points_N2: NDArray[np.float32], flow_N2: NDArray[np.float32], textured_N: NDArray[np.bool_], diag_px: float
+) -> NDArray[np.float64]:
+    """(2, 3) similarity that most textured cells follow; the identity when there is none."""
+    still_23 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    if textured_N.sum() < _FEWEST_CELLS:
+        return still_23
     cv2.setRNGSeed(0)
-    model, inliers = (None, None)
-    if len(points_N2) >= 3:
-        threshold_px = max(0.5, 0.002 * diag_px)
-        model, inliers = cv2.estimateAffinePartial2D(points_N2, moved_N2, ransacReprojThreshold=threshold_px)
-    camera_N2 = np.zeros_like(points_N2)
-    if model is not None and inliers is not None and float(inliers.mean()) >= 1 / 3:
-        camera_N2 = (points_N2 @ model[:, :2].T + model[:, 2]).astype(np.float32) - points_N2
-    residual_N2 = moved_N2 - points_N2 - camera_N2
-    return MotionSplit(
-        camera=float(np.median(np.linalg.norm(camera_N2, axis=1))) / diag_px,
-        residual=float(np.percentile(np.linalg.norm(residual_N2, axis=1), _SUBJECT_PERCENTILE)) / diag_px,
-    )
+    model, inliers = cv2.estimateAffinePartial2D(
+        points_N2[textured_N], points_N2[textured_N] + flow_N2[textured_N],
+        ransacReprojThreshold=max(0.4, 0.002 * diag_px), maxIters=200, refineIters=5,
+    )  # fmt: skip
+    if model is None or float(inliers.mean()) < _FEWEST_FOLLOWERS:
+        return still_23
+    return np.asarray(model, dtype=np.float64)
+
+
+def _slope(soft_HW: Gray, axis: int) -> Gray:
+    """Absolute luma gradient along x (axis 0) or y (axis 1), in half levels per pixel."""
+    sobel = cv2.Sobel(soft_HW, cv2.CV_16S, int(axis == 0), int(axis == 1), ksize=3)
+    # The kernel sums 8 levels per pixel of slope.
+    slope: Gray = cv2.convertScaleAbs(sobel, alpha=0.25)
+    return slope
+
+
+def _grid_wh(height: int, width: int) -> tuple[int, int]:
+    return max(2, width // _CELL_PX), max(2, height // _CELL_PX)
+
+
+def _cells(values_HW: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Means over the cells of the grid."""
+    means = cv2.resize(values_HW, _grid_wh(values_HW.shape[0], values_HW.shape[1]), interpolation=cv2.INTER_AREA)
+    return np.asarray(means, dtype=np.float32)
+
+
+def _cell_centres(height: int, width: int) -> NDArray[np.float32]:
+    """(N, 2) x, y in pixels, in the order of `_cells(...).ravel()`."""
+    columns, rows = _grid_wh(height, width)
+    ys, xs = np.mgrid[0:rows, 0:columns]
+    x_N, y_N = (xs.ravel() + 0.5) * (width / columns) - 0.5, (ys.ravel() + 0.5) * (height / rows) - 0.5
+    centres_N2: NDArray[np.float32] = np.stack([x_N, y_N], axis=1).astype(np.float32)
+    return centres_N2

@@ -2,61 +2,90 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.ops.flow import dense_flow, split_motion
+from curation.ops.flow import MotionSplit, split_motion
 from curation.scorers.base import ClipValue, mean
 from schemas.frames import FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
 
-# Dense flow works on blocks of 8 px at a quarter of the size.
+# Smaller pictures hold too few blocks for dense flow.
 _SMALLEST_PX = 32
+_EVERY_S = 0.1
+# Time between the two frames of a pair: short enough for flow, long enough to stand above its noise.
+_PAIR_S = 1 / 15
+# Where the pair moved further than this share of the diagonal, a nearer frame is taken; where less, a further one.
+_FAST, _FAST_PAIR_S = 0.012, 1 / 30
+_SLOW, _SLOW_PAIR_S = 0.004, 0.2
+_SAME_TIME_S = 1e-3
 
 
 class Motion:
-    """Speeds from optical flow eight times a second, in frame diagonals per second.
+    """Speeds from optical flow ten times a second, in frame diagonals per second.
 
     Dividing by the time between the frames and by the diagonal makes them independent of frame rate and size.
     """
 
     name: ClassVar[str] = "motion"
-    version: ClassVar[int] = 2
-    needs: ClassVar[FrameRequest] = FrameRequest("motion", fps=8.0, short_side_px=144, pixels="luma")
-    fact_names: ClassVar[tuple[str, ...]] = ("camera_diag_per_s", "residual_diag_per_s")
+    version: ClassVar[int] = 3
+    needs: ClassVar[FrameRequest] = FrameRequest("motion", fps=None, short_side_px=144, pixels="luma")
+    fact_names: ClassVar[tuple[str, ...]] = ("camera_diag_per_s", "residual_diag_per_s", "motion_span_s")
     specs: ClassVar[tuple[ScoreSpec, ...]] = (
-        ScoreSpec("motion_amplitude_diag_per_s", "frame diagonals per second", "neutral", 1, "docs/scores.md"),
-        ScoreSpec("camera_motion_diag_per_s", "frame diagonals per second", "neutral", 1, "docs/scores.md"),
+        ScoreSpec("motion_amplitude_diag_per_s", "frame diagonals per second", "neutral", 2, "docs/scores.md"),
+        ScoreSpec("camera_motion_diag_per_s", "frame diagonals per second", "neutral", 2, "docs/scores.md"),
     )
 
     def open(self) -> _MotionSession:
         return _MotionSession()
 
     def reduce(self, facts: FrameFacts) -> Mapping[str, ClipValue]:
-        # A clip's first sample was measured against a frame before the clip: after a cut it says nothing about it.
+        pts_s_T, span_s_T = facts.series("motion_span_s")
+        if not len(pts_s_T):
+            return {}
+        # A pair that began before the clip says nothing about it: a cut may lie between its frames.
+        inside = pts_s_T - span_s_T >= facts.pts_s_T[0] - _SAME_TIME_S
         return {
-            "motion_amplitude_diag_per_s": mean(facts.values("residual_diag_per_s")[1:]),
-            "camera_motion_diag_per_s": mean(facts.values("camera_diag_per_s")[1:]),
+            "motion_amplitude_diag_per_s": mean(facts.values("residual_diag_per_s")[inside]),
+            "camera_motion_diag_per_s": mean(facts.values("camera_diag_per_s")[inside]),
         }
 
 
 class _MotionSession:
     def __init__(self) -> None:
-        self._previous: NDArray[np.uint8] | None = None
-        self._previous_s = 0.0
+        self._earlier: deque[tuple[float, NDArray[np.uint8]]] = deque()
+        self._due_s = 0.0
 
     def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
-        camera_T = np.zeros(len(frames), dtype=np.float32)
-        residual_T = np.zeros(len(frames), dtype=np.float32)
-        present_T = np.zeros(len(frames), dtype=np.bool_)
-        for t, gray in enumerate(frames.luma_THW):
+        camera_T, residual_T, span_s_T = np.zeros((3, len(frames)), dtype=np.float32)
+        for t, luma_HW in enumerate(frames.luma_THW):
             now_s = float(frames.pts_s_T[t])
-            if self._previous is not None and min(gray.shape) >= _SMALLEST_PX:
-                split = split_motion(dense_flow(self._previous, gray))
-                dt_s = now_s - self._previous_s
-                camera_T[t], residual_T[t], present_T[t] = split.camera / dt_s, split.residual / dt_s, True
-            self._previous, self._previous_s = gray, now_s
-        return {"camera_diag_per_s": Fact(camera_T, present_T), "residual_diag_per_s": Fact(residual_T, present_T)}
+            if self._earlier and now_s + _SAME_TIME_S >= self._due_s and min(luma_HW.shape) >= _SMALLEST_PX:
+                self._due_s = max(self._due_s + _EVERY_S, now_s + _EVERY_S / 2)
+                split, span_s_T[t] = self._split(luma_HW, now_s)
+                camera_T[t], residual_T[t] = split.camera / span_s_T[t], split.residual / span_s_T[t]
+            self._earlier.append((now_s, luma_HW))
+            while len(self._earlier) > 1 and self._earlier[1][0] < now_s - 1.5 * _SLOW_PAIR_S:
+                self._earlier.popleft()
+        present_T = span_s_T > 0
+        facts = dict(zip(Motion.fact_names, (camera_T, residual_T, span_s_T), strict=True))
+        return {name: Fact(values_T, present_T) for name, values_T in facts.items()}
+
+    def _split(self, luma_HW: NDArray[np.uint8], now_s: float) -> tuple[MotionSplit, float]:
+        """Motion since a frame chosen by how fast things move, and the seconds since then."""
+        then_s, then_HW = self._nearest(now_s - _PAIR_S)
+        split = split_motion(then_HW, luma_HW)
+        moved = split.camera + split.residual
+        if _SLOW <= moved <= _FAST:
+            return split, now_s - then_s
+        other_s, other_HW = self._nearest(now_s - (_FAST_PAIR_S if moved > _FAST else _SLOW_PAIR_S))
+        if other_s == then_s:
+            return split, now_s - then_s
+        return split_motion(other_HW, luma_HW), now_s - other_s
+
+    def _nearest(self, time_s: float) -> tuple[float, NDArray[np.uint8]]:
+        return min(self._earlier, key=lambda frame: abs(frame[0] - time_s))
