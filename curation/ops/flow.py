@@ -62,11 +62,10 @@ def split_motion(gray_from_HW: Gray, gray_to_HW: Gray) -> MotionSplit:
     gray_from_HW, gray_to_HW = work_size(gray_from_HW), work_size(gray_to_HW)
     height, width = gray_from_HW.shape
     diag_px = float(np.hypot(height, width))
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flow_N2 = _cells(dis.calc(gray_from_HW, gray_to_HW, None)).reshape(-1, 2)
+    flow_N2 = _flow(gray_from_HW, gray_to_HW)
     points_N2 = _cell_centres(height, width)
     soft_HW = cv2.GaussianBlur(gray_from_HW, (3, 3), 0)
-    slopes_2N = [_cells(_slope(soft_HW, axis)).ravel().astype(np.float32) / 2 for axis in (0, 1)]
+    slopes_2N = _slopes(soft_HW)
     camera_23 = _camera(points_N2, flow_N2, np.minimum(*slopes_2N) >= _TEXTURED, diag_px)
     carried_N2 = (points_N2 @ camera_23[:, :2].T + camera_23[:, 2]).astype(np.float32)
     camera = float(np.median(np.linalg.norm(carried_N2 - points_N2, axis=1)))
@@ -76,7 +75,7 @@ def split_motion(gray_from_HW: Gray, gray_to_HW: Gray) -> MotionSplit:
         aligned_HW = cv2.warpAffine(
             gray_to_HW, camera_23, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
         )
-        flow_N2 = _cells(dis.calc(gray_from_HW, aligned_HW, None)).reshape(-1, 2)
+        flow_N2 = _flow(gray_from_HW, aligned_HW)
     moved_px_N = np.linalg.norm(flow_N2, axis=1)
     differs_N = _cells(cv2.absdiff(soft_HW, cv2.GaussianBlur(aligned_HW, (3, 3), 0)).astype(np.float32)).ravel()
     promised_N = _SEEN_SHARE * np.hypot(*slopes_2N) * np.minimum(moved_px_N, _LINEAR_PX)
@@ -86,6 +85,21 @@ def split_motion(gray_from_HW: Gray, gray_to_HW: Gray) -> MotionSplit:
     most = seen_px[-max(1, round(_SUBJECT_SHARE * len(seen_px))) :]
     residual = float(most.mean()) if len(most) else 0.0
     return MotionSplit(camera=camera / diag_px, residual=residual / diag_px)
+
+
+def camera_between(gray_from_HW: Gray, gray_to_HW: Gray) -> NDArray[np.float64]:
+    """(2, 3) similarity, in pixels of the given pictures, that carries the background from one to the other.
+
+    The identity where too little agrees on one.
+    """
+    small_from_HW, small_to_HW = work_size(gray_from_HW), work_size(gray_to_HW)
+    height, width = small_from_HW.shape
+    textured_N = np.minimum(*_slopes(cv2.GaussianBlur(small_from_HW, (3, 3), 0))) >= _TEXTURED
+    flow_N2 = _flow(small_from_HW, small_to_HW)
+    camera_23 = _camera(_cell_centres(height, width), flow_N2, textured_N, float(np.hypot(height, width)))
+    # Rotation and zoom are the same at every size, only the shift is in pixels.
+    camera_23[:, 2] *= gray_from_HW.shape[0] / height
+    return camera_23
 
 
 def _camera(
@@ -105,12 +119,18 @@ def _camera(
     return np.asarray(model, dtype=np.float64)
 
 
-def _slope(soft_HW: Gray, axis: int) -> Gray:
-    """Absolute luma gradient along x (axis 0) or y (axis 1), in half levels per pixel."""
-    sobel = cv2.Sobel(soft_HW, cv2.CV_16S, int(axis == 0), int(axis == 1), ksize=3)
-    # The kernel sums 8 levels per pixel of slope.
-    slope: Gray = cv2.convertScaleAbs(sobel, alpha=0.25)
-    return slope
+def _flow(gray_from_HW: Gray, gray_to_HW: Gray) -> NDArray[np.float32]:
+    """(N, 2) mean displacement (x, y) of every cell, in pixels."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    return _cells(dis.calc(gray_from_HW, gray_to_HW, None)).reshape(-1, 2)
+
+
+def _slopes(soft_HW: Gray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean absolute luma gradient of every cell along x and along y, in levels per pixel."""
+    sobel_x, sobel_y = (cv2.Sobel(soft_HW, cv2.CV_16S, *axis, ksize=3) for axis in ((1, 0), (0, 1)))
+    # The kernel sums 8 levels per pixel of slope; a quarter of that fits eight bits.
+    along_x, along_y = (_cells(cv2.convertScaleAbs(sobel, alpha=0.25)).ravel() for sobel in (sobel_x, sobel_y))
+    return along_x / np.float32(2), along_y / np.float32(2)
 
 
 def _grid_wh(height: int, width: int) -> tuple[int, int]:

@@ -5,17 +5,18 @@ Joint numbers are MediaPipe Pose's: 0 nose, 11/12 shoulders, 23/24 hips, 27/28 a
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 NOSE, SHOULDERS, HIPS, ANKLES = 0, (11, 12), (23, 24), (27, 28)
+HEAD_JOINTS = 11
 VISIBLE = 0.5
+# A box that comes this near to the edge is cut off by it.
+_BORDER = 0.01
 # Shares of standing height: shoulder to hip 0.818 - 0.530, head 0.130.
 # Source: Drillis and Contini 1966, as tabulated in Winter, "Biomechanics and Motor Control of Human Movement".
 TORSO_OF_HEIGHT = 0.288
 HEAD_OF_HEIGHT = 0.130
-APPEARANCE_BINS = 8
 
 SHOT_NONE, SHOT_CLOSE_UP, SHOT_HALF_BODY, SHOT_FULL_BODY = range(4)
 SHOT_NAMES = ("none", "close_up", "half_body", "full_body")
@@ -73,18 +74,23 @@ def body_height_px(pose_px_J2: NDArray[np.float32] | None, face_height_px: float
     return face_height_px / HEAD_OF_HEIGHT if face_height_px else None
 
 
-def appearance(rgb_HWC: NDArray[np.uint8], box: tuple[float, ...]) -> NDArray[np.float32]:
-    """Colours of the subject as a unit vector: square root of an 8x8 histogram of Lab's a and b in the box.
+def reaches_border(box: tuple[float, ...] | None) -> bool:
+    """Whether the subject is cut off at the left, right or upper edge; at the lower one every closer shot is."""
+    return box is not None and (box[0] <= _BORDER or box[1] <= _BORDER or box[2] >= 1 - _BORDER)
 
-    Lightness is left out, so that shade and exposure do not change it; the dot product of two descriptors is their
-    Bhattacharyya coefficient, 1 for equal colours.
+
+def lost_share(person_T: NDArray[np.bool_]) -> float | None:
+    """Share of the samples between the first and the last sight of the subject in which it is not seen; None if never.
+
+    Occlusion, turning away, leaving and coming back.
     """
-    height, width = rgb_HWC.shape[:2]
-    left, top, right, bottom = (round(v * n) for v, n in zip(box, (width, height, width, height), strict=True))
-    crop = rgb_HWC[max(0, top) : max(top + 1, bottom), max(0, left) : max(left + 1, right)]
-    lab = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_RGB2LAB)
-    # Half the range each way: few surfaces are more saturated than that.
-    counts = cv2.calcHist([lab], [1, 2], None, [APPEARANCE_BINS] * 2, [64, 192, 64, 192])
-    counts = cv2.GaussianBlur(counts, (3, 3), 0.6).ravel()
-    unit: NDArray[np.float32] = np.sqrt(counts / max(float(counts.sum()), 1e-9)).astype(np.float32)
-    return unit
+    seen = np.flatnonzero(person_T)
+    if not len(seen):
+        return None
+    return float(1.0 - person_T[seen[0] : seen[-1] + 1].mean())
+
+
+def dominance(faces_F4: NDArray[np.float32]) -> float:
+    """Area of the largest face as a share of all faces' area; 1 for one face or none (a body alone)."""
+    areas_F = faces_F4[:, 2] * faces_F4[:, 3]
+    return float(areas_F.max() / areas_F.sum()) if len(areas_F) else 1.0

@@ -79,33 +79,20 @@ def test_standing_height_comes_from_the_torso_or_the_head() -> None:
     assert people.body_height_px(np.zeros((33, 2), dtype=np.float32), None) is None
 
 
-def two_coloured(left: tuple[int, int, int], right: tuple[int, int, int]) -> NDArray[np.uint8]:
-    rgb_HWC = np.empty((40, 80, 3), dtype=np.uint8)
-    rgb_HWC[:, :40], rgb_HWC[:, 40:] = left, right
-    return rgb_HWC
+def test_a_box_at_the_side_is_cut_off_and_one_at_the_bottom_is_not() -> None:
+    assert people.reaches_border((0.0, 0.2, 0.5, 0.9))
+    assert people.reaches_border((0.3, 0.2, 0.995, 0.9))
+    assert not people.reaches_border((0.3, 0.2, 0.6, 1.0))
+    assert not people.reaches_border(None)
 
 
-def test_appearance_is_a_unit_vector_of_the_box_alone() -> None:
-    picture = two_coloured((200, 60, 50), (40, 80, 190))
-    left = people.appearance(picture, (0, 0, 0.5, 1))
-    assert np.linalg.norm(left) == pytest.approx(1, abs=1e-5)
-    other = people.appearance(two_coloured((200, 60, 50), (10, 200, 10)), (0, 0, 0.5, 1))
-    np.testing.assert_array_equal(left, other)
+def test_the_subject_is_lost_between_its_first_and_last_sight() -> None:
+    assert people.lost_share(np.array([0, 0, 1, 1, 0, 0, 1, 0], dtype=bool)) == pytest.approx(2 / 5)
+    assert people.lost_share(np.array([0, 1, 1], dtype=bool)) == 0
+    assert people.lost_share(np.zeros(3, dtype=bool)) is None
 
 
-def test_appearance_tells_colours_apart_and_forgives_shade() -> None:
-    picture = two_coloured((200, 60, 50), (40, 80, 190))
-    red, blue = (people.appearance(picture, box) for box in ((0, 0, 0.5, 1), (0.5, 0, 1, 1)))
-    shaded = people.appearance(two_coloured((180, 54, 45), (0, 0, 0)), (0, 0, 0.5, 1))
-    assert float(red @ blue) < 0.1
-    assert float(red @ shaded) > 0.8
-
-
-def test_muted_clothes_are_told_apart_too() -> None:
-    picture = two_coloured((150, 90, 70), (90, 90, 110))
-    brown, grey_blue = (people.appearance(picture, box) for box in ((0, 0, 0.5, 1), (0.5, 0, 1, 1)))
-    assert float(brown @ grey_blue) < 0.3
-
-
-def test_a_box_without_area_still_has_a_look() -> None:
-    assert np.isfinite(people.appearance(two_coloured((9, 9, 9), (9, 9, 9)), (0.5, 0.5, 0.5, 0.5))).all()
+def test_dominance_is_the_largest_faces_share() -> None:
+    faces_F4 = np.array([[0, 0, 0.3, 0.3], [0.5, 0.5, 0.1, 0.1]], dtype=np.float32)
+    assert people.dominance(faces_F4) == pytest.approx(0.9)
+    assert people.dominance(faces_F4[:0]) == 1

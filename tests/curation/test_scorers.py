@@ -16,7 +16,7 @@ from curation.measure import measure_video
 from curation.ops.smoothness import smoothness
 from curation.scorers.cadence import Cadence
 from curation.scorers.motion import Motion
-from curation.scorers.subject import Subject, consistency
+from curation.scorers.subject import Subject
 from curation.scorers.technical import Technical
 from schemas.frames import FrameBatch
 from schemas.scores import Fact, FrameFacts
@@ -259,23 +259,3 @@ def test_only_joints_seen_before_and_after_have_a_speed() -> None:
     np.testing.assert_allclose(subject_speeds(figure(0.3), later).values_T[1], 0.4, atol=1e-5)
     nobody = np.zeros((33, 3), dtype=np.float32)
     np.testing.assert_array_equal(subject_speeds(figure(0.3), nobody, figure(0.4)).present_T, [False] * 3)
-
-
-def looks(*axes: int) -> NDArray[np.float32]:
-    """Unit descriptors, one per frame; frames with unlike axes look wholly unlike."""
-    return np.eye(64, dtype=np.float32)[list(axes)]
-
-
-def test_consistency_is_one_for_one_look_and_falls_with_a_swap() -> None:
-    assert consistency(looks(*[3] * 20)) == pytest.approx(1)
-    half = consistency(looks(*[3] * 10, *[8] * 10))
-    tenth = consistency(looks(*[3] * 18, *[8] * 3))
-    assert half == pytest.approx(np.sqrt(0.5), abs=1e-6)
-    assert tenth is not None
-    assert tenth < 0.3, "a seventh of the clip shows somebody else"
-    assert consistency(looks(*[3] * 39, 8)) == pytest.approx(1, abs=0.01), "one odd frame of forty is forgiven"
-
-
-def test_consistency_of_one_look_alone_was_not_measured() -> None:
-    assert consistency(looks(3)) is None
-    assert consistency(looks()) is None

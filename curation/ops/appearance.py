@@ -1,0 +1,151 @@
+"""What a subject looks like, as a descriptor per frame, and whether it stays the same one. Coordinates are shares, 0-1.
+
+A descriptor has four parts, each a unit vector or all zero where it could not be taken: colours of the head, colours of
+the torso, the face's light and dark, and colours of the middle of the picture (the scene).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.ops import people
+
+_AB_BINS, _L_BINS = 8, 8
+# Lightness counts half: it changes with the light, hue hardly does.
+_L_WEIGHT = 0.5
+_MEAN_LIGHT = 110.0
+_COLOURS = _AB_BINS**2 + _L_BINS
+_FACE_SIDE_PX = 8
+# A face of fewer pixels has no light and dark to speak of.
+_SMALLEST_FACE_PX = 36
+_SMALLEST_CROP_PX = 4
+# Where each part lies in the descriptor, and how much it says: head, torso, face, scene.
+_SIZES = (_COLOURS, _COLOURS, _FACE_SIDE_PX**2, _COLOURS)
+_WEIGHTS = (1.0, 1.0, 0.5, 1.0)
+_PARTS = tuple(slice(sum(_SIZES[:part]), sum(_SIZES[: part + 1])) for part in range(len(_SIZES)))
+SIZE = sum(_SIZES)
+# Both sides of a possible change must hold a sixth of the samples: one odd frame is no other person.
+_SMALLEST_SIDE = 1 / 6
+# A side on which the subject was hardly ever seen is judged by the scene alone.
+_SEEN_SHARE = 0.25
+
+Rgb = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+Descriptor = NDArray[np.float32]
+
+
+def descriptor(rgb_HWC: Rgb, pose_J3: NDArray[np.float32] | None, face_4: NDArray[np.float32] | None) -> Descriptor:
+    """(SIZE,) of one frame, from its dominant body and face (left, top, width, height)."""
+    lab_HWC = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2LAB)
+    # Lightness is counted by the picture's mean: dimmer light is no other person.
+    gain = _MEAN_LIGHT / max(1.0, float(lab_HWC[..., 0].mean()))
+    lab_HWC[..., 0] = cv2.convertScaleAbs(lab_HWC[..., 0], alpha=gain)
+    parts = [
+        _colours(_crop(lab_HWC, _head(pose_J3, face_4))),
+        _colours(_crop(lab_HWC, _torso(pose_J3, face_4))),
+        _face(rgb_HWC, face_4),
+        _colours(_crop(lab_HWC, (0.125, 0.125, 0.875, 0.875))),
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def consistency(descriptors_TD: Descriptor) -> float | None:
+    """Similarity, 0-1, of the looks before and after the moment at which they differ most.
+
+    None under two samples, and where nobody is ever seen.
+
+    One person under changing pose and light has similar mean looks on both sides of every moment; a change of person
+    has one moment at which they differ. Weighted mean of the parts' cosines, head 1, torso 1, face 0.5, scene 1.
+    """
+    steps = len(descriptors_TD)
+    parts = [descriptors_TD[:, part].astype(np.float64) for part in _PARTS]
+    seen_T = np.logical_or(parts[0].any(axis=1), parts[1].any(axis=1))
+    if steps < 2 or not seen_T.any():
+        return None
+    side = max(1 if steps < 4 else 2, round(_SMALLEST_SIDE * steps))
+    return min(_similarity(parts, seen_T, at) for at in range(side, steps - side + 1))
+
+
+def _similarity(parts: list[NDArray[np.float64]], seen_T: NDArray[np.bool_], at: int) -> float:
+    known = seen_T[:at].mean() >= _SEEN_SHARE and seen_T[at:].mean() >= _SEEN_SHARE
+    total = weights = 0.0
+    for part_TD, weight in zip(parts if known else parts[3:], _WEIGHTS if known else _WEIGHTS[3:], strict=True):
+        before_D, after_D = part_TD[:at].sum(axis=0), part_TD[at:].sum(axis=0)
+        norm = float(np.linalg.norm(before_D) * np.linalg.norm(after_D))
+        if norm > 0:
+            total, weights = total + weight * float(before_D @ after_D) / norm, weights + weight
+    return min(1.0, max(0.0, total / weights)) if weights else 0.0
+
+
+def _head(pose_J3: NDArray[np.float32] | None, face_4: NDArray[np.float32] | None) -> Box | None:
+    """The face with hair and chin; without a face, a box around the seen joints of the head."""
+    if face_4 is not None:
+        left, top, width, height = (float(v) for v in face_4)
+        return left - 0.15 * width, top - 0.45 * height, left + 1.15 * width, top + 1.1 * height
+    if pose_J3 is None or not people.has_body(pose_J3):
+        return None
+    of_head = people.seen_joints(pose_J3)[: people.HEAD_JOINTS]
+    if of_head.sum() < 2:
+        return None
+    x, y = (float(v) for v in pose_J3[: people.HEAD_JOINTS][of_head, :2].mean(axis=0))
+    radius = max(0.35 * abs(float(pose_J3[11, 0] - pose_J3[12, 0])), 0.03)
+    return x - radius, y - 1.5 * radius, x + radius, y + 1.5 * radius
+
+
+def _torso(pose_J3: NDArray[np.float32] | None, face_4: NDArray[np.float32] | None) -> Box | None:
+    """Between shoulders and hips; without a body, the place under the chin."""
+    if pose_J3 is not None and people.has_body(pose_J3):
+        (left_x, left_y), (right_x, right_y) = pose_J3[list(people.SHOULDERS), :2].tolist()
+        top, bottom = (left_y + right_y) / 2, min(1.0, float(pose_J3[list(people.HIPS), 1].mean()))
+        bottom = bottom if bottom > top else top + 0.2
+        return min(left_x, right_x), top, max(left_x, right_x), top + 0.8 * (bottom - top)
+    if face_4 is not None:
+        left, top, width, height = (float(v) for v in face_4)
+        return left - 0.5 * width, top + 1.3 * height, left + 1.5 * width, top + 2.3 * height
+    return None
+
+
+def _crop(rgb_HWC: Rgb, box: Box | None) -> Rgb | None:
+    if box is None:
+        return None
+    height, width = rgb_HWC.shape[:2]
+    left, top, right, bottom = (
+        round(min(1.0, max(0.0, v)) * n) for v, n in zip(box, (width, height, width, height), strict=True)
+    )
+    if min(right - left, bottom - top) < _SMALLEST_CROP_PX:
+        return None
+    return np.ascontiguousarray(rgb_HWC[top:bottom, left:right])
+
+
+def _colours(lab_HWC: Rgb | None) -> NDArray[np.float64]:
+    """Square roots of smoothed Lab histograms (hue plane, lightness): dot products are Bhattacharyya coefficients."""
+    if lab_HWC is None:
+        return np.zeros(_COLOURS)
+    # Half the range each way: few surfaces are more saturated than that.
+    hues = cv2.calcHist([lab_HWC], [1, 2], None, [_AB_BINS] * 2, [64, 192, 64, 192])
+    hues = cv2.GaussianBlur(hues, (3, 3), 0.6).ravel()
+    light = cv2.GaussianBlur(
+        cv2.calcHist([lab_HWC], [0], None, [_L_BINS], [0, 256]).reshape(1, -1), (3, 1), 0.8
+    ).ravel()
+    both = [np.sqrt(counts / max(float(counts.sum()), 1e-9)) for counts in (hues, light)]
+    return _unit(np.concatenate([both[0], _L_WEIGHT * both[1]]))
+
+
+def _face(rgb_HWC: Rgb, face_4: NDArray[np.float32] | None) -> NDArray[np.float64]:
+    """Light and dark of the face at 8x8, without its mean."""
+    crop_HWC = None
+    if face_4 is not None and face_4[3] * rgb_HWC.shape[0] >= _SMALLEST_FACE_PX:
+        left, top, width, height = (float(v) for v in face_4)
+        crop_HWC = _crop(rgb_HWC, (left, top, left + width, top + height))
+    if crop_HWC is None:
+        return np.zeros(_FACE_SIDE_PX**2)
+    gray = cv2.cvtColor(crop_HWC, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (_FACE_SIDE_PX, _FACE_SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float64).ravel()
+    return _unit(small - small.mean())
+
+
+def _unit(vector_D: NDArray[np.float64]) -> NDArray[np.float64]:
+    norm = float(np.linalg.norm(vector_D))
+    return vector_D / norm if norm > 0 else vector_D
