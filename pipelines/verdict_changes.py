@@ -1,0 +1,71 @@
+"""What a new policy changes: which clips, and for which reasons. Columns in, so that a million clips take moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipelines.run_tables import reason_counts
+
+
+def compare_verdicts(
+    before: pa.Table, after: pa.Table, reasons_before: Callable[[], pa.ChunkedArray], listed: int | None = None
+) -> dict[str, Any]:
+    """Two `decisions/` tables: the verdicts that change, in the order of `after`. A clip new in `after` was not kept.
+
+    before:         needs `clip_id` and `kept` only.
+    reasons_before: its `reasons`; asked for only when a clip is newly kept, since it is by far the largest column.
+    listed:         how many clips to name on each side; None names all.
+    Returns: `changes` {newly_kept, newly_rejected, gone_for, rejected_for}: how many, and how often each column was a
+    reason that is gone or new; `newly_kept` [clip_id]; `reasons_gone` {clip_id: reasons before}; `newly_rejected`
+    {clip_id: reasons now}.
+    """
+    row_before_N = _rows_before(before.column("clip_id"), after.column("clip_id"))
+    known_N = row_before_N >= 0
+    was_kept_N = np.zeros(after.num_rows, dtype=np.bool_)
+    was_kept_N[known_N] = _mask(before.column("kept"))[row_before_N[known_N]]
+    kept_N = _mask(after.column("kept"))
+    gained_N, lost_N = kept_N & ~was_kept_N, ~kept_N & was_kept_N
+    gone = np.zeros(before.num_rows, dtype=np.bool_)
+    gone[row_before_N[gained_N & known_N]] = True
+    old_reasons = reasons_before() if gone.any() else pa.chunked_array([], pa.list_(pa.string()))
+    more_N, fewer_N = (np.flatnonzero(mask)[:listed] for mask in (gained_N, lost_N))
+    decided_N = more_N[known_N[more_N]]
+    ids, reasons = after.column("clip_id"), after.column("reasons")
+    return {
+        "changes": {
+            "newly_kept": int(gained_N.sum()),
+            "newly_rejected": int(lost_N.sum()),
+            "gone_for": reason_counts(old_reasons.filter(pa.array(gone[: len(old_reasons)]))),
+            "rejected_for": reason_counts(reasons.filter(pa.array(lost_N))),
+        },
+        "newly_kept": _of(ids, more_N),
+        "reasons_gone": dict(zip(_of(ids, decided_N), _of(old_reasons, row_before_N[decided_N]), strict=True)),
+        "newly_rejected": dict(zip(_of(ids, fewer_N), _of(reasons, fewer_N), strict=True)),
+    }
+
+
+def _rows_before(before: pa.ChunkedArray, after: pa.ChunkedArray) -> NDArray[np.int64]:
+    """For each clip of `after` its row in `before`, -1 where it has none."""
+    if before.equals(after):
+        return np.arange(len(after), dtype=np.int64)
+    rows: NDArray[np.int64] = pc.index_in(after, value_set=before).cast(pa.int64()).fill_null(-1).to_numpy()
+    return rows
+
+
+def _of(column: pa.ChunkedArray, rows_N: NDArray[np.int64]) -> list[Any]:
+    """Values of distinct rows, in the order of rows_N. Filters, because `take` would first copy all pieces into one."""
+    mask = np.zeros(len(column), dtype=np.bool_)
+    mask[rows_N] = True
+    values = column.filter(pa.array(mask)).to_pylist()
+    return [values[place] for place in np.argsort(np.argsort(rows_N)).tolist()]
+
+
+def _mask(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+    mask: NDArray[np.bool_] = column.to_numpy()
+    return mask
