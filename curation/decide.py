@@ -10,7 +10,7 @@ from schemas.fingerprint import fingerprint
 from schemas.policy import Policy
 from schemas.tables import DECISIONS
 
-__all__ = ["check_policy", "decide", "policy_fingerprint"]
+__all__ = ["check_policy", "decide", "decisions_of", "policy_fingerprint"]
 
 _CHUNK_ROWS = 250_000
 
@@ -26,12 +26,15 @@ def decide(clips: pa.Table, policy: Policy) -> pa.Table:
     Needs of `clips` only the columns that `needed_columns` names.
     Raises: RecipeError when the policy names an unknown column.
     """
-    findings = find_all(clips, policy)
-    kept = ~broken_mask(findings, clips.num_rows)
+    return decisions_of(clips, find_all(clips, policy), policy)
+
+
+def decisions_of(clips: pa.Table, findings: list[Finding], policy: Policy) -> pa.Table:
+    """`decisions/` rows from what was found against the clips by this policy."""
     return pa.table(
         {
             "clip_id": clips.column("clip_id"),
-            "kept": pa.array(kept),
+            "kept": pa.array(~broken_mask(findings, clips.num_rows)),
             "reasons": _reasons(findings, clips.num_rows),
             "policy_fingerprint": pa.repeat(policy_fingerprint(policy), clips.num_rows),
         },

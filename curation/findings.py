@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +22,13 @@ COPY_COLUMNS = ("copy_group", "copy_quality")
 class Finding:
     """The clips that one demand of a policy rejects, and why.
 
+    column: the first word of its reasons: what the demand asks of (`quality`, `style`, …), `copy` for copies.
     demand: the demand in words, the same for all of its clips (`quality >= 0.4`).
     rows_N: row numbers in the clips table, each once, rising.
     text_of_N: for each of them the position of its reason in `texts`; most clips share a text with others.
     """
 
+    column: str
     demand: str
     rows_N: NDArray[np.int64]
     text_of_N: NDArray[np.int64]
@@ -74,7 +77,7 @@ def find_all(clips: pa.Table, policy: Policy) -> list[Finding]:
         # A clip without a style passes: policies accept or refuse what was declared, they do not guess.
         found.append(_not_one_of("style", _column(clips, "style"), policy.accept_styles))
     for name in policy.require:
-        found.append(_same_text(f"{name} stated", f"{name} not stated", ~_stated(_column(clips, name))))
+        found.append(_same_text(name, f"{name} stated", f"{name} not stated", ~_stated(_column(clips, name))))
     for rule in policy.rules:
         found += _broken(clips, rule)
     if policy.one_per_copy_group:
@@ -98,7 +101,15 @@ def numbers_of(clips: pa.Table, name: str) -> tuple[NDArray[np.float64], NDArray
     return np.where(known_N, values_N, 0.0), known_N
 
 
-def broken_mask(findings: list[Finding], rows: int) -> NDArray[np.bool_]:
+def reason_counts(findings: Sequence[Finding], of_N: NDArray[np.bool_] | None = None) -> dict[str, int]:
+    """How often each column is a reason, most frequent first; of some of the clips, or of all."""
+    counts: Counter[str] = Counter()
+    for finding in findings:
+        counts[finding.column] += len(finding.rows_N) if of_N is None else int(of_N[finding.rows_N].sum())
+    return dict(sorted((+counts).items(), key=lambda item: (-item[1], item[0])))
+
+
+def broken_mask(findings: Sequence[Finding], rows: int) -> NDArray[np.bool_]:
     """Clips with at least one reason against them."""
     mask = np.zeros(rows, dtype=np.bool_)
     for finding in findings:
@@ -123,7 +134,7 @@ def _broken(clips: pa.Table, rule: Rule) -> Iterator[Finding]:
         rows_N = np.flatnonzero(asked & known & (values_N < bound if sign == ">=" else values_N > bound))
         text_of_N, numbers = _number_texts(values_N[rows_N], whole, bound)
         texts = pa.array([f"{rule.score} {number} {broken_sign} {bound:g}" for number in numbers], pa.string())
-        finding = Finding(f"{rule.score} {sign} {bound:g}", rows_N, text_of_N, texts)
+        finding = Finding(rule.score, f"{rule.score} {sign} {bound:g}", rows_N, text_of_N, texts)
         yield _joined(finding, unmeasured, f"{rule.score} not measured")
         unmeasured = nothing
 
@@ -169,7 +180,7 @@ def _not_one_of(
     encoded = column.take(pa.array(rows_N)).dictionary_encode()
     listed = ", ".join(accepted)
     texts = pa.array([f"{name} {text} not in {listed}" for text in encoded.dictionary.to_pylist()], pa.string())
-    return Finding(f"{name} in {listed}", rows_N, encoded.indices.to_numpy().astype(np.int64), texts)
+    return Finding(name, f"{name} in {listed}", rows_N, encoded.indices.to_numpy().astype(np.int64), texts)
 
 
 def _worse_copies(clips: pa.Table, earlier: list[Finding]) -> Finding:
@@ -192,12 +203,12 @@ def _worse_copies(clips: pa.Table, earlier: list[Finding]) -> Finding:
     back = np.argsort(worse_N)
     prefix = pa.scalar("copy of ")
     texts = pc.binary_join_element_wise(prefix, candidates["clip_id"].combine_chunks(), "")
-    return Finding("one per copy group", rows_N[worse_N[back]], text_of_N[back].astype(np.int64), texts)
+    return Finding("copy", "one per copy group", rows_N[worse_N[back]], text_of_N[back].astype(np.int64), texts)
 
 
-def _same_text(demand: str, text: str, mask: NDArray[np.bool_]) -> Finding:
+def _same_text(column: str, demand: str, text: str, mask: NDArray[np.bool_]) -> Finding:
     rows_N = np.flatnonzero(mask)
-    return Finding(demand, rows_N, np.zeros(len(rows_N), dtype=np.int64), pa.array([text], pa.string()))
+    return Finding(column, demand, rows_N, np.zeros(len(rows_N), dtype=np.int64), pa.array([text], pa.string()))
 
 
 def _joined(finding: Finding, mask: NDArray[np.bool_], text: str) -> Finding:
@@ -209,7 +220,7 @@ def _joined(finding: Finding, mask: NDArray[np.bool_], text: str) -> Finding:
     text_of_N = np.concatenate([finding.text_of_N, np.full(len(more_N), len(finding.texts))])
     order_N = np.argsort(rows_N, kind="stable")
     texts = pa.concat_arrays([finding.texts, pa.array([text], pa.string())])
-    return Finding(finding.demand, rows_N[order_N], text_of_N[order_N], texts)
+    return Finding(finding.column, finding.demand, rows_N[order_N], text_of_N[order_N], texts)
 
 
 def _column(clips: pa.Table, name: str) -> pa.Array:

@@ -52,14 +52,15 @@ def redecide(run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | No
 
     began_s = time.monotonic()
     document = read_run(run_dir)
-    after = decide_run(run_dir, recipe.policy)
+    after, findings = decide_run(run_dir, recipe.policy)
     changed = compare_verdicts(
         read_table(run_dir, "decisions", ("clip_id", "kept")),
         after,
+        findings,
         lambda: read_table(run_dir, "decisions", ("reasons",)).column("reasons"),
         listed,
     )
-    counts = verdict_counts(after)
+    counts = verdict_counts(after, findings)
     if not dry_run:
         write_decisions(run_dir, after)
         resolved = {**document["recipe"], "policy": recipe.model_dump(mode="json")["policy"]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from curation.catalog import make_scorers, score_specs
-from curation.decide import decide, policy_fingerprint
-from curation.findings import needed_columns
+from curation.decide import decisions_of, policy_fingerprint
+from curation.findings import Finding, find_all, needed_columns, reason_counts
 from pipelines.sink import PART_ROWS, UnitStore, in_batches, publish_table, write_text
 from schemas.errors import RecipeError
 from schemas.policy import Policy
@@ -96,18 +95,20 @@ def _publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -
 
 def publish_decisions(run_dir: Path, policy: Policy) -> dict[str, Any]:
     """Decides on the stored clips and replaces `decisions/`. Returns counts per verdict and per reason."""
-    decisions = decide_run(run_dir, policy)
+    decisions, findings = decide_run(run_dir, policy)
     write_decisions(run_dir, decisions)
-    return verdict_counts(decisions)
+    return verdict_counts(decisions, findings)
 
 
-def decide_run(run_dir: Path, policy: Policy) -> pa.Table:
-    """Verdicts on the stored clips, reading only the columns that the policy asks for; changes nothing.
+def decide_run(run_dir: Path, policy: Policy) -> tuple[pa.Table, list[Finding]]:
+    """Verdicts on the stored clips with what was found, reading only the columns that the policy asks for.
 
-    Raises: RecipeError when RUN is not finished or the policy names a column that `clips/` lacks.
+    Changes nothing. Raises: RecipeError when RUN is not finished or the policy names a column that `clips/` lacks.
     """
     columns = {field.name: field.type for field in table_schema(run_dir, "clips")}
-    return decide(read_table(run_dir, "clips", needed_columns(policy, columns)), policy)
+    clips = read_table(run_dir, "clips", needed_columns(policy, columns))
+    findings = find_all(clips, policy)
+    return decisions_of(clips, findings, policy), findings
 
 
 def write_decisions(run_dir: Path, decisions: pa.Table) -> None:
@@ -116,24 +117,15 @@ def write_decisions(run_dir: Path, decisions: pa.Table) -> None:
     publish_table(run_dir / "decisions", parts, DECISIONS)
 
 
-def verdict_counts(decisions: pa.Table) -> dict[str, Any]:
-    """How many clips were kept, and how often each column was a reason."""
+def verdict_counts(decisions: pa.Table, findings: Sequence[Finding]) -> dict[str, Any]:
+    """How many clips were kept, and how often each column was a reason (twice for two broken rules on it)."""
     kept = int(pc.sum(decisions.column("kept")).as_py() or 0)
     return {
         "clips": decisions.num_rows,
         "kept": kept,
         "rejected": decisions.num_rows - kept,
-        "reasons": reason_counts(decisions.column("reasons")),
+        "reasons": reason_counts(findings),
     }
-
-
-def reason_counts(reasons: pa.ChunkedArray) -> dict[str, int]:
-    """How often each column is a reason, most frequent first. A clip counts twice when it breaks two rules on one."""
-    counts: Counter[str] = Counter()
-    # Many clips share a reason to the letter: Python sees each text once.
-    for entry in pc.value_counts(pc.list_flatten(reasons)).to_pylist():
-        counts[entry["values"].split(" ", 1)[0]] += entry["counts"]
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def table_schema(run_dir: Path, name: str) -> pa.Schema:

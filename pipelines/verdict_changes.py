@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.run_tables import reason_counts
+from curation.findings import Finding, reason_counts
 
 
 def compare_verdicts(
-    before: pa.Table, after: pa.Table, reasons_before: Callable[[], pa.ChunkedArray], listed: int | None = None
+    before: pa.Table,
+    after: pa.Table,
+    findings: Sequence[Finding],
+    reasons_before: Callable[[], pa.ChunkedArray],
+    listed: int | None = None,
 ) -> dict[str, Any]:
     """Two `decisions/` tables: the verdicts that change, in the order of `after`. A clip new in `after` was not kept.
 
     before:         needs `clip_id` and `kept` only.
+    findings:       what gave `after` its reasons.
     reasons_before: its `reasons`; asked for only when a clip is newly kept, since it is by far the largest column.
     listed:         how many clips to name on each side; None names all.
     Returns: `changes` {newly_kept, newly_rejected, gone_for, rejected_for}: how many, and how often each column was a
@@ -41,13 +47,21 @@ def compare_verdicts(
         "changes": {
             "newly_kept": int(gained_N.sum()),
             "newly_rejected": int(lost_N.sum()),
-            "gone_for": reason_counts(old_reasons.filter(pa.array(gone[: len(old_reasons)]))),
-            "rejected_for": reason_counts(reasons.filter(pa.array(lost_N))),
+            "gone_for": _first_words(old_reasons.filter(pa.array(gone[: len(old_reasons)]))),
+            "rejected_for": reason_counts(findings, lost_N),
         },
         "newly_kept": _of(ids, more_N),
         "reasons_gone": dict(zip(_of(ids, decided_N), _of(old_reasons, row_before_N[decided_N]), strict=True)),
         "newly_rejected": dict(zip(_of(ids, fewer_N), _of(reasons, fewer_N), strict=True)),
     }
+
+
+def _first_words(reasons: pa.ChunkedArray) -> dict[str, int]:
+    """How often each column is a reason. Clips share reasons to the letter: Python sees each text once."""
+    counts: Counter[str] = Counter()
+    for entry in pc.value_counts(pc.list_flatten(reasons)).to_pylist():
+        counts[entry["values"].split(" ", 1)[0]] += entry["counts"]
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _rows_before(before: pa.ChunkedArray, after: pa.ChunkedArray) -> NDArray[np.int64]:
