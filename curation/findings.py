@@ -162,13 +162,10 @@ def _four_digits(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
         digits_N = 3 - np.floor(np.log10(size_N))
     # Subnormal and zero values have no such power of ten in a float; they are few and stay as they are.
     plain_N = np.isfinite(digits_N) & (np.abs(digits_N) < 300)
+    digits_N = np.where(plain_N, digits_N, 0)
     # Dividing by an exact power of ten rounds once; multiplying by its inverse would round twice.
-    power_N = 10.0 ** np.where(plain_N, np.abs(digits_N), 0)
-    return np.where(
-        plain_N,
-        np.where(digits_N >= 0, np.rint(values_N * power_N) / power_N, np.rint(values_N / power_N) * power_N),
-        values_N,
-    )
+    up_N, down_N = 10.0 ** np.maximum(digits_N, 0), 10.0 ** np.maximum(-digits_N, 0)
+    return np.where(plain_N, np.rint(values_N * up_N / down_N) * down_N / up_N, values_N)
 
 
 def _not_one_of(
@@ -194,8 +191,9 @@ def _worse_copies(clips: pa.Table, earlier: list[Finding]) -> Finding:
             "clip_id": _column(clips, "clip_id").take(pa.array(rows_N)),
         }
     )
+    # Nulls come last: a copy of unknown quality is no better than any other.
     by = [("group", "ascending"), ("quality", "descending"), ("clip_id", "ascending")]
-    order_N = pc.sort_indices(candidates, sort_keys=by, null_placement="at_end").to_numpy()
+    order_N = pc.sort_indices(candidates, sort_keys=by).to_numpy()
     group_N = candidates["group"].to_numpy()[order_N]
     begins = np.append(True, group_N[1:] != group_N[:-1]) if len(order_N) else np.zeros(0, dtype=np.bool_)
     best_N = order_N[begins][np.cumsum(begins) - 1]
