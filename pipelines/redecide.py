@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = curate_recipe(args.recipe, args.set)
     result = redecide(Path(args.run), recipe, dry_run=args.dry_run, listed=None if args.json else _SHOWN)
     if args.json:
-        print_json(result)
+        print_json(result, compact=True)
     else:
         print_changes(f"{'would decide' if args.dry_run else 'decided'} {args.run}", result)
     return 0

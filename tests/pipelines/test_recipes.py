@@ -42,10 +42,20 @@ def test_help_names_every_built_in_recipe(command: object) -> None:
 # A clean, moving, consistent clip of one real person, everything measured.
 GOOD: dict[str, object] = {
     **{field.name: 0.0 for field in clips_schema() if pa.types.is_floating(field.type)},
-    **{"clip_id": "c", "duration_s": 5.0, "short_side_px": 720, "frames": 120, "fps": 24.0, "style": "real"},
-    **{"quality": 0.9, "motion_fluency": 0.9, "motion_amplitude_diag_per_s": 0.05, "subject_consistency": 0.95},
-    **{"person_fraction": 1.0, "face_fraction": 1.0, "hand_fraction": 1.0, "people_max": 1.0},
-    **{"subject_area_fraction": 0.3, "shot_scale": "half_body"},
+    "clip_id": "c",
+    "duration_s": 5.0,
+    "short_side_px": 720,
+    "style": "real",
+    "quality": 0.9,
+    "motion_fluency": 0.9,
+    "motion_amplitude_diag_per_s": 0.05,
+    "subject_consistency": 0.95,
+    "person_fraction": 1.0,
+    "face_fraction": 1.0,
+    "hand_fraction": 1.0,
+    "people_max": 1.0,
+    "subject_area_fraction": 0.3,
+    "shot_scale": "half_body",
 }
 
 
