@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -86,13 +88,26 @@ def _texts(reasons: pa.ChunkedArray, rows_N: NDArray[np.int64]) -> list[list[str
     mask = np.zeros(len(reasons), dtype=np.bool_)
     mask[rows_N] = True
     lists: list[list[str]] = []
-    for chunk in reasons.filter(pa.array(mask)).iterchunks():
-        encoded = chunk.flatten().dictionary_encode()
-        known = encoded.dictionary.to_pylist()
-        flat = [known[index] for index in encoded.indices.to_pylist()]
-        ends = np.cumsum(chunk.value_lengths().to_numpy()).tolist()
-        lists += [flat[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
-    return [lists[place] for place in np.argsort(np.argsort(rows_N)).tolist()]
+    with _no_collections():
+        for chunk in reasons.filter(pa.array(mask)).iterchunks():
+            encoded = chunk.flatten().dictionary_encode()
+            known = encoded.dictionary.to_pylist()
+            flat = [known[index] for index in encoded.indices.to_numpy().tolist()]
+            ends = np.cumsum(chunk.value_lengths().to_numpy()).tolist()
+            lists += [flat[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+        return [lists[place] for place in np.argsort(np.argsort(rows_N)).tolist()]
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Python's collector would walk a million lists, all in use, again and again while they are made."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _mask(column: pa.ChunkedArray) -> NDArray[np.bool_]:
