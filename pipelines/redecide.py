@@ -6,7 +6,10 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.verdict_changes import VerdictChanges
 
 HELP = "apply another policy to a finished run and show what changes"
 _SHOWN = 20
@@ -25,17 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from pipelines.recipe_models import curate_recipe
     from pipelines.summary import print_changes
-    from pipelines.terminal import print_json
 
     for override in args.set:
         if not override.startswith("policy."):
             sys.stderr.write(f"warning: --set {override} has no effect here: only the policy counts\n")
     recipe = curate_recipe(args.recipe, args.set)
-    result = redecide(Path(args.run), recipe, dry_run=args.dry_run, listed=None if args.json else _SHOWN)
+    result, changes = _redecide(Path(args.run), recipe, args.dry_run)
     if args.json:
-        print_json(result, compact=True)
+        sys.stdout.writelines(changes.json_pieces(result))
     else:
-        print_changes(f"{'would decide' if args.dry_run else 'decided'} {args.run}", result)
+        title = f"{'would decide' if args.dry_run else 'decided'} {args.run}"
+        print_changes(title, {**result, **changes.document(_SHOWN)})
     return 0
 
 
@@ -47,18 +50,22 @@ def redecide(run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | No
     `reasons_gone`, what spoke against them before; `newly_rejected` (clip id to reasons).
     Raises: RecipeError when RUN is not finished or the policy names an unknown score.
     """
+    result, changes = _redecide(run_dir, recipe, dry_run)
+    return {**result, **changes.document(listed)}
+
+
+def _redecide(run_dir: Path, recipe: Any, dry_run: bool) -> tuple[dict[str, Any], VerdictChanges]:
     from pipelines.run_tables import decide_run, read_run, read_table, verdict_counts, write_decisions, write_run
     from pipelines.verdict_changes import compare_verdicts
 
     began_s = time.monotonic()
     document = read_run(run_dir)
     after, findings = decide_run(run_dir, recipe.policy)
-    changed = compare_verdicts(
+    changes = compare_verdicts(
         read_table(run_dir, "decisions", ("clip_id", "kept")),
         after,
         findings,
         lambda: read_table(run_dir, "decisions", ("reasons",)).column("reasons"),
-        listed,
     )
     counts = verdict_counts(after, findings)
     if not dry_run:
@@ -66,7 +73,7 @@ def redecide(run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | No
         resolved = {**document["recipe"], "policy": recipe.model_dump(mode="json")["policy"]}
         result: dict[str, Any] = {key: document[key] for key in ("seconds", "wall_s") if key in document}
         write_run(run_dir, resolved, recipe.policy, {**result, "counts": {**document["counts"], **counts}})
-    return {"counts": counts, **changed, "dry_run": dry_run, "wall_s": round(time.monotonic() - began_s, 3)}
+    return {"counts": counts, "dry_run": dry_run, "wall_s": round(time.monotonic() - began_s, 3)}, changes
 
 
 if __name__ == "__main__":

@@ -28,13 +28,9 @@ def _escaped(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def print_json(document: Any, compact: bool = False) -> None:
-    """Exactly one JSON document on stdout; ASCII, so that it survives every terminal and pipe.
-
-    compact: on one line, for documents of a million entries; Python indents many times slower than it writes.
-    """
-    indent = None if compact else 1
-    sys.stdout.write(json.dumps(document, indent=indent, sort_keys=not compact, allow_nan=False) + "\n")
+def print_json(document: Any) -> None:
+    """Exactly one JSON document on stdout; ASCII, so that it survives every terminal and pipe."""
+    sys.stdout.write(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def print_lines(*lines: object) -> None:

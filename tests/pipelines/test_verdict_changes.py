@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from builders import write_parts
 
 from curation.decide import decisions_of
 from curation.findings import find_all
+from pipelines import redecide as command
 from pipelines.recipe_models import CurateRecipe
 from pipelines.redecide import redecide
 from pipelines.run_tables import publish_decisions, read_run, read_table, write_run
@@ -30,9 +33,12 @@ def changes(before: pa.Table, old: Policy, after: pa.Table, new: Policy, **optio
     earlier = decisions_of(before, find_all(before, old), old)
     findings = find_all(after, new)
     now = decisions_of(after, findings, new)
-    return compare_verdicts(
-        earlier.select(["clip_id", "kept"]), now, findings, lambda: earlier.column("reasons"), **options
-    )
+    found = compare_verdicts(earlier.select(["clip_id", "kept"]), now, findings, lambda: earlier.column("reasons"))
+    if not options:
+        # The JSON made from columns says what the plain values say.
+        pieces = "".join(found.json_pieces({"dry_run": True}))
+        assert json.loads(pieces) == {"dry_run": True, **found.document()}
+    return found.document(**options)
 
 
 def test_who_changes_sides_and_for_what() -> None:
@@ -75,7 +81,15 @@ def test_earlier_reasons_are_not_read_when_nothing_is_newly_kept() -> None:
 
     findings = find_all(same, HIGH)
     found = compare_verdicts(kept, decisions_of(same, findings, HIGH), findings, unwanted)
-    assert list(found["newly_rejected"]) == ["a"]
+    assert found.rejected_ids.to_pylist() == ["a"]
+
+
+def test_names_that_json_must_escape_come_back_as_they_were() -> None:
+    names = ['"', "\\", "\u00e9\u202e", "\n"]
+    same = pa.table({"clip_id": names, "s": [1.0, 1.0, 3.0, 3.0], "t": [1.0] * 4, "style": names})
+    lost = changes(same, Policy(), same, Policy(accept_styles=("real",)))
+    assert lost["newly_rejected"] == {name: [f"style {name} not in real"] for name in names}
+    assert changes(same.slice(0, 0), LOW, same.slice(0, 0), HIGH)["newly_kept"] == []
 
 
 @pytest.fixture
@@ -111,11 +125,6 @@ def test_a_dry_run_and_a_policy_that_does_not_fit_change_nothing(run_dir: Path) 
 def test_what_is_printed_stays_short_and_json_lists_everything(
     run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import argparse
-    import json
-
-    from pipelines import redecide as command
-
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     monkeypatch.setattr(command, "_SHOWN", 1)
