@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from pipelines.recipe_models import recipe_help
 
     parser.add_argument("run", metavar="RUN", help="folder that motionloom curate wrote")
-    parser.add_argument("--recipe", default="default", help=f"{recipe_help('curate')}; only its policy counts")
+    recipes = f"{recipe_help('curate')}, by default `default`; only its policy counts"
+    parser.add_argument("--recipe", default="default", help=recipes)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--dry-run", action="store_true", help="show the difference and change nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, with every clip that changes")
