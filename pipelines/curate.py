@@ -17,9 +17,11 @@ HELP = "measure footage, cut it into clips, decide which to keep"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from pipelines.recipe_models import recipe_help
+
     parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help="files, folders or globs")
     parser.add_argument("--output", required=True, metavar="RUN", help="folder of the run; the same call continues it")
-    parser.add_argument("--recipe", default="default", help="built-in name (default, demo, keep_all) or YAML file")
+    parser.add_argument("--recipe", default="default", help=recipe_help("curate"))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
     parser.add_argument("--workers", type=int, default=0, help="most workers at once; 0: one per processor")

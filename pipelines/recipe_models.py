@@ -10,7 +10,7 @@ from pydantic import Field
 
 from curation.cuts import CutRules
 from schemas.policy import Policy
-from schemas.recipe import StrictModel, load_recipe
+from schemas.recipe import StrictModel, builtin_names, load_recipe
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
 
@@ -51,6 +51,11 @@ class AnnotateRecipe(StrictModel):
     shards: ShardSize = ShardSize()
     failure_budget: float = Field(default=0.2, ge=0, le=1)
     cpus_per_worker: float = Field(default=1.0, gt=0)
+
+
+def recipe_help(kind: str) -> str:
+    """What --recipe takes, for a command's help: the built-in names are those that lie in the folder."""
+    return f"built-in name ({', '.join(builtin_names(RECIPES_DIR, kind))}) or YAML file"
 
 
 def curate_recipe(source: str, overrides: Sequence[str] = ()) -> CurateRecipe:

@@ -6,79 +6,75 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.verdict_changes import VerdictChanges
 
 HELP = "apply another policy to a finished run and show what changes"
 _SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from pipelines.recipe_models import recipe_help
+
     parser.add_argument("run", metavar="RUN", help="folder that motionloom curate wrote")
-    parser.add_argument(
-        "--recipe", default="default", help="built-in name or YAML file, by default `default`; only its policy counts"
-    )
+    recipes = f"{recipe_help('curate')}, by default `default`; only its policy counts"
+    parser.add_argument("--recipe", default="default", help=recipes)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--dry-run", action="store_true", help="show the difference and change nothing")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON, with every clip that changes")
 
 
 def run(args: argparse.Namespace) -> int:
     from pipelines.recipe_models import curate_recipe
-    from pipelines.summary import print_rows
-    from pipelines.terminal import print_json
+    from pipelines.summary import print_changes
 
     for override in args.set:
         if not override.startswith("policy."):
             sys.stderr.write(f"warning: --set {override} has no effect here: only the policy counts\n")
     recipe = curate_recipe(args.recipe, args.set)
-    result = redecide(Path(args.run), recipe, dry_run=args.dry_run)
+    result, changes = _redecide(Path(args.run), recipe, args.dry_run)
     if args.json:
-        print_json(result)
-        return 0
-    counts = result["counts"]
-    rows: dict[str, Any] = {"clips": counts["clips"], "kept": counts["kept"], "rejected": counts["rejected"]}
-    rows.update({f"  for {name}": number for name, number in counts["reasons"].items()})
-    rows["newly kept"] = len(result["newly_kept"])
-    rows["newly rejected"] = len(result["newly_rejected"])
-    for clip_id, reasons in list(result["newly_rejected"].items())[:_SHOWN]:
-        rows[f"  {clip_id}"] = "; ".join(reasons)
-    print_rows(f"{'would decide' if args.dry_run else 'decided'} {args.run}", rows)
+        sys.stdout.writelines(changes.json_pieces(result))
+    else:
+        title = f"{'would decide' if args.dry_run else 'decided'} {args.run}"
+        print_changes(title, {**result, **changes.document(_SHOWN)})
     return 0
 
 
-def redecide(run_dir: Path, recipe: Any, dry_run: bool = False) -> dict[str, Any]:
-    """Returns: counts, and the clips whose verdict changes (the rejected ones with their reasons).
+def redecide(run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | None = None) -> dict[str, Any]:
+    """Decides anew and, unless dry_run, replaces `decisions/` and the policy in run.json.
 
+    listed: how many clips to name on each side of the change; None names all.
+    Returns: counts; `changes`, how many verdicts change and for which reasons; `newly_kept` (clip ids) with
+    `reasons_gone`, what spoke against them before; `newly_rejected` (clip id to reasons).
     Raises: RecipeError when RUN is not finished or the policy names an unknown score.
     """
-    from curation.decide import decide
-    from pipelines.run_tables import publish_decisions, read_run, read_table, verdict_counts, write_run
+    result, changes = _redecide(run_dir, recipe, dry_run)
+    return {**result, **changes.document(listed)}
+
+
+def _redecide(run_dir: Path, recipe: Any, dry_run: bool) -> tuple[dict[str, Any], VerdictChanges]:
+    from pipelines.run_tables import decide_run, read_run, read_table, verdict_counts, write_decisions, write_run
+    from pipelines.verdict_changes import compare_verdicts
 
     began_s = time.monotonic()
     document = read_run(run_dir)
-    before = read_table(run_dir, "decisions")
-    after = decide(read_table(run_dir, "clips"), recipe.policy)
-    was_kept = dict(zip(before.column("clip_id").to_pylist(), before.column("kept").to_pylist(), strict=True))
-    newly_kept: list[str] = []
-    newly_rejected: dict[str, list[str]] = {}
-    columns = (after.column(name).to_pylist() for name in ("clip_id", "kept", "reasons"))
-    for clip_id, kept, reasons in zip(*columns, strict=True):
-        if kept and not was_kept.get(clip_id, False):
-            newly_kept.append(clip_id)
-        elif not kept and was_kept.get(clip_id, False):
-            newly_rejected[clip_id] = reasons
+    after, findings = decide_run(run_dir, recipe.policy)
+    changes = compare_verdicts(
+        read_table(run_dir, "decisions", ("clip_id", "kept")),
+        after,
+        findings,
+        lambda: read_table(run_dir, "decisions", ("reasons",)).column("reasons"),
+    )
+    counts = verdict_counts(after, findings)
     if not dry_run:
-        verdicts = publish_decisions(run_dir, recipe.policy)
+        write_decisions(run_dir, after)
         resolved = {**document["recipe"], "policy": recipe.model_dump(mode="json")["policy"]}
         result: dict[str, Any] = {key: document[key] for key in ("seconds", "wall_s") if key in document}
-        write_run(run_dir, resolved, recipe.policy, {**result, "counts": {**document["counts"], **verdicts}})
-    return {
-        "counts": verdict_counts(after),
-        "newly_kept": newly_kept,
-        "newly_rejected": newly_rejected,
-        "dry_run": dry_run,
-        "wall_s": round(time.monotonic() - began_s, 3),
-    }
+        write_run(run_dir, resolved, recipe.policy, {**result, "counts": {**document["counts"], **counts}})
+    return {"counts": counts, "dry_run": dry_run, "wall_s": round(time.monotonic() - began_s, 3)}, changes
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -18,6 +19,7 @@ from pipelines.terminal import number_text, printable
 WIDTH, HEIGHT = 320.0, 164.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 8.0, 8.0, 44.0, 20.0
 BINS = 24
+FloatSeries: TypeAlias = Sequence[float] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,10 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
 
 
 def histogram(
-    kept: Sequence[float], rejected: Sequence[float], thresholds: Sequence[Threshold], title: str, unit: str
+    kept: FloatSeries, rejected: FloatSeries, thresholds: Sequence[Threshold], title: str, unit: str
 ) -> Markup:
     """Counts of kept clips stacked on rejected ones, with the policy's bounds as dashed lines."""
-    values = np.asarray([*kept, *rejected, *(bound.value for bound in thresholds)], dtype=np.float64)
+    values = np.concatenate([kept, rejected, [bound.value for bound in thresholds]]).astype(np.float64)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if high <= low:
         low, high = (0.0, 1.0) if 0 <= low <= 1 else (low - 0.5, high + 0.5)

@@ -3,76 +3,81 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from markupsafe import Markup
+from numpy.typing import NDArray
 
-from pipelines.progress import track
+from curation.findings import find_all, numbers_of
+from pipelines.report_borderline import borderline
+from pipelines.report_cards import clip_card, contact_sheet, thumbnails
 from pipelines.report_pages import Section, render
-from pipelines.report_pictures import frame_at, jpeg_uri
 from pipelines.report_plots import Threshold, histogram
+from pipelines.report_rules import rule_costs
 from schemas.errors import DataError, RecipeError
+from schemas.policy import Policy
+from schemas.recipe import parse_recipe
 from schemas.tables import CLIP_IDENTITY
 
 MAX_CLIPS_SHOWN = 120
 MAX_FAILURES_SHOWN = 200
-THUMBNAIL_PX = 320
-
-
-@dataclass(frozen=True, slots=True)
-class ClipCard:
-    """One clip as the page shows it."""
-
-    name: str
-    uri: str
-    start_s: float
-    end_s: float
-    reasons: tuple[str, ...]
-    picture: str | None
-    scores: tuple[tuple[str, Any], ...]
 
 
 def run_section(run_dir: Path, max_clips: int = MAX_CLIPS_SHOWN) -> Section:
     """Raises: RecipeError when the folder is no finished run, DataError when one of its tables cannot be read."""
     document = read_document(run_dir / "run.json", f"{run_dir} is not a finished run")
-    clips = _rows(run_dir, "clips", ("clip_id", "uri", "start_s", "end_s"))
-    clips.sort(key=lambda clip: (Path(clip["uri"]).name, clip["start_s"]))
-    decisions = {row["clip_id"]: row for row in _rows(run_dir, "decisions", ("clip_id", "kept", "reasons"))}
-    failures = _rows(run_dir, "failures", ("uri", "stage", "error_class", "message"))
-    videos = _rows(run_dir, "videos", ("video_id", "status"))
-    undecided = [clip["clip_id"] for clip in clips if clip["clip_id"] not in decisions]
-    if undecided:
-        raise DataError(f"{run_dir}: clip {undecided[0]} has no row in decisions/; run motionloom redecide {run_dir}")
-    kept = [clip for clip in clips if decisions[clip["clip_id"]]["kept"]]
-    rejected = [clip for clip in clips if not decisions[clip["clip_id"]]["kept"]]
-    reasons = Counter(reason.split(" ")[0] for row in decisions.values() for reason in row["reasons"] or ())
+    policy = _policy(document)
+    clips = _by_name_and_time(_table(run_dir, "clips", ("clip_id", "uri", "start_s", "end_s")))
+    decisions = _decisions_of(run_dir, clips)
+    failures = _table(run_dir, "failures", ("uri", "stage", "error_class", "message"))
+    videos = _table(run_dir, "videos", ("video_id", "status"))
+    kept_N = decisions.column("kept").to_numpy(zero_copy_only=False)
+    try:
+        costs = rule_costs(find_all(clips, policy), clips.num_rows)
+        close = borderline(clips, policy)
+    except RecipeError as error:
+        raise DataError(f"{run_dir}: run.json and clips/ do not fit: {error}") from error
+    shown = {"kept": np.flatnonzero(kept_N)[:max_clips], "rejected": np.flatnonzero(~kept_N)[:max_clips]}
+    sheet_rows = {row for found in close for side in (found.passing, found.failing) for row, _ in side}
+    numbers = sorted({*shown["kept"].tolist(), *shown["rejected"].tolist(), *sheet_rows})
+    rows = dict(zip(numbers, clips.take(pa.array(numbers, pa.int64())).to_pylist(), strict=True))
+    pictures = thumbnails(rows.values())
+    reasons = decisions.column("reasons")
     stages = _stages(document.get("seconds"))
-    groups = []
-    for label, group in (("kept", kept), ("rejected", rejected)):
-        shown = track(group[:max_clips], f"clips {label}", min(len(group), max_clips))
-        cards = [_card(clip, tuple(decisions[clip["clip_id"]]["reasons"] or ())) for clip in shown]
-        groups.append({"label": label, "cards": cards, "total": len(group)})
+    totals = {"kept": int(kept_N.sum()), "rejected": int((~kept_N).sum())}
     html = render(
         "run.html",
         counts=[
-            ("inputs", len(videos) + len(failures)),
-            ("readable", len(videos)),
-            ("in part", sum(video["status"] == "partial" for video in videos)),
-            ("failed", len(failures)),
-            ("clips", len(clips)),
-            ("kept", len(kept)),
-            ("rejected", len(rejected)),
+            ("inputs", videos.num_rows + failures.num_rows),
+            ("readable", videos.num_rows),
+            ("in part", videos.column("status").to_pylist().count("partial")),
+            ("failed", failures.num_rows),
+            ("clips", clips.num_rows),
+            *totals.items(),
         ],
-        groups=groups,
-        reasons=[(name, count, 100 * count / max(reasons.values())) for name, count in reasons.most_common()],
-        plots=_score_plots(kept, rejected, _thresholds(document)),
-        failures=failures[:MAX_FAILURES_SHOWN],
-        failures_total=len(failures),
+        costs=costs,
+        most_rejected=max([1, *(cost.rejected for cost in costs)]),
+        groups=[
+            {
+                "label": label,
+                "cards": [clip_card(rows[row], reasons[row].as_py() or (), pictures) for row in group_N.tolist()],
+                "total": totals[label],
+            }
+            for label, group_N in shown.items()
+        ],
+        sheets=[
+            contact_sheet(found, rows, {row: bool(kept_N[row]) for row in rows}, pictures)
+            for found in close
+            if found.passing or found.failing
+        ],
+        plots=_score_plots(clips, kept_N, _thresholds(policy)),
+        failures=failures.slice(0, MAX_FAILURES_SHOWN).to_pylist(),
+        failures_total=failures.num_rows,
         stages=stages,
         clocks=sorted({clock for _, spent in stages for clock in spent}, reverse=True),
     )
@@ -92,7 +97,7 @@ def read_document(path: Path, complaint: str) -> dict[str, Any]:
     return document
 
 
-def _rows(run_dir: Path, name: str, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+def _table(run_dir: Path, name: str, needed: tuple[str, ...]) -> pa.Table:
     folder = run_dir / name
     if not folder.is_dir():
         raise RecipeError(f"{run_dir} is not a finished run: it has no {name}/ (motionloom curate writes one)")
@@ -101,58 +106,67 @@ def _rows(run_dir: Path, name: str, needed: tuple[str, ...]) -> list[dict[str, A
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{folder} cannot be read: {error}") from error
     missing = [column for column in needed if column not in table.column_names]
-    if missing and table.num_rows:
+    if missing:
         raise DataError(f"{folder} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}")
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
+    return table
 
 
-def _card(clip: dict[str, Any], reasons: tuple[str, ...]) -> ClipCard:
-    rgb_HWC = frame_at(Path(clip["uri"]), (clip["start_s"] + clip["end_s"]) / 2)
-    scores = tuple((name, value) for name, value in clip.items() if name not in CLIP_IDENTITY.names)
-    return ClipCard(
-        name=Path(clip["uri"]).name,
-        uri=clip["uri"],
-        start_s=clip["start_s"],
-        end_s=clip["end_s"],
-        reasons=reasons,
-        picture=None if rgb_HWC is None else jpeg_uri(rgb_HWC, THUMBNAIL_PX),
-        scores=scores,
-    )
+def _by_name_and_time(clips: pa.Table) -> pa.Table:
+    """Sorted by the file's name, not its folder, then by time."""
+    names = [Path(uri).name for uri in clips.column("uri").to_pylist()]
+    keys = pa.table({"name": pa.array(names, pa.string()), "start_s": clips.column("start_s")})
+    return clips.take(pc.sort_indices(keys, sort_keys=[("name", "ascending"), ("start_s", "ascending")]))
 
 
-def _thresholds(document: dict[str, Any]) -> dict[str, list[Threshold]]:
-    """The bounds of the policy in run.json, by score."""
-    found: dict[str, list[Threshold]] = {}
+def _decisions_of(run_dir: Path, clips: pa.Table) -> pa.Table:
+    """The verdict of every clip, in the order of the clips. Raises: DataError when one has none."""
+    decisions = _table(run_dir, "decisions", ("clip_id", "kept", "reasons"))
+    rows = pc.index_in(clips.column("clip_id"), value_set=decisions.column("clip_id"))
+    if rows.null_count:
+        clip_id = clips.column("clip_id").filter(pc.is_null(rows))[0]
+        raise DataError(f"{run_dir}: clip {clip_id} has no row in decisions/; run motionloom redecide {run_dir}")
+    return decisions.take(rows)
+
+
+def _policy(document: dict[str, Any]) -> Policy:
+    """The policy that the run was decided by. Raises: DataError when run.json holds none that can be read."""
     try:
-        for rule in document["recipe"]["policy"]["rules"]:
-            for name in ("at_least", "at_most"):
-                if rule.get(name) is not None:
-                    found.setdefault(rule["score"], []).append(Threshold(float(rule[name]), name == "at_least"))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        values = document["recipe"]["policy"]
+        return parse_recipe(Policy, values, "of this run")
+    except (KeyError, TypeError, RecipeError) as error:
         raise DataError(f"run.json holds no policy that can be read: recipe.policy.rules ({error!r})") from error
+
+
+def _thresholds(policy: Policy) -> dict[str, list[Threshold]]:
+    """The bounds of a policy, by score."""
+    found: dict[str, list[Threshold]] = {}
+    for rule in policy.rules:
+        for value, at_least in ((rule.at_least, True), (rule.at_most, False)):
+            if value is not None:
+                found.setdefault(rule.score, []).append(Threshold(value, at_least))
     return found
 
 
-def _score_plots(
-    kept: list[dict[str, Any]], rejected: list[dict[str, Any]], bounds: dict[str, list[Threshold]]
-) -> list[Markup]:
+def _score_plots(clips: pa.Table, kept_N: NDArray[np.bool_], bounds: dict[str, list[Threshold]]) -> list[Markup]:
     """A histogram for every numeric score that was measured at least once, those with a rule first."""
     from curation.catalog import score_specs
 
     units = {spec.name: spec.unit for spec in score_specs()}
     units.update(duration_s="seconds", short_side_px="pixels")
-    names = [name for name in (kept or rejected or [{}])[0] if name not in CLIP_IDENTITY.names or name in bounds]
+    names = [
+        field.name
+        for field in clips.schema
+        if (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
+        and (field.name not in CLIP_IDENTITY.names or field.name in bounds)
+    ]
     plots = []
     for name in sorted(names, key=lambda name: (name not in bounds, name)):
-        groups = [
-            [row[name] for row in rows if isinstance(row[name], int | float) and not isinstance(row[name], bool)]
-            for rows in (kept, rejected)
-        ]
-        if any(groups):
-            unmeasured = len(kept) + len(rejected) - sum(map(len, groups))
+        values_N, known_N = numbers_of(clips, name)
+        if known_N.any():
+            unmeasured = int((~known_N).sum())
             unit = units.get(name, "") + (f" · {unmeasured} not measured" if unmeasured else "")
-            plots.append(histogram(groups[0], groups[1], bounds.get(name, []), name, unit.removeprefix(" · ")))
+            kept, rejected = values_N[known_N & kept_N], values_N[known_N & ~kept_N]
+            plots.append(histogram(kept, rejected, bounds.get(name, []), name, unit.removeprefix(" · ")))
     return plots
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from curation.catalog import make_scorers, score_specs
-from curation.decide import decide, policy_fingerprint
-from pipelines.sink import UnitStore, in_batches, publish_table, write_text
+from curation.decide import decisions_of, policy_fingerprint
+from curation.findings import Finding, find_all, needed_columns, reason_counts
+from pipelines.sink import PART_ROWS, UnitStore, in_batches, publish_table, write_text
 from schemas.errors import RecipeError
 from schemas.policy import Policy
 from schemas.tables import CLIP_IDENTITY, DECISIONS, FAILURES, VIDEOS
@@ -94,29 +95,54 @@ def _publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -
 
 def publish_decisions(run_dir: Path, policy: Policy) -> dict[str, Any]:
     """Decides on the stored clips and replaces `decisions/`. Returns counts per verdict and per reason."""
-    decisions = decide(read_table(run_dir, "clips"), policy)
-    publish_table(run_dir / "decisions", [decisions], DECISIONS)
-    return verdict_counts(decisions)
+    decisions, findings = decide_run(run_dir, policy)
+    write_decisions(run_dir, decisions)
+    return verdict_counts(decisions, findings)
 
 
-def verdict_counts(decisions: pa.Table) -> dict[str, Any]:
-    """How many clips were kept, and how often each rule was broken."""
-    kept = sum(decisions.column("kept").to_pylist())
-    reasons = Counter(reason.split(" ")[0] for row in decisions.column("reasons").to_pylist() for reason in row)
+def decide_run(run_dir: Path, policy: Policy) -> tuple[pa.Table, list[Finding]]:
+    """Verdicts on the stored clips with what was found, reading only the columns that the policy asks for.
+
+    Changes nothing. Raises: RecipeError when RUN is not finished or the policy names a column that `clips/` lacks.
+    """
+    columns = {field.name: field.type for field in table_schema(run_dir, "clips")}
+    clips = read_table(run_dir, "clips", needed_columns(policy, columns))
+    findings = find_all(clips, policy)
+    return decisions_of(clips, findings, policy), findings
+
+
+def write_decisions(run_dir: Path, decisions: pa.Table) -> None:
+    """Replaces `decisions/`."""
+    parts = (decisions.slice(begin, PART_ROWS) for begin in range(0, decisions.num_rows, PART_ROWS))
+    publish_table(run_dir / "decisions", parts, DECISIONS)
+
+
+def verdict_counts(decisions: pa.Table, findings: Sequence[Finding]) -> dict[str, Any]:
+    """How many clips were kept, and how often each column was a reason (twice for two broken rules on it)."""
+    kept = int(pc.sum(decisions.column("kept")).as_py() or 0)
     return {
         "clips": decisions.num_rows,
         "kept": kept,
         "rejected": decisions.num_rows - kept,
-        "reasons": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        "reasons": reason_counts(findings),
     }
 
 
-def read_table(run_dir: Path, name: str) -> pa.Table:
-    """One of the run's tables, whole. Raises: RecipeError when the folder is no finished run."""
+def table_schema(run_dir: Path, name: str) -> pa.Schema:
+    """Columns of one of the run's tables. Raises: RecipeError when the folder is no finished run."""
+    return _dataset(run_dir, name).schema
+
+
+def read_table(run_dir: Path, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """One of the run's tables, whole or some columns. Raises: RecipeError when the folder is no finished run."""
+    return _dataset(run_dir, name).to_table(columns=None if columns is None else list(columns))
+
+
+def _dataset(run_dir: Path, name: str) -> pads.Dataset:
     folder = run_dir / name
     if not folder.is_dir():
         raise RecipeError(f"{run_dir} is not a finished run: it has no {name}/ (motionloom curate writes one)")
-    return pads.dataset(folder, format="parquet").to_table()
+    return pads.dataset(folder, format="parquet")
 
 
 def read_run(run_dir: Path) -> dict[str, Any]:

@@ -41,3 +41,24 @@ def print_curation(result: dict[str, Any], as_json: bool) -> None:
             f"error: {share:.0%} of the inputs failed, the recipe's failure_budget is {result['failure_budget']:.0%}; "
             f"see {result['plan']['run']}/failures\n"
         )
+
+
+def print_changes(title: str, result: dict[str, Any]) -> None:
+    """What a new policy keeps, and which clips change sides for what. Short, however many they are."""
+    counts, changes = result["counts"], result["changes"]
+    rows: dict[str, Any] = {"clips": counts["clips"], "kept": counts["kept"], "rejected": counts["rejected"]}
+    rows.update({f"  for {name}": number for name, number in counts["reasons"].items()})
+    rows["newly kept"] = changes["newly_kept"]
+    rows.update({f"  no longer for {name}": number for name, number in changes["gone_for"].items()})
+    rows["newly rejected"] = changes["newly_rejected"]
+    rows.update({f"  now for {name}": number for name, number in changes["rejected_for"].items()})
+    print_rows(title, rows)
+    for label, count, named in (
+        ("newly kept", changes["newly_kept"], {key: result["reasons_gone"].get(key) for key in result["newly_kept"]}),
+        ("newly rejected", changes["newly_rejected"], result["newly_rejected"]),
+    ):
+        if named:
+            reasons = {key: "; ".join(texts) if texts else "not decided before" for key, texts in named.items()}
+            shown = f", the first {len(named)} of them" if len(named) < count else ""
+            head = "clip", "no longer" if label == "newly kept" else "because"
+            print_table(f"{label}: {count}{shown}", head, list(reasons.items()))

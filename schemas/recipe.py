@@ -63,8 +63,13 @@ class _UniqueKeys(yaml.SafeLoader):
         return mapping
 
 
+def builtin_names(builtin_dir: Path, kind: str) -> list[str]:
+    """Names of the built-in recipes of one kind, sorted."""
+    return sorted(path.stem.removeprefix(f"{kind}_") for path in builtin_dir.glob(f"{kind}_*.yaml"))
+
+
 def _find(source: str | Path, builtin_dir: Path, kind: str) -> tuple[Path, str]:
-    names = sorted(path.stem.removeprefix(f"{kind}_") for path in builtin_dir.glob(f"{kind}_*.yaml"))
+    names = builtin_names(builtin_dir, kind)
     if str(source) in names:
         return builtin_dir / f"{kind}_{source}.yaml", str(source)
     path = Path(source)

@@ -267,15 +267,17 @@ def write_parts(folder: Path, rows: list[dict[str, Any]], schema: pa.Schema | No
 def run_folder(path: Path, clips: int = 4) -> Path:
     """A RUN: `clips` clips of one video, every second one kept, and one failed input. Returns: path.
 
-    Clip i has quality i / clips and no aesthetic score; rejected ones carry the reason that the policy gives.
+    Clip i has quality i / clips where it is rejected, 0.6 + i / 100 where it is kept, and no aesthetic score. The
+    policy wants quality of at least 0.6.
     """
     video = moving_square_video(path / "footage" / "square.mp4", frames=8 * clips)
     rows, decisions = [], []
     for i in range(clips):
         clip_id = f"clip-{i:03d}"
         span = {"clip_id": clip_id, "video_id": "v0", "uri": str(video), "start_s": float(i), "end_s": i + 1.0}
-        rows.append({**span, "quality": i / clips, "aesthetic": None, "shot_scale": "none"})
-        reasons = [] if i % 2 else [f"quality {i / clips:.4g} < 0.6"]
+        quality = 0.6 + i / 100 if i % 2 else i / clips
+        rows.append({**span, "quality": quality, "aesthetic": None, "shot_scale": "none"})
+        reasons = [] if i % 2 else [f"quality {quality:.4g} < 0.6"]
         decisions.append({"clip_id": clip_id, "kept": not reasons, "reasons": reasons, "policy_fingerprint": "0" * 16})
     failure = {"uri": "broken.mp4", "clip_id": None, "stage": "probe", "error_class": "ProbeError", "message": "empty"}
     scores = [("quality", pa.float64()), ("aesthetic", pa.float64()), ("shot_scale", pa.string())]

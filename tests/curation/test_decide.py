@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.decide import decide, policy_fingerprint
+from curation.findings import find_all, needed_columns, reason_counts
 from schemas.errors import RecipeError
 from schemas.policy import Policy, Rule
 from schemas.tables import DECISIONS
@@ -17,7 +18,8 @@ from schemas.tables import DECISIONS
 
 def table(**columns: list[Any]) -> pa.Table:
     rows = len(next(iter(columns.values())))
-    kinds = {"style": pa.string(), "shot_scale": pa.string(), "frames": pa.int64()}
+    names = ("style", "shot_scale", "licence", "consent", "copy_group")
+    kinds = {"frames": pa.int64(), **dict.fromkeys(names, pa.string())}
     arrays = {name: pa.array(values, kinds.get(name, pa.float64())) for name, values in columns.items()}
     return pa.table({"clip_id": [f"c{i}" for i in range(rows)], **arrays})
 
@@ -80,6 +82,111 @@ def test_an_unknown_score_names_the_nearest_known_one() -> None:
 def test_a_column_of_names_cannot_have_a_threshold() -> None:
     with pytest.raises(RecipeError, match="shot_scale"):
         decide(table(shot_scale=["close_up"], quality=[1.0]), Policy(rules=(Rule(score="shot_scale", at_least=0),)))
+
+
+def test_a_rule_on_names_says_which_name_and_which_are_accepted() -> None:
+    clips = table(shot_scale=["full_body", "none", None])
+    rule = Rule(score="shot_scale", one_of=("full_body", "half_body"))
+    refused = "shot_scale none not in full_body, half_body"
+    assert verdicts(clips, rule) == [[], [refused], ["shot_scale not measured"]]
+    assert verdicts(clips, rule.model_copy(update={"unmeasured": "pass"})) == [[], [refused], []]
+
+
+def test_a_rule_may_be_asked_of_some_styles_only() -> None:
+    clips = table(quality=[0.1, 0.1, 0.1, None], style=["real", "anime", None, "real"])
+    rule = Rule(score="quality", at_least=0.5, only_style=("real",))
+    assert verdicts(clips, rule) == [["quality 0.1 < 0.5"], [], [], ["quality not measured"]]
+    named = Rule(score="style", one_of=("real",), only_style=("anime",))
+    assert verdicts(clips, named) == [[], ["style anime not in real"], [], []]
+
+
+def test_what_must_be_stated_and_is_not_is_a_reason() -> None:
+    clips = table(licence=["CC0", None, " "], consent=[None, "signed", "signed"])
+    reasons = decide(clips, Policy(require=("licence", "consent"))).column("reasons").to_pylist()
+    assert reasons == [["consent not stated"], ["licence not stated"], ["licence not stated"]]
+
+
+def test_nan_is_not_a_measurement() -> None:
+    clips = table(quality=[float("nan"), 0.9])
+    assert verdicts(clips, Rule(score="quality", at_least=0.4)) == [["quality not measured"], []]
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (Policy(require=("license",)), "requires license: no such text column; did you mean licence"),
+        (Policy(require=("quality",)), "requires quality: no such text column"),
+        (Policy(rules=(Rule(score="quality", one_of=("good",)),)), "quality: its values are no names"),
+        (Policy(rules=(Rule(score="licence", at_least=1),)), "licence: its values are no numbers"),
+        (Policy(one_per_copy_group=True), "lacks copy_group and copy_quality"),
+    ],
+)
+def test_a_policy_that_does_not_fit_the_table_is_refused(policy: Policy, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        decide(table(quality=[1.0], licence=["CC0"]), policy)
+
+
+def copies(clips: pa.Table, *rules: Rule) -> list[list[str]]:
+    reasons: list[list[str]] = decide(clips, Policy(rules=rules, one_per_copy_group=True)).column("reasons").to_pylist()
+    return reasons
+
+
+def test_of_the_copies_the_best_is_kept_and_the_others_name_it() -> None:
+    clips = table(copy_group=["g", None, "g", "h", "g", None], copy_quality=[0.2, 0.1, 0.9, 0.1, None, 0.1])
+    assert copies(clips) == [["copy of c2"], [], [], [], ["copy of c2"], []]
+
+
+def test_of_equally_good_copies_the_first_by_name_is_kept() -> None:
+    clips = table(copy_group=["g", "g", "g"], copy_quality=[0.5, 0.5, 0.1])
+    shuffled = clips.set_column(0, "clip_id", pa.array(["z", "b", "a"]))
+    assert copies(shuffled) == [["copy of b"], [], ["copy of b"]]
+
+
+def test_a_copy_that_something_else_speaks_against_does_not_count() -> None:
+    clips = table(copy_group=["g", "g", "g"], copy_quality=[0.9, 0.5, 0.1], quality=[0.1, 1.0, 1.0])
+    assert copies(clips, Rule(score="quality", at_least=0.5)) == [["quality 0.1 < 0.5"], [], ["copy of c1"]]
+    assert copies(table(copy_group=[None], copy_quality=[None])) == [[]]
+
+
+def test_a_value_that_would_read_like_its_bound_gets_all_digits() -> None:
+    clips = table(quality=[0.39999999, 0.3999], frames=[123456, 9])
+    rules = (Rule(score="quality", at_least=0.4), Rule(score="frames", at_most=10.5))
+    assert verdicts(clips, *rules) == [["quality 0.39999999 < 0.4", "frames 123456 > 10.5"], ["quality 0.3999 < 0.4"]]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=50))
+def test_a_reason_shows_the_value_to_four_digits(values: list[float]) -> None:
+    reasons = verdicts(table(s=values), Rule(score="s", at_least=1e301))
+    shown = [float(row[0].split()[1]) for row in reasons]
+    assert shown == pytest.approx(values, rel=6e-4, abs=0)
+
+
+def test_only_the_columns_that_a_policy_asks_for_are_needed() -> None:
+    clips = table(quality=[0.1], contrast=[0.1], style=["real"], licence=[None], copy_group=["g"], copy_quality=[1.0])
+    kinds = {field.name: field.type for field in clips.schema}
+    low = Rule(score="quality", at_least=0.5)
+    assert needed_columns(Policy(rules=(low,)), kinds) == ["clip_id", "quality"]
+    excused = low.model_copy(update={"unless_style": ("anime",)})
+    full = Policy(rules=(excused,), require=("licence",), one_per_copy_group=True)
+    named = needed_columns(full, kinds)
+    assert named == ["clip_id", "quality", "style", "licence", "copy_group", "copy_quality"]
+    assert decide(clips.select(named), full).equals(decide(clips, full))
+
+
+def test_reasons_are_counted_by_column_for_all_clips_or_some() -> None:
+    clips = table(quality=[0.1, 0.9, 0.1], licence=[None, None, "CC0"])
+    policy = Policy(rules=(Rule(score="quality", at_least=0.5, at_most=0.8),), require=("licence",))
+    findings = find_all(clips, policy)
+    assert reason_counts(findings) == {"quality": 3, "licence": 2}
+    assert reason_counts(findings, np.array([False, False, True])) == {"quality": 1}
+
+
+def test_a_key_at_its_default_does_not_change_the_name_of_a_policy() -> None:
+    assert policy_fingerprint(Policy()) == policy_fingerprint(Policy(require=(), one_per_copy_group=False))
+    assert policy_fingerprint(Policy()) != policy_fingerprint(Policy(one_per_copy_group=True))
+    low, high = Rule(score="s", at_least=0), Rule(score="s", at_most=0)
+    assert policy_fingerprint(Policy(rules=(low,))) != policy_fingerprint(Policy(rules=(high,)))
 
 
 def test_no_clips_give_an_empty_table_of_the_same_columns() -> None:

@@ -122,7 +122,8 @@ def test_report_says_what_a_folder_lacks(tmp_path: Path) -> None:
 def test_run_section_shows_every_clip_with_picture_span_and_reason(run_dir: Path) -> None:
     page = Page(str(run_section(run_dir).html))
     assert [attributes["class"] for attributes in page.of("article")] == ["card kept"] * 2 + ["card rejected"] * 2
-    assert len(page.of("img")) == 4
+    # Each clip once on a card, once on the contact sheet of the one threshold.
+    assert len(page.of("img")) == 8
     assert "quality 0.5 < 0.6" in page.text
     assert "2.00 – 3.00 s" in page.text
     assert "broken.mp4" in page.text
@@ -137,11 +138,44 @@ def test_run_section_draws_the_bound_only_where_the_policy_has_one(run_dir: Path
     assert "histogram of aesthetic" not in html
 
 
+def test_run_section_says_what_each_rule_costs(run_dir: Path) -> None:
+    words = " ".join(Page(str(run_section(run_dir).html)).text.split())
+    assert "rule rejected only this keep rate quality >= 0.6 2 2 50.0 %" in words
+
+
+def test_run_section_shows_what_lies_closest_to_a_threshold_nearest_first(run_dir: Path) -> None:
+    """Qualities are 0, 0.61, 0.5, 0.63; the bound is 0.6."""
+    html = str(run_section(run_dir).html)
+    sheet = html[html.index("quality ≥ 0.6") :]
+    captions = [Page(part.partition("</figcaption>")[0]).text.split() for part in sheet.split("<figcaption>")[1:]]
+    assert captions == [["0.5", "square.mp4"], ["0", "square.mp4"], ["0.61", "square.mp4"], ["0.63", "square.mp4"]]
+
+
+def test_every_clip_is_decoded_once(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def counted(path: Path, time_s: float) -> np.ndarray | None:
+        asked.append(time_s)
+        return frame_at(path, time_s)
+
+    monkeypatch.setattr("pipelines.report_cards.frame_at", counted)
+    run_section(run_dir)
+    assert sorted(asked) == [0.5, 1.5, 2.5, 3.5]
+
+
+def test_run_section_of_a_policy_on_a_column_that_is_gone_says_so(run_dir: Path) -> None:
+    document = json.loads((run_dir / "run.json").read_text())
+    document["recipe"]["policy"]["rules"] = [{"score": "qualty", "at_least": 0.5}]
+    (run_dir / "run.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="did you mean quality"):
+        run_section(run_dir)
+
+
 def test_run_section_without_the_footage_has_no_pictures(run_dir: Path) -> None:
     (run_dir / "footage" / "square.mp4").unlink()
     page = Page(str(run_section(run_dir).html))
     assert page.of("img") == []
-    assert page.text.count("no picture") == 4
+    assert page.text.count("no picture") == 8
 
 
 def test_run_section_bounds_its_size(run_dir: Path) -> None:

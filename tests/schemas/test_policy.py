@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -15,6 +17,19 @@ def test_zero_is_a_real_bound() -> None:
 def test_a_rule_needs_a_bound() -> None:
     with pytest.raises(ValidationError, match="rule on quality has neither at_least nor at_most"):
         Rule(score="quality")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"one_of": ("a",), "at_least": 1}, "one_of is for names"),
+        ({"one_of": ()}, "nothing could pass"),
+        ({"at_least": 1, "unless_style": ("real",), "only_style": ("anime",)}, "not both"),
+    ],
+)
+def test_a_rule_asks_one_thing(extra: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Rule(score="quality", **extra)
 
 
 def test_bounds_that_exclude_everything_are_refused() -> None:
