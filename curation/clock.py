@@ -7,13 +7,10 @@ Tables hold presentation time of the file. Rates (everything "per second") are m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import ProbeError
 from schemas.scores import FrameFacts
 
 # However slowly footage plays, consumers that sample see at least one frame in this much playback: a short clip of it
@@ -76,39 +73,6 @@ def frame_intervals(pts_s_T: NDArray[np.float64]) -> FrameIntervals:
         cv,
         uneven >= max(_VFR_FRAMES, _VFR_SHARE * len(step_s_T)),
     )
-
-
-def real_time_factor(path: Path, capture_fps: float | None) -> float:
-    """capture_fps / playback rate; 1.0 when no capture rate is stated.
-
-    The playback rate is that of the packets' presentation times: headers are often wrong about it, and the factor is
-    needed before frames are decoded. Raises: ProbeError.
-    """
-    if capture_fps is None:
-        return 1.0
-    playback_fps = _packets_fps(path)
-    if not playback_fps:
-        raise ProbeError(f"capture_fps {capture_fps:g} is stated, but the file's own rate cannot be told")
-    return capture_fps / playback_fps
-
-
-def _packets_fps(path: Path) -> float:
-    from curation.decode import open_video, video_stream
-
-    with open_video(path) as container:
-        stream = video_stream(container)
-        times: set[int] = set()
-        try:
-            for packet in container.demux(stream):
-                # AVI stores decoding times only.
-                time = packet.pts if packet.pts is not None else packet.dts
-                if time is not None:
-                    times.add(time)
-        except (av.FFmpegError, OSError):
-            pass  # a cut-off file: what was read before tells the rate
-        if len(times) < 2 or stream.time_base is None:
-            return 0.0
-        return (len(times) - 1) / float((max(times) - min(times)) * stream.time_base)
 
 
 def on_real_clock(facts: FrameFacts, factor: float) -> FrameFacts:

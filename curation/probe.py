@@ -110,6 +110,37 @@ def probe(path: Path) -> ProbeResult:
         )
 
 
+def real_time_factor(path: Path, capture_fps: float | None) -> float:
+    """capture_fps / playback rate; 1.0 when no capture rate is stated.
+
+    The playback rate is that of the packets' presentation times: headers are often wrong about it, and the factor is
+    needed before frames are decoded. Raises: ProbeError.
+    """
+    if capture_fps is None:
+        return 1.0
+    playback_fps = _packets_fps(path)
+    if not playback_fps:
+        raise ProbeError(f"capture_fps {capture_fps:g} is stated, but the file's own rate cannot be told")
+    return capture_fps / playback_fps
+
+
+def _packets_fps(path: Path) -> float:
+    with open_video(path) as container:
+        stream = video_stream(container)
+        times: set[int] = set()
+        try:
+            for packet in container.demux(stream):
+                # AVI stores decoding times only.
+                time = packet.pts if packet.pts is not None else packet.dts
+                if time is not None:
+                    times.add(time)
+        except (av.FFmpegError, OSError):
+            pass  # a cut-off file: what was read before tells the rate
+        if len(times) < 2 or stream.time_base is None:
+            return 0.0
+        return (len(times) - 1) / float((max(times) - min(times)) * stream.time_base)
+
+
 def header_is_wrong(header: ProbeResult, fps: float, duration_s: float, frames: int, whole: bool) -> bool:
     """Whether the header clearly disagrees with what was decoded.
 

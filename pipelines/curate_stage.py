@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 
 from curation.catalog import make_scorers
-from curation.clock import frame_intervals, real_time_factor
+from curation.clock import frame_intervals
 from curation.cuts import CutRules, cut_clips
 from curation.measure import facts_to_table, measure_video
-from curation.probe import header_is_wrong, probe
+from curation.probe import header_is_wrong, probe, real_time_factor
 from curation.reduce import reduce_clips
 from curation.takes import split_key, split_of
 from pipelines.sink import UnitStore
