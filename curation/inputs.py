@@ -142,11 +142,16 @@ def _side_file(column: str, name: str, folder: Path) -> Path:
 
 
 def _camera_json(value: Any, folder: Path) -> str:
-    """Camera parameters, given as JSON text, as a JSON value or as the path of a JSON file, as compact JSON text."""
+    """Camera parameters, given as JSON text, JSON value or path of a .json file, as compact JSON text.
+
+    Any other text ("static", "pan left") is a description and stays as it is.
+    """
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True)
     text, where = str(value), "camera"
     if not text.lstrip().startswith(("{", "[")):
+        if not text.lower().endswith(".json"):
+            return text
         path, where = _side_file("camera", text, folder), f"camera file {text}"
         if path.stat().st_size > _MAX_CAMERA_BYTES:
             raise ValueError(f"{where} is larger than {_MAX_CAMERA_BYTES} bytes; give it as ground_truth")

@@ -75,6 +75,11 @@ def _check_unchanged(clip: dict[str, Any], size_bytes: int) -> None:
         raise DecodeError(f"the file has {now_bytes} bytes, curation saw {size_bytes}; run motionloom curate again")
 
 
+def _camera(text: str | None) -> Any:
+    """The manifest's camera column: parameters as JSON values, a mere description as text."""
+    return decode_json(text.encode()) if text is not None and text.startswith(("{", "[")) else text
+
+
 def _ground_truth(clip: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, bytes]]:
     """What the sample's JSON says of the clip's ground truth, and the member that holds it.
 
@@ -157,7 +162,7 @@ def _sample(
         "consent": clip["consent"],
         "source": clip["source"],
         **{name: clip[name] for name in ("take_id", "view_id", "split", "split_key", "capture_fps")},
-        "camera_parameters": None if clip["camera"] is None else decode_json(clip["camera"].encode()),
+        "camera_parameters": _camera(clip["camera"]),
         "ground_truth": truth,
         "scores": {name: value for name, value in clip.items() if name not in IDENTITY},
         **labels,

@@ -13,7 +13,7 @@ class SourceNote:
     """What a manifest beside the footage says of one file; None where it says nothing.
 
     take_id:      one performance seen by several cameras; view_id names the camera.
-    camera:       camera parameters as JSON text.
+    camera:       camera parameters as JSON text, or a description in words.
     ground_truth: absolute path of a side file with joints, camera, … of rendered footage.
     capture_fps:  frames per second at which the camera ran, where playback differs (high-speed, time-lapse).
     split:        train, val or another name, where the source has its own split.
