@@ -17,6 +17,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.clock import PLAYBACK, Clock
 from curation.planes import frame_chroma, frame_luma
 from schemas.errors import DecodeError, ProbeError
 from schemas.frames import FrameBatch, FrameRequest, LumaBatch, Pixels
@@ -36,6 +37,10 @@ _SAME_TIME_S = 1e-6
 _SEEK_MARGIN_S = 1.0
 # Headers are off by a frame or an edit list; a stream that lacks more than both of these was cut off.
 _SHORTFALL_S, _SHORTFALL_SHARE = 0.5, 0.05
+# Pixels are taken for square within this: sizes rounded to even leave ratios such as 1280:1281.
+_SQUARE_WITHIN = 0.01
+# Ratios beyond this are nonsense in the header; anamorphic film is 2.
+_MAX_PIXEL_ASPECT = 4.0
 
 
 @dataclass(slots=True)
@@ -74,6 +79,19 @@ def video_stream(container: av.container.InputContainer) -> av.video.stream.Vide
         raise ProbeError("no decoder for its video codec")
     stream.thread_type = "AUTO"
     return stream
+
+
+def pixel_aspect(stream: av.video.stream.VideoStream) -> float:
+    """Width of a pixel over its height; 1.0 when it is unknown, nonsense, or within a hundredth of square."""
+    ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    if not ratio or not 1 / _MAX_PIXEL_ASPECT <= ratio <= _MAX_PIXEL_ASPECT or abs(ratio - 1) < _SQUARE_WITHIN:
+        return 1.0
+    return float(ratio)
+
+
+def square_size_wh(width_px: int, height_px: int, aspect: float) -> tuple[int, int]:
+    """Size of the picture in square pixels: the width is stretched or squeezed, the height kept, as players do."""
+    return max(1, round(width_px * aspect)), height_px
 
 
 def presented_frames(
@@ -154,7 +172,7 @@ def _shortfall(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream, result: DecodeResult
 ) -> str | None:
     """Why a stream that ended without an error is not whole: a cut-off file may simply run out of packets."""
-    stated_s = _stated_duration_s(container, stream)
+    stated_s = stated_duration_s(container, stream)
     if stated_s is None or not result.frames:
         return None
     if stated_s - result.end_s <= max(_SHORTFALL_S, _SHORTFALL_SHARE * stated_s):
@@ -162,7 +180,7 @@ def _shortfall(
     return f"the stream ends after {result.end_s:.3f} s of the {stated_s:.3f} s that its header states"
 
 
-def _stated_duration_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
+def stated_duration_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
     """The video stream's duration by its header; by the container's where pictures are all there is."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
@@ -199,27 +217,32 @@ def scaled_size_wh(width_px: int, height_px: int, short_side_px: int | None) -> 
 
 
 @dataclass(slots=True)
+class _Grid:
+    """Picks frames at a rate from a stream of any other."""
+
+    period_s: float
+    due_s: float = 0.0
+
+    def wants(self, time_s: float) -> bool:
+        if time_s + _EARLY_S < self.due_s:
+            return False
+        # The next frame is due one period after this one's place in the grid; after a gap the grid starts anew.
+        self.due_s = max(self.due_s + self.period_s, time_s + 0.5 * self.period_s)
+        return True
+
+
+@dataclass(slots=True)
 class _Feed:
     """Frames waiting for the consumers that share one rate, size and kind of pixels."""
 
     names: list[str]
-    period_s: float | None
+    grid: _Grid | None
     size_wh: tuple[int, int]
     pixels: Pixels
     window: int
-    due_s: float = 0.0
     pictures: list[NDArray[np.uint8]] = field(default_factory=list)
     chroma: list[NDArray[np.uint8]] = field(default_factory=list)
     pts_s: list[float] = field(default_factory=list)
-
-    def wants(self, pts_s: float) -> bool:
-        if self.period_s is None:
-            return True
-        if pts_s + _EARLY_S < self.due_s:
-            return False
-        # The next frame is due one period after this one's place in the grid; after a gap the grid starts anew.
-        self.due_s = max(self.due_s + self.period_s, pts_s + 0.5 * self.period_s)
-        return True
 
     def add(self, pts_s: float, frame: av.VideoFrame, rotation_deg: int) -> None:
         if self.pixels == "rgb":
@@ -246,27 +269,35 @@ def decode_for(
     start_s: float = 0.0,
     end_s: float | None = None,
     on_frame: Callable[[float, av.VideoFrame], None] | None = None,
+    clock: Clock = PLAYBACK,
 ) -> DecodeResult:
     """Decodes once and delivers to every request its windows of frames, in order.
 
     A request for "rgb" gets FrameBatch, one for "luma" or "yuv" LumaBatch.
     Requests of equal rate, size and pixels share one resize. Every resize starts from the native frame: what a consumer
-    sees must not change when another one is added. Delivered times are relative to start_s.
-    on_frame sees every decoded frame of the interval as it is (an encoder, a counter).
+    sees must not change when another one is added. Pixels that are not square in the file are square when delivered.
+    Delivered times are relative to start_s, on `clock`; start_s, end_s and the result are in presentation time, and
+    the result counts the frames that the clock's max_fps leaves out.
+    on_frame sees every frame of the interval as it is (an encoder, a counter), with its time on `clock`.
     Raises: ProbeError when the file cannot be opened, DecodeError when not one frame could be decoded.
     """
     result = DecodeResult()
     with open_video(path) as container:
         feeds: list[_Feed] | None = None
+        aspect = pixel_aspect(video_stream(container))
+        everybody = None if clock.max_fps is None else _Grid(1.0 / clock.max_fps)
         for pts_s, frame in presented_frames(container, result, start_s, end_s):
             if feeds is None:
-                feeds = _feeds(requests, frame.width, frame.height)
+                feeds = _feeds(requests, square_size_wh(frame.width, frame.height, aspect), clock)
+            time_s = (pts_s - start_s) / clock.factor
+            if everybody is not None and not everybody.wants(time_s):
+                continue
             if on_frame is not None:
-                on_frame(pts_s - start_s, frame)
+                on_frame(time_s, frame)
             for feed in feeds:
-                if not feed.wants(pts_s - start_s):
+                if feed.grid is not None and not feed.grid.wants(time_s):
                     continue
-                feed.add(pts_s - start_s, frame, rotation_deg)
+                feed.add(time_s, frame, rotation_deg)
                 if len(feed.pts_s) >= feed.window:
                     _deliver(feed, deliver)
         for feed in feeds or ():
@@ -283,14 +314,14 @@ def _deliver(feed: _Feed, deliver: Callable[[str, Any], None]) -> None:
         deliver(name, batch)
 
 
-def _feeds(requests: Sequence[FrameRequest], width_px: int, height_px: int) -> list[_Feed]:
+def _feeds(requests: Sequence[FrameRequest], native_wh: tuple[int, int], clock: Clock) -> list[_Feed]:
     feeds: dict[tuple[float | None, tuple[int, int], Pixels], _Feed] = {}
     for request in requests:
-        size_wh = scaled_size_wh(width_px, height_px, request.short_side_px)
+        size_wh = scaled_size_wh(*native_wh, request.short_side_px)
         key = (request.fps, size_wh, request.pixels)
         if key not in feeds:
             window = max(2, min(WINDOW_FRAMES, WINDOW_BYTES // (size_wh[0] * size_wh[1] * 3)))
-            period_s = None if request.fps is None else 1.0 / request.fps
-            feeds[key] = _Feed([], period_s, size_wh, request.pixels, window)
+            grid = None if request.fps is None else _Grid(clock.period_s(request.fps))
+            feeds[key] = _Feed([], grid, size_wh, request.pixels, window)
         feeds[key].names.append(request.name)
     return list(feeds.values())

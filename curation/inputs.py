@@ -6,7 +6,9 @@ import csv
 import glob
 import json
 import logging
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.clip import SourceNote
-from schemas.errors import RecipeError
+from schemas.codecs import decode_json
+from schemas.errors import RecipeError, SchemaError
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,15 @@ _COLUMNS = {
     "consent": ("consent",),
     "source": ("source", "source_repo"),
     "style": ("style",),
+    "take_id": ("take_id",),
+    "view_id": ("view_id",),
+    "camera": ("camera",),
+    "ground_truth": ("ground_truth",),
+    "capture_fps": ("capture_fps",),
+    "split": ("split",),
 }
+# Camera parameters travel inside the tables; what is larger is ground truth and stays a file.
+_MAX_CAMERA_BYTES = 64 << 10
 
 
 def find_inputs(sources: Sequence[str]) -> list[Path]:
@@ -67,7 +78,8 @@ def find_inputs(sources: Sequence[str]) -> list[Path]:
 def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
     """Notes of the manifests that lie in the inputs' folders; a file that no manifest names is left out.
 
-    Raises: RecipeError when a manifest cannot be read or has no `file` column.
+    Raises: RecipeError when a manifest cannot be read, has no `file` column, holds a value of the wrong kind, names a
+    side file that is not there, or puts the views of one take on both sides of a split.
     """
     notes: dict[Path, SourceNote] = {}
     known = set(inputs)
@@ -79,18 +91,90 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
         for row in _rows(manifest):
             if not isinstance(row, dict) or not row.get("file"):
                 raise RecipeError(f"{manifest}: a row without a `file`; every row names a file in its folder")
-            values = {
-                field: next((str(row[name]) for name in names if row.get(name)), None)
-                for field, names in _COLUMNS.items()
-            }
             path = folder / str(row["file"])
-            notes[path] = SourceNote(**values)
+            try:
+                notes[path] = _note(row, folder)
+            except ValueError as error:
+                raise RecipeError(f"{manifest}: {row['file']}: {error}") from error
             if path not in known:
                 strangers.append(str(row["file"]))
         if strangers:
             names = ", ".join(strangers[:3])
             log.warning("%s: %d rows name no input of this run (%s, …)", manifest, len(strangers), names)
-    return notes
+    return _split_as_takes(notes)
+
+
+def _note(row: dict[str, Any], folder: Path) -> SourceNote:
+    """Raises: ValueError for a value of the wrong kind or a side file that is not there."""
+    stated = {
+        field: next((row[name] for name in names if not _is_blank(row.get(name))), None)
+        for field, names in _COLUMNS.items()
+    }
+    camera, truth, rate = (stated.pop(name) for name in ("camera", "ground_truth", "capture_fps"))
+    return SourceNote(
+        **{field: None if value is None else str(value) for field, value in stated.items()},
+        camera=None if camera is None else _camera_json(camera, folder),
+        ground_truth=None if truth is None else str(_side_file("ground_truth", str(truth), folder)),
+        capture_fps=None if rate is None else _rate(rate),
+    )
+
+
+def _is_blank(value: Any) -> bool:
+    # Tables written from data frames say "nothing" with NaN.
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _rate(value: Any) -> float:
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        rate = math.nan
+    if isinstance(value, bool) or not (math.isfinite(rate) and rate > 0):
+        raise ValueError(f"capture_fps is {value!r}; frames per second, a positive number")
+    return rate
+
+
+def _side_file(column: str, name: str, folder: Path) -> Path:
+    path = folder / name
+    if not path.is_file():
+        raise ValueError(f"{column} names {name}, which is no file beside the manifest")
+    return path.resolve()
+
+
+def _camera_json(value: Any, folder: Path) -> str:
+    """Camera parameters, given as JSON text, JSON value or path of a .json file, as compact JSON text.
+
+    Any other text ("static", "pan left") is a description and stays as it is.
+    """
+    if isinstance(value, dict | list):
+        return json.dumps(value, sort_keys=True)
+    text, where = str(value), "camera"
+    if not text.lstrip().startswith(("{", "[")):
+        if not text.lower().endswith(".json"):
+            return text
+        path, where = _side_file("camera", text, folder), f"camera file {text}"
+        if path.stat().st_size > _MAX_CAMERA_BYTES:
+            raise ValueError(f"{where} is larger than {_MAX_CAMERA_BYTES} bytes; give it as ground_truth")
+        text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return json.dumps(decode_json(text.encode()), sort_keys=True)
+    except SchemaError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _split_as_takes(notes: dict[Path, SourceNote]) -> dict[Path, SourceNote]:
+    """A split stated for one view holds for its take."""
+    splits: dict[str, str] = {}
+    for path, note in notes.items():
+        if note.take_id and note.split and splits.setdefault(note.take_id, note.split) != note.split:
+            raise RecipeError(
+                f"{path}: split {note.split}, but another view of take {note.take_id} is in {splits[note.take_id]}; "
+                "views of a take stay together"
+            )
+    return {
+        path: replace(note, split=splits[note.take_id]) if note.take_id in splits else note
+        for path, note in notes.items()
+    }
 
 
 def _rows(manifest: Path) -> list[Any]:

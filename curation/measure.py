@@ -10,32 +10,39 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curation.clock import Clock
 from curation.decode import DecodeResult, decode_for
 from curation.scorers.base import FrameScorer
 from schemas.scores import Fact, FrameFacts
 
 
-def measure_video(path: Path, rotation_deg: int, scorers: Sequence[FrameScorer]) -> tuple[FrameFacts, DecodeResult]:
+def measure_video(
+    path: Path, rotation_deg: int, scorers: Sequence[FrameScorer], real_time_factor: float = 1.0
+) -> tuple[FrameFacts, DecodeResult]:
     """Facts of every decoded frame; a scorer that samples more rarely is absent on the frames between.
 
+    Scorers see real time, so their rates are per second of the world; the facts' clock is presentation time.
     Raises: ProbeError, DecodeError.
     """
     sessions = {scorer.name: scorer.open() for scorer in scorers}
     measured: dict[str, list[tuple[NDArray[np.float64], Mapping[str, Fact]]]] = {name: [] for name in sessions}
-    pts_s: list[float] = []
+    real_s: list[float] = []
 
     def deliver(name: str, batch: Any) -> None:
         # The pixels are let go at once: only times and facts are kept.
         measured[name].append((batch.pts_s_T, sessions[name].measure(batch)))
 
     requests = [scorer.needs for scorer in scorers]
-    result = decode_for(path, requests, deliver, rotation_deg, on_frame=lambda time_s, _: pts_s.append(time_s))
-    pts_s_T = np.asarray(pts_s)
+    clock = Clock(real_time_factor)
+    result = decode_for(
+        path, requests, deliver, rotation_deg, on_frame=lambda time_s, _: real_s.append(time_s), clock=clock
+    )
+    real_s_T = np.asarray(real_s)
     columns: dict[str, Fact] = {}
     for scorer in scorers:
         for name in scorer.fact_names:
-            columns[name] = _spread(pts_s_T, [(times_s_T, facts[name]) for times_s_T, facts in measured[scorer.name]])
-    return FrameFacts(pts_s_T, result.end_s, columns), result
+            columns[name] = _spread(real_s_T, [(times_s_T, facts[name]) for times_s_T, facts in measured[scorer.name]])
+    return FrameFacts(real_s_T * real_time_factor, result.end_s, columns), result
 
 
 def _spread(pts_s_T: np.ndarray, pieces: Sequence[tuple[np.ndarray, Fact]]) -> Fact:  # type: ignore[type-arg]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from curation.catalog import score_specs
+from curation.clock import on_real_clock
 from curation.scorers.base import FrameScorer
-from schemas.clip import ClipSpan, VideoRecord
+from schemas.clip import NOTE_FIELDS, ClipSpan, VideoRecord
 from schemas.scores import Fact, FrameFacts
 
 
@@ -23,14 +24,18 @@ def facts_between(facts: FrameFacts, start_s: float, end_s: float) -> FrameFacts
 def reduce_clips(
     video: VideoRecord, facts: FrameFacts, clips: Sequence[ClipSpan], scorers: Sequence[FrameScorer]
 ) -> list[dict[str, Any]]:
-    """`clips/` rows: the interval, what the file is, and every score; None where a score was not measured."""
+    """`clips/` rows: the interval, what the file is, and every score; None where a score was not measured.
+
+    Scorers reduce on the real clock; start, end, duration and fps are those of the file.
+    """
     names = [spec.name for spec in score_specs()]
     rows = []
     for clip in clips:
         inside = facts_between(facts, clip.start_s, clip.end_s)
         scores: dict[str, Any] = dict.fromkeys(names)
+        in_real_time = on_real_clock(inside, video.real_time_factor)
         for scorer in scorers:
-            scores.update(scorer.reduce(inside))
+            scores.update(scorer.reduce(in_real_time))
         rows.append(
             {
                 **clip.row(),
@@ -40,10 +45,10 @@ def reduce_clips(
                 "width_px": video.width_px,
                 "height_px": video.height_px,
                 "short_side_px": min(video.width_px, video.height_px),
-                "style": video.style,
-                "licence": video.licence,
-                "consent": video.consent,
-                "source": video.source,
+                "real_time_factor": video.real_time_factor,
+                "split_key": video.split_key,
+                **{name: getattr(video, name) for name in NOTE_FIELDS},
+                "ground_truth_sha256": video.ground_truth_sha256,
                 **scores,
             }
         )

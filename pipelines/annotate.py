@@ -44,7 +44,7 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     Raises: RecipeError before any work when RUN is not finished or DATASET was made from other clips or a recipe.
     """
     from annotation.catalog import annotator_versions, make_annotators
-    from pipelines.annotate_stage import AnnotateStage
+    from pipelines.annotate_stage import FILE_FACTS, AnnotateStage
     from pipelines.progress import track
     from pipelines.run_tables import read_run, read_table
     from pipelines.sink import UnitStore, claim_folder
@@ -60,7 +60,7 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     clips = _kept_clips(read_table(run_dir, "clips"), read_table(run_dir, "decisions"))
     if not clips:
         raise RecipeError(f"{run_dir} kept no clip; loosen the policy with motionloom redecide")
-    columns = ["video_id", "rotation_deg", "size_bytes"]
+    columns = ["video_id", *FILE_FACTS]
     videos = {row["video_id"]: row for row in read_table(run_dir, "videos").select(columns).to_pylist()}
     made_by = {
         "recipe": recipe.model_dump(mode="json"),
@@ -81,10 +81,7 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
         # A failed clip is tried again; the finished ones of a dataset with failures are still there.
         documents = {clip["clip_id"]: units.document(clip["clip_id"]) for clip in clips}
         todo = [clip for clip in clips if (documents[clip["clip_id"]] or {}).get("index") is None]
-        rows = [
-            {"clip": clip, **{name: videos[clip["video_id"]][name] for name in ("rotation_deg", "size_bytes")}}
-            for clip in todo
-        ]
+        rows = [{"clip": clip, **{name: videos[clip["video_id"]][name] for name in FILE_FACTS}} for clip in todo]
         stage = Stage("annotate", AnnotateStage(units_dir, recipe.video), num_cpus=recipe.cpus_per_worker)
         if rows:
             for _ in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):

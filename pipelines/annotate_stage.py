@@ -12,26 +12,32 @@ import pyarrow as pa
 from annotation.base import ClipFrame
 from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
 from annotation.sample import describe
+from curation.clock import PLAYBACK, Clock
 from curation.decode import decode_for
 from pipelines.clip_encoder import ClipEncoder
 from pipelines.recipe_models import VideoEncoding
 from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
-from schemas.codecs import encode_json
-from schemas.errors import ClipTooShort, DataError, DecodeError
+from schemas.codecs import decode_json, decode_npz, encode_json
+from schemas.errors import ClipTooShort, DataError, DecodeError, SchemaError
+from schemas.fingerprint import file_sha256
 from schemas.shard import sample_tar
 from schemas.tables import CLIP_IDENTITY
 
 # All other columns of `clips/` are scores.
 IDENTITY = frozenset(CLIP_IDENTITY.names)
+# What the stage needs to know of a clip's file: columns of `videos/`.
+FILE_FACTS = ("rotation_deg", "size_bytes", "pixel_aspect")
+# Larger side files are named by path and hash instead of being repeated in every clip's sample.
+MAX_TRUTH_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotateStage:
     """Makes the row function of annotation.
 
-    Rows in: clip (a row of `clips/`), rotation_deg, size_bytes. Rows out: key, failed.
+    Rows in: clip (a row of `clips/`) and FILE_FACTS. Rows out: key, failed.
     """
 
     units_dir: Path
@@ -48,7 +54,7 @@ class AnnotateStage:
             tar = b""
             try:
                 _check_unchanged(clip, row["size_bytes"])
-                members, index = _sample(clip, int(row["rotation_deg"]), annotators, versions, self.encoding)
+                members, index = _sample(clip, row, annotators, versions, self.encoding)
                 tar = sample_tar(key, members)
                 document["index"] = {"key": key, **index, "members": sorted(members)}
             except DataError as error:
@@ -69,13 +75,55 @@ def _check_unchanged(clip: dict[str, Any], size_bytes: int) -> None:
         raise DecodeError(f"the file has {now_bytes} bytes, curation saw {size_bytes}; run motionloom curate again")
 
 
+def _camera(text: str | None) -> Any:
+    """The manifest's camera column: parameters as JSON values, a mere description as text."""
+    return decode_json(text.encode()) if text is not None and text.startswith(("{", "[")) else text
+
+
+def _ground_truth(clip: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, bytes]]:
+    """What the sample's JSON says of the clip's ground truth, and the member that holds it.
+
+    A JSON or npz file of at most MAX_TRUTH_BYTES travels whole and unchanged, for the whole video, not cut to the
+    clip; any other is named by path and hash ("member" is None).
+    Raises: DecodeError when the file is not the one that curation saw, SchemaError when it is no JSON or plain npz.
+    """
+    if clip["ground_truth"] is None:
+        return None, {}
+    path = Path(clip["ground_truth"])
+    try:
+        same = file_sha256(path) == clip["ground_truth_sha256"]
+        small = path.stat().st_size <= MAX_TRUTH_BYTES
+        kind = path.suffix.lower().lstrip(".")
+        data = path.read_bytes() if same and small and kind in ("json", "npz") else None
+    except OSError as error:
+        raise DecodeError(f"ground_truth {path} cannot be read: {error.strerror or error}") from error
+    if not same:
+        raise DecodeError(f"ground_truth {path} changed since it was curated; run motionloom curate again")
+    member = None
+    if data is not None:
+        try:
+            decode_json(data) if kind == "json" else decode_npz(data)
+        except SchemaError as error:
+            raise SchemaError(f"ground_truth {path}: {error}") from error
+        member = f"truth.{kind}"
+    row = {"path": str(path), "sha256": clip["ground_truth_sha256"], "member": member}
+    return row, {member: data} if member is not None and data is not None else {}
+
+
 def _sample(
-    clip: dict[str, Any], rotation_deg: int, annotators: Any, versions: Any, encoding: VideoEncoding
+    clip: dict[str, Any], file: Row, annotators: Any, versions: Any, encoding: VideoEncoding
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Members by suffix, and the sample's row in the index."""
-    frame_shape = ClipFrame(clip["width_px"], clip["height_px"], clip["fps"])
+    rotation_deg = int(file["rotation_deg"])
+    truth, truth_members = _ground_truth(clip)
+    clock, fps, duration_s = PLAYBACK, clip["fps"], clip["duration_s"]
+    if encoding.time == "real":
+        factor = clip["real_time_factor"]
+        clock = Clock(factor, encoding.max_fps)
+        fps, duration_s = min(fps * factor, encoding.max_fps), duration_s / factor
+    frame_shape = ClipFrame(clip["width_px"], clip["height_px"], fps)
     annotation = ClipAnnotation(annotators, frame_shape)
-    encoder = ClipEncoder(encoding, clip["fps"], rotation_deg)
+    encoder = ClipEncoder(encoding, fps, rotation_deg, file["pixel_aspect"])
 
     def encode(pts_s: float, frame: av.VideoFrame) -> None:
         encoder.add(pts_s, frame)
@@ -88,6 +136,7 @@ def _sample(
         clip["start_s"],
         clip["end_s"],
         on_frame=encode,
+        clock=clock,
     )
     video = encoder.finish()
     if result.frames != clip["frames"]:
@@ -95,20 +144,26 @@ def _sample(
             f"{result.frames} frames between {clip['start_s']:.3f} and {clip['end_s']:.3f} s where curation saw "
             f"{clip['frames']}: the file changed since; run motionloom curate again"
         )
-    if result.frames < 2:
-        raise ClipTooShort(f"{result.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s")
+    if encoder.frames < 2:
+        raise ClipTooShort(f"{encoder.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s")
     tracks = annotation.finish()
     labels = describe(tracks, clip["style"], frame_shape, versions)
     document = {
-        **{name: clip[name] for name in ("uri", "video_id", "clip_id", "start_s", "end_s", "duration_s")},
+        **{name: clip[name] for name in ("uri", "video_id", "clip_id", "start_s", "end_s")},
+        "duration_s": duration_s,
+        "time": encoding.time,
+        "real_time_factor": clip["real_time_factor"],
         "width_px": encoder.width_px,
         "height_px": encoder.height_px,
-        "fps": clip["fps"],
+        "fps": fps if clock is PLAYBACK else encoder.frames / duration_s,
         "frames": encoder.frames,
         "style": clip["style"],
         "licence": clip["licence"],
         "consent": clip["consent"],
         "source": clip["source"],
+        **{name: clip[name] for name in ("take_id", "view_id", "split", "split_key", "capture_fps")},
+        "camera_parameters": _camera(clip["camera"]),
+        "ground_truth": truth,
         "scores": {name: value for name, value in clip.items() if name not in IDENTITY},
         **labels,
     }
@@ -117,6 +172,7 @@ def _sample(
         "json": encode_json(document),
         "txt": (labels["caption"] + "\n").encode(),
         **{suffix: track.to_npz() for suffix, track in tracks.items()},
+        **truth_members,
     }
     names = ("duration_s", "width_px", "height_px", "frames", "fps", "caption")
     return members, {name: document[name] for name in names}

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import av
 
-from curation.decode import frame_rgb
+from curation.decode import frame_rgb, square_size_wh
 from pipelines.recipe_models import VideoEncoding
 from schemas.errors import DecodeError
 
@@ -18,11 +18,12 @@ _TICKS_PER_S = 90_000
 class ClipEncoder:
     """Takes decoded frames with their clip time; `finish` gives the MP4.
 
+    Pixels that are not square in the file are written square.
     4:2:0 chroma needs even sides: an odd last row or column is cropped off, so that pixel positions stay as they are.
     """
 
-    def __init__(self, encoding: VideoEncoding, fps: float, rotation_deg: int) -> None:
-        self._encoding, self._rotation_deg = encoding, rotation_deg
+    def __init__(self, encoding: VideoEncoding, fps: float, rotation_deg: int, pixel_aspect: float = 1.0) -> None:
+        self._encoding, self._rotation_deg, self._aspect = encoding, rotation_deg, pixel_aspect
         self._rate = Fraction(fps or 25.0).limit_denominator(1001)
         self._buffer = io.BytesIO()
         # bitexact leaves the library's version and the date out of the file
@@ -34,8 +35,9 @@ class ClipEncoder:
 
     def add(self, pts_s: float, frame: av.VideoFrame) -> None:
         """Encodes one frame; times must increase. Raises: DecodeError for a frame that H.264 or MP4 cannot hold."""
-        if self._rotation_deg or frame.width % 2 or frame.height % 2:
-            rgb = frame_rgb(frame, (frame.width, frame.height), self._rotation_deg)
+        size_wh = square_size_wh(frame.width, frame.height, self._aspect)
+        if self._rotation_deg or size_wh != (frame.width, frame.height) or frame.width % 2 or frame.height % 2:
+            rgb = frame_rgb(frame, size_wh, self._rotation_deg)
             rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
             frame = av.VideoFrame.from_ndarray(rgb.copy(), format="rgb24")
         picture = frame.reformat(format="yuv420p")

@@ -106,25 +106,31 @@ def curate(
 
 def _input_row(path: Path, note: SourceNote) -> dict[str, Any]:
     """One input as a stage's row; `stamp` tells whether it changed since it was measured."""
+    from dataclasses import asdict
+
     from curation.probe import video_id_of
 
-    fields = {"licence": note.licence, "consent": note.consent, "source": note.source, "style": note.style}
+    fields = asdict(note)
     resolved = str(path.resolve())
-    try:
-        stat = path.stat()
-        state: dict[str, Any] = {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    except OSError:
-        # A link that leads nowhere; probing says so.
-        state = {"size_bytes": None, "mtime_ns": None}
+    state = _file_state(path)
     uri = resolved.encode("utf-8", "backslashreplace").decode()
     refused = None if uri == resolved else "its file name is not valid UTF-8; rename it"
     return {
         "uri": uri,
         "video_id": video_id_of(resolved),
-        "stamp": {**state, **fields},
+        "stamp": {**state, **fields, "ground_truth_state": _file_state(note.ground_truth)},
         "note": fields,
         "refused": refused,
     }
+
+
+def _file_state(path: Path | str | None) -> dict[str, Any]:
+    try:
+        stat = Path(path).stat() if path is not None else None
+    except OSError:
+        # A link that leads nowhere; probing says so.
+        stat = None
+    return {"size_bytes": stat.st_size if stat else None, "mtime_ns": stat.st_mtime_ns if stat else None}
 
 
 def _check_same_policy(run_dir: Path, policy: Policy) -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from curation.catalog import make_scorers
+from curation.clock import frame_intervals
 from curation.cuts import CutRules, cut_clips
 from curation.measure import facts_to_table, measure_video
-from curation.probe import probe
+from curation.probe import header_is_wrong, probe, real_time_factor
 from curation.reduce import reduce_clips
+from curation.takes import split_key, split_of
 from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord, SourceNote, VideoRecord
 from schemas.errors import DataError, ProbeError
+from schemas.fingerprint import file_sha256
 from schemas.scores import FrameFacts
 
 
@@ -44,11 +47,16 @@ class CurateStage:
             try:
                 if row["refused"] is not None:
                     raise ProbeError(row["refused"])
+                note = SourceNote(**row["note"])
                 header = probe(path)
+                factor = real_time_factor(path, note.capture_fps)
+                truth_sha256 = _truth_sha256(note)
                 clock.lap(stage)
                 stage = "measure"
-                facts, result = measure_video(path, header.rotation_deg, scorers)
+                facts, result = measure_video(path, header.rotation_deg, scorers, factor)
                 clock.lap(stage)
+                fps, intervals = _measured_fps(facts) or header.fps, frame_intervals(facts.pts_s_T)
+                together = split_key(note.take_id, video_id)
                 video = VideoRecord(
                     video_id=video_id,
                     uri=uri,
@@ -57,13 +65,30 @@ class CurateStage:
                     pixel_format=header.pixel_format,
                     width_px=header.width_px,
                     height_px=header.height_px,
-                    fps=_measured_fps(facts) or header.fps,
+                    fps=fps,
                     duration_s=result.end_s,
                     rotation_deg=header.rotation_deg,
                     frames=result.frames,
                     status="ok" if result.error is None else "partial",
                     status_message=result.error,
-                    **_note_fields(SourceNote(**row["note"])),
+                    **{**asdict(note), "split": note.split or split_of(together)},
+                    ground_truth_sha256=truth_sha256,
+                    split_key=together,
+                    real_time_factor=factor,
+                    pixel_aspect=header.pixel_aspect,
+                    field_order=header.field_order,
+                    bits_per_component=header.bits_per_component,
+                    transfer=header.transfer,
+                    is_hdr=header.is_hdr,
+                    start_s=header.start_s,
+                    header_fps=header.fps or None,
+                    header_duration_s=header.header_duration_s,
+                    header_frames=header.header_frames,
+                    header_wrong=header_is_wrong(header, fps, result.end_s, result.frames, result.error is None),
+                    vfr=intervals.vfr,
+                    frame_interval_min_s=intervals.min_s,
+                    frame_interval_max_s=intervals.max_s,
+                    frame_interval_cv=intervals.cv,
                 )
                 clips = cut_clips(video_id, uri, facts, self.rules)
                 document["clips"] = reduce_clips(video, facts, clips, scorers)
@@ -80,8 +105,14 @@ class CurateStage:
         return curate_one
 
 
-def _note_fields(note: SourceNote) -> dict[str, str | None]:
-    return {"licence": note.licence, "consent": note.consent, "source": note.source, "style": note.style}
+def _truth_sha256(note: SourceNote) -> str | None:
+    """Raises: ProbeError when the side file went away since the manifest was read."""
+    if note.ground_truth is None:
+        return None
+    try:
+        return file_sha256(Path(note.ground_truth))
+    except OSError as error:
+        raise ProbeError(f"ground_truth {note.ground_truth} cannot be read: {error.strerror or error}") from error
 
 
 def _measured_fps(facts: FrameFacts) -> float:

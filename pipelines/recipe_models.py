@@ -29,12 +29,18 @@ class CurateRecipe(StrictModel):
 
 
 class VideoEncoding(StrictModel):
-    """How kept clips are written: H.264 at a constant rate factor (0 lossless - 51)."""
+    """How kept clips are written: H.264 at a constant rate factor (0 lossless - 51).
+
+    time: the clock of clips and tracks: the file's, or real time where the manifest states another capture rate.
+    max_fps: with real time, frames beyond this rate are left out.
+    """
 
     crf: int = Field(default=16, ge=0, le=51)
     preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
         "veryfast"
     )
+    time: Literal["playback", "real"] = "playback"
+    max_fps: float = Field(default=60.0, gt=0)
 
 
 class ShardSize(StrictModel):

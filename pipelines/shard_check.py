@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.codecs import decode_json
+from schemas.codecs import decode_json, decode_npz
 from schemas.errors import CorruptShard, RecipeError, SchemaError
 from schemas.fingerprint import file_sha256
 from schemas.index import INDEX_JSON, INDEX_PARQUET, SHARDS_DIR, SampleEntry, ShardEntry, load_samples, load_shards
@@ -182,6 +182,11 @@ def check_sample(entry: SampleEntry, data: bytes, deep: bool) -> Iterator[str]:
         yield f"member {suffix} is missing"
     if "json" in members:
         yield from _check_metadata(entry, members)
+    for suffix, read in (("truth.json", decode_json), ("truth.npz", decode_npz)):
+        try:
+            read(members[suffix]) if suffix in members else None
+        except SchemaError as error:
+            yield f"{suffix}: {error}"
     for suffix in sorted(TRACKS.keys() & members.keys()):
         try:
             frames = len(TRACKS[suffix].from_npz(members[suffix]).pts_s_T)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 VideoStatus = Literal["ok", "partial"]
@@ -10,17 +10,33 @@ VideoStatus = Literal["ok", "partial"]
 
 @dataclass(frozen=True, slots=True)
 class SourceNote:
-    """What a manifest beside the footage says of one file; None where it says nothing."""
+    """What a manifest beside the footage says of one file; None where it says nothing.
+
+    take_id:      one performance seen by several cameras; view_id names the camera.
+    camera:       camera parameters as JSON text, or a description in words.
+    ground_truth: absolute path of a side file with joints, camera, … of rendered footage.
+    capture_fps:  frames per second at which the camera ran, where playback differs (high-speed, time-lapse).
+    split:        train, val or another name, where the source has its own split.
+    """
 
     licence: str | None = None
     consent: str | None = None
     source: str | None = None
     style: str | None = None
+    take_id: str | None = None
+    view_id: str | None = None
+    camera: str | None = None
+    ground_truth: str | None = None
+    capture_fps: float | None = None
+    split: str | None = None
+
+
+NOTE_FIELDS = tuple(each.name for each in fields(SourceNote))
 
 
 @dataclass(frozen=True, slots=True)
 class VideoRecord:
-    """One readable input. Sizes are as presented (after rotation); time starts at the first presented frame.
+    """One readable input. Sizes are as presented (in square pixels, after rotation); time starts at the first frame.
 
     status "partial" means that decoding broke off; `status_message` says where, the clips cover what was readable.
     """
@@ -42,6 +58,29 @@ class VideoRecord:
     consent: str | None
     source: str | None
     style: str | None
+    take_id: str | None = None
+    view_id: str | None = None
+    camera: str | None = None
+    ground_truth: str | None = None
+    capture_fps: float | None = None
+    split: str | None = None
+    ground_truth_sha256: str | None = None
+    split_key: str | None = None
+    real_time_factor: float = 1.0
+    pixel_aspect: float = 1.0
+    field_order: str = "unknown"
+    bits_per_component: int | None = None
+    transfer: str = "unknown"
+    is_hdr: bool = False
+    start_s: float = 0.0
+    header_fps: float | None = None
+    header_duration_s: float | None = None
+    header_frames: int | None = None
+    header_wrong: bool = False
+    vfr: bool = False
+    frame_interval_min_s: float | None = None
+    frame_interval_max_s: float | None = None
+    frame_interval_cv: float | None = None
 
     def row(self) -> dict[str, Any]:
         return asdict(self)

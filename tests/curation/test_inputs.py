@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -93,3 +94,69 @@ def test_a_bad_manifest_stops_the_run_and_is_named(footage: Path, name: str, dat
 
 def test_footage_without_a_manifest_has_no_notes(footage: Path) -> None:
     assert read_notes(find_inputs([str(footage)])) == {}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_takes_cameras_truth_and_capture_rate_are_read_from_every_format(footage: Path, kind: str) -> None:
+    (footage / "truth.json").write_text('{"joints": []}', encoding="utf-8")
+    (footage / "left.json").write_text('{"f_px": 900}', encoding="utf-8")
+    row = {"file": "b.mp4", "take_id": "7", "view_id": "left", "capture_fps": 240.0, "split": "val"}
+    row |= {"camera": "left.json", "ground_truth": "truth.json"}
+    if kind == "csv":
+        (footage / "manifest.csv").write_text(f"{','.join(row)}\n{','.join(map(str, row.values()))}\n", "utf-8")
+    elif kind == "jsonl":
+        (footage / "manifest.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist([row]), footage / "manifest.parquet")
+    assert read_notes([footage / "b.mp4"])[footage / "b.mp4"] == SourceNote(
+        take_id="7", view_id="left", camera='{"f_px": 900}', ground_truth=str((footage / "truth.json").resolve()),
+        capture_fps=240.0, split="val",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("camera", ['{"f_px": 900}', {"f_px": 900}], ids=["text", "object"])
+def test_camera_parameters_may_stand_in_the_manifest_itself(footage: Path, camera: object) -> None:
+    (footage / "manifest.jsonl").write_text(json.dumps({"file": "b.mp4", "camera": camera}), encoding="utf-8")
+    assert read_notes([footage / "b.mp4"])[footage / "b.mp4"].camera == '{"f_px": 900}'
+
+
+def test_a_description_of_the_camera_stays_text(footage: Path) -> None:
+    (footage / "manifest.csv").write_text("file,camera\nb.mp4,static\n", encoding="utf-8")
+    assert read_notes([footage / "b.mp4"])[footage / "b.mp4"].camera == "static"
+
+
+def test_a_missing_number_of_a_data_frame_says_nothing(footage: Path) -> None:
+    rows = [{"file": "b.mp4", "capture_fps": float("nan")}, {"file": "a.webm", "capture_fps": 120.0}]
+    pq.write_table(pa.Table.from_pylist(rows), footage / "manifest.parquet")
+    notes = read_notes([footage / "b.mp4", footage / "a.webm"])
+    assert (notes[footage / "b.mp4"].capture_fps, notes[footage / "a.webm"].capture_fps) == (None, 120.0)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"capture_fps": "abc"}, "capture_fps is 'abc'"),
+        ({"capture_fps": -1}, "positive"),
+        ({"capture_fps": True}, "capture_fps is True"),
+        ({"capture_fps": "inf"}, "positive"),
+        ({"ground_truth": "gone.npz"}, "ground_truth names gone.npz"),
+        ({"camera": "gone.json"}, "camera names gone.json"),
+        ({"camera": "{f: 1}"}, "camera: not readable JSON"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_stops_the_run_and_names_file_and_column(
+    footage: Path, row: dict[str, object], message: str
+) -> None:
+    (footage / "manifest.jsonl").write_text(json.dumps({"file": "b.mp4", **row}), encoding="utf-8")
+    with pytest.raises(RecipeError, match=f"b.mp4: .*{message}"):
+        read_notes([footage / "b.mp4"])
+
+
+def test_views_of_a_take_take_the_split_that_one_of_them_states(footage: Path) -> None:
+    text = "file,take_id,split\na.webm,dance,val\nb.mp4,dance,{}\n"
+    (footage / "manifest.csv").write_text(text.format(""), encoding="utf-8")
+    inputs = [footage / "a.webm", footage / "b.mp4"]
+    assert {note.split for note in read_notes(inputs).values()} == {"val"}
+    (footage / "manifest.csv").write_text(text.format("train"), encoding="utf-8")
+    with pytest.raises(RecipeError, match="take dance is in val; views of a take stay together"):
+        read_notes(inputs)
