@@ -4,7 +4,7 @@ Makes copies of real and synthetic clips with PyAV (re-encoded, resized, trimmed
 beside stretches that only look alike (the other half of a take, another pan over one picture, another walk through one
 scene), measures and cuts them as `motionloom curate` does, and groups them.
 
-    python -m benchmarks.copies --clips FOLDER --seed 0 [--sources 12] [--json FILE]
+    python -m benchmarks.copies --clips FOLDER --seed 0 [--sources 12] [--same A B] [--json FILE]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import itertools
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from curation.copy_candidates import candidate_pairs
 from curation.copy_proof import MIN_OVERLAP_S
 from curation.cuts import CutRules, cut_clips
-from curation.dedup import TraceStore, copy_columns, find_copies
 from curation.decode import decode_for
+from curation.dedup import TraceStore, copy_columns, find_copies
 from curation.measure import measure_video
 from curation.probe import probe
 from curation.scorers.base import FrameScorer
@@ -40,8 +40,10 @@ from schemas.errors import DataError
 from schemas.frames import FrameBatch, FrameRequest
 
 _TICKS = 90_000
-# Clips that share less of their source than this are distinct; between this and a copy's overlap either answer is right.
+# Clips that share less of their source than this are distinct; from there to a copy's overlap either answer is right.
 _DISTINCT_S = 0.25
+# Shorter clips have too few hashes to prove anything; policies ask for more.
+_SHORTEST_S = 0.6
 # Takes at least this long may be given as two halves.
 _HALVED_S = 3.0
 _SUFFIXES = (".mp4", ".avi", ".mov", ".webm", ".mkv")
@@ -69,8 +71,10 @@ class Piece:
     short_side_px: int
 
 
-def real_sources(folder: Path, wanted: int, seconds: float, rng: np.random.Generator) -> Iterator[Source]:
-    """The first seconds of some clips of the folder, at most 288 px high; unreadable and very short ones are left out."""
+def real_sources(
+    folder: Path, wanted: int, seconds: float, rng: np.random.Generator, skipped: Container[str] = ()
+) -> Iterator[Source]:
+    """The first seconds of some clips of the folder, at most 288 px high, without unreadable and very short ones."""
     paths = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
     rng.shuffle(paths)  # type: ignore[arg-type]
     for path in paths:
@@ -79,9 +83,7 @@ def real_sources(folder: Path, wanted: int, seconds: float, rng: np.random.Gener
         pictures: list[NDArray[np.uint8]] = []
         times_s: list[float] = []
 
-        def deliver(
-            _: str, batch: FrameBatch, pictures: list[Any] = pictures, times_s: list[float] = times_s
-        ) -> None:
+        def deliver(_: str, batch: FrameBatch, pictures: list[Any] = pictures, times_s: list[float] = times_s) -> None:
             pictures.extend(batch.rgb_THWC)
             times_s.extend(batch.pts_s_T.tolist())
 
@@ -90,7 +92,7 @@ def real_sources(folder: Path, wanted: int, seconds: float, rng: np.random.Gener
             decode_for(path, [FrameRequest("copies", None, 288)], deliver, rotation_deg, 0.0, seconds)
         except DataError:
             continue
-        if len(times_s) < 16 or times_s[-1] < 1.0 or min(pictures[0].shape[:2]) < 64:
+        if path.stem in skipped or len(times_s) < 16 or times_s[-1] < 1.0 or min(pictures[0].shape[:2]) < 64:
             continue
         wanted -= 1
         source = Source(path.stem, path.stem, np.stack(pictures), np.asarray(times_s))
@@ -181,6 +183,8 @@ def measure(sources: Iterator[Source], folder: Path, rng: np.random.Generator) -
             path.unlink()
             shift_s = float(source.pts_s_T[frames.start])
             for span in cut_clips(path.stem, path.name, facts, CutRules()):
+                if span.duration_s < _SHORTEST_S:
+                    continue
                 store.add(span.clip_id, span.video_id, span.start_s, span.end_s, facts)
                 start_s, end_s = span.start_s + shift_s, span.end_s + shift_s
                 short_side_px = min(rgb_THWC.shape[1:3])
@@ -203,15 +207,18 @@ def judge(store: TraceStore, pieces: list[Piece], scenes: dict[str, str]) -> dic
         one, other = pieces[a], pieces[b]
         together = a in group_of and group_of[a] == group_of.get(b)
         overlap_s, shorter_s = _overlap_s(one, other)
+        # Shots of one variant are joined only when one is a copy of the other, which no source here has.
         if overlap_s < _DISTINCT_S and together:
             alike = scenes[one.source] == scenes[other.source]
             merged.append({"pair": [_text(one), _text(other)], "one_scene": alike})
-        elif one.video_id != other.video_id and overlap_s >= min(MIN_OVERLAP_S, 0.5 * shorter_s) and overlap_s > 0:
-            if "original" in (one.kind, other.kind):
-                kind = other.kind if one.kind == "original" else one.kind
-                found.setdefault(kind, []).append(together)
-                if not together:
-                    missed.append([_text(one), _text(other)])
+            continue
+        kinds = {one.kind, other.kind}
+        copies = one.source == other.source and overlap_s >= min(MIN_OVERLAP_S, 0.5 * shorter_s)
+        if copies and "original" in kinds and len(kinds) == 2:
+            (kind,) = kinds - {"original"}
+            found.setdefault(kind, []).append(together)
+            if not together:
+                missed.append([_text(one), _text(other)])
     left = [
         [_text(pieces[a]), _text(pieces[b])]
         for a, b in itertools.combinations(kept, 2)
@@ -246,6 +253,14 @@ def _text(piece: Piece) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, help="folder of real clips; without it only synthetic ones")
+    parser.add_argument(
+        "--same",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="stems of files that are copies: the second is left out",
+    )
     parser.add_argument("--sources", type=int, default=12, help="how many of the real clips")
     parser.add_argument("--seconds", type=float, default=6.0, help="how much of each")
     parser.add_argument("--seed", type=int, default=0)
@@ -255,7 +270,9 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     sources = itertools.chain(
         synthetic_sources(rng, args.seconds),
-        real_sources(args.clips, args.sources, args.seconds, rng) if args.clips else (),
+        real_sources(args.clips, args.sources, args.seconds, rng, [second for _, second in args.same])
+        if args.clips
+        else (),
     )
     with tempfile.TemporaryDirectory(prefix="copies-") as folder:
         store, pieces, scenes = measure(sources, Path(folder), rng)

@@ -47,10 +47,7 @@ def candidate_pairs(
         found.append(_neighbour_pairs(hash_N[order], key_N[order], clip_N[order].astype(np.int64), clips, neighbours))
     codes = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
     pairs, mirror = np.divmod(codes, 2)
-    return [
-        (int(a), int(b), bool(flag))
-        for a, b, flag in zip(*np.divmod(pairs, max(1, clips)), mirror, strict=True)
-    ]
+    return [(int(a), int(b), bool(flag)) for a, b, flag in zip(*np.divmod(pairs, max(1, clips)), mirror, strict=True)]
 
 
 def _neighbour_pairs(

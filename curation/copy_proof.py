@@ -46,7 +46,7 @@ _LOOKS = 2
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """pts_s_T from the clip's start, hash_T of those frames; change_G: log change, sample g at (g + 0.5) / CHANGE_HZ."""
+    """pts_s_T from the clip's start and hash_T of those frames; change_G[g]: log change at (g + 0.5) / CHANGE_HZ."""
 
     pts_s_T: NDArray[np.float64]
     hash_T: NDArray[np.uint64]
@@ -85,7 +85,7 @@ class Proof:
 
     @property
     def strength(self) -> float:
-        """Orders offsets of a pair and pairs of a clip."""
+        """Orders the offsets of a pair."""
         return self.match - self.distance / 20.0
 
     @property
@@ -123,7 +123,8 @@ def change_series(
     rate_G = np.diff(np.interp(grid_s, pts_s_T, total_T)) * CHANGE_HZ
     padded = np.pad(rate_G, 1, mode="edge")
     smooth_G = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
-    return np.log(smooth_G + _NOISE_LEVELS_PER_S).astype(np.float32)
+    log_G: NDArray[np.float32] = np.log(smooth_G + _NOISE_LEVELS_PER_S).astype(np.float32)
+    return log_G
 
 
 def prove(a: Trace, b: Trace, mirror: bool) -> Proof:
@@ -164,7 +165,8 @@ def _offsets_s(a: Trace, b: Trace, hash_b_T: NDArray[np.uint64]) -> NDArray[np.f
         looks.append(lags_s[best[match[best] > 0]])
     around_s = np.arange(-1, 2) / CHANGE_HZ
     fine_s = np.unique(np.rint((np.concatenate(looks)[:, None] + around_s).ravel() * 2 * CHANGE_HZ))
-    return fine_s / (2 * CHANGE_HZ)
+    offsets: NDArray[np.float64] = fine_s / (2 * CHANGE_HZ)
+    return offsets
 
 
 def _lag_correlations(a_G: NDArray[np.float32], b_G: NDArray[np.float32]) -> NDArray[np.float64]:

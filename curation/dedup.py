@@ -24,14 +24,16 @@ from schemas.scores import FrameFacts
 
 # Parts of one take follow each other at once; a shot that is repeated after less than this is taken for one of them.
 SUCCESSIVE_GAP_S = 0.5
+MAX_TRACE_S = 600.0
 _FLOOR = 0.05
 
 
 @dataclass(slots=True)
 class TraceStore:
-    """What is kept in memory of every clip: 12 bytes per hashed frame and 4 * CHANGE_HZ bytes per second.
+    """What is kept in memory of every clip: 12 bytes per hashed frame and 2 * CHANGE_HZ bytes per second.
 
-    A million clips of five seconds take about 0.9 GB.
+    A million clips of five seconds take about 1 GB, names included. Of a clip that is longer than MAX_TRACE_S (or whose
+    clock has a gap of years) the beginning is compared.
     """
 
     clip_ids: list[str] = field(default_factory=list)
@@ -39,17 +41,19 @@ class TraceStore:
     spans_s: list[tuple[float, float]] = field(default_factory=list)
     _hashes: list[NDArray[np.uint64]] = field(default_factory=list)
     _times: list[NDArray[np.float32]] = field(default_factory=list)
-    _changes: list[NDArray[np.float32]] = field(default_factory=list)
+    _changes: list[NDArray[np.float16]] = field(default_factory=list)
     _ends: list[tuple[int, int]] = field(default_factory=list)
     _hash_N: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     _time_s_N: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
-    _change_M: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    _change_M: NDArray[np.float16] = field(default_factory=lambda: np.empty(0, dtype=np.float16))
 
     def __len__(self) -> int:
         return len(self.clip_ids)
 
     def add(self, clip_id: str, video_id: str, start_s: float, end_s: float, facts: FrameFacts) -> None:
         """facts: of the whole video; the frames of [start_s, end_s) are taken."""
+        self.spans_s.append((start_s, end_s))
+        end_s = min(end_s, start_s + MAX_TRACE_S)
         pts_s_T, words_T4 = facts.series("picture_hash")
         inside = (pts_s_T >= start_s - 1e-9) & (pts_s_T < end_s - 1e-9)
         hash_T = from_words(words_T4[inside]) if inside.any() else np.empty(0, dtype=np.uint64)
@@ -58,10 +62,9 @@ class TraceStore:
         rate_G = change_series(change_pts_s_T[changes], change_T[changes], start_s, end_s)
         self.clip_ids.append(clip_id)
         self.video_ids.append(video_id)
-        self.spans_s.append((start_s, end_s))
         self._hashes.append(hash_T)
         self._times.append((pts_s_T[inside] - start_s).astype(np.float32))
-        self._changes.append(rate_G)
+        self._changes.append(rate_G.astype(np.float16))
         hashes, changes_so_far = self._ends[-1] if self._ends else (0, 0)
         self._ends.append((hashes + len(hash_T), changes_so_far + len(rate_G)))
         # Many small arrays would cost more than what they hold.
@@ -69,6 +72,8 @@ class TraceStore:
             self._pack()
 
     def _pack(self) -> None:
+        if not self._hashes:
+            return
         self._hash_N = np.concatenate([self._hash_N, *self._hashes])
         self._time_s_N = np.concatenate([self._time_s_N, *self._times])
         self._change_M = np.concatenate([self._change_M, *self._changes])
@@ -82,14 +87,15 @@ class TraceStore:
 
     def trace(self, clip: int) -> Trace:
         """One clip's own times, hashes and changes; times from the clip's start."""
+        self._pack()
         begin_hash, begin_change = self._ends[clip - 1] if clip else (0, 0)
         end_hash, end_change = self._ends[clip]
         start_s, end_s = self.spans_s[clip]
         return Trace(
             self._time_s_N[begin_hash:end_hash].astype(np.float64),
             self._hash_N[begin_hash:end_hash],
-            self._change_M[begin_change:end_change],
-            end_s - start_s,
+            self._change_M[begin_change:end_change].astype(np.float32),
+            min(MAX_TRACE_S, end_s - start_s),
         )
 
 
@@ -107,7 +113,7 @@ def find_copies(store: TraceStore) -> list[list[int]]:
         proof = prove(store.trace(a), store.trace(b), mirror)
         # Two still stretches of one video are one take, not a shot that is shown twice.
         if proof.is_copy and not (same_video and proof.still):
-            proven.append((proof.strength, a, b))
+            proven.append((proof.overlap_s, a, b))
             seen.add((a, b))
     return _groups(store, proven)
 
@@ -117,7 +123,7 @@ def _successive(a: tuple[float, float], b: tuple[float, float]) -> bool:
 
 
 def _groups(store: TraceStore, proven: Sequence[tuple[float, int, int]]) -> list[list[int]]:
-    """Union-find over the proven pairs, strongest first.
+    """Union-find over the proven pairs (seconds of overlap, a, b), longest overlap first.
 
     Two clips of one video that are no copies of each other are never joined through a third: a copy that was cut
     elsewhere overlaps both parts of a take, and one kept clip of such a chain would lose the rest of the take.
@@ -161,7 +167,9 @@ def copy_quality(row: Mapping[str, Any]) -> float:
     return float(np.log2(product))
 
 
-def copy_columns(groups: Sequence[Sequence[int]], clip_ids: Sequence[str], quality_C: Sequence[float]) -> dict[str, Any]:
+def copy_columns(
+    groups: Sequence[Sequence[int]], clip_ids: Sequence[str], quality_C: Sequence[float]
+) -> dict[str, Any]:
     """{clip_id: (copy_group, copy_quality)} of the clips that have copies; copy_group is the best copy's clip_id.
 
     Equal qualities are told apart by one step of float64, in clip_id order: a group has exactly one best.

@@ -24,14 +24,14 @@ from schemas.shard import sample_tar
 from schemas.tables import CLIP_IDENTITY
 
 # All other columns of `clips/` are scores.
-IDENTITY = frozenset(CLIP_IDENTITY.names)
+IDENTITY = frozenset((*CLIP_IDENTITY.names, "sampling_weight"))
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotateStage:
     """Makes the row function of annotation.
 
-    Rows in: clip (a row of `clips/`), rotation_deg, size_bytes. Rows out: key, failed.
+    Rows in: clip (a row of `clips/` and its sampling_weight), rotation_deg, size_bytes. Rows out: key, failed.
     """
 
     units_dir: Path
@@ -109,6 +109,7 @@ def _sample(
         "licence": clip["licence"],
         "consent": clip["consent"],
         "source": clip["source"],
+        "sampling_weight": clip["sampling_weight"],
         "scores": {name: value for name, value in clip.items() if name not in IDENTITY},
         **labels,
     }

@@ -52,6 +52,7 @@ def redecide(run_dir: Path, recipe: Any, dry_run: bool = False) -> dict[str, Any
     Raises: RecipeError when RUN is not finished or the policy names an unknown score.
     """
     from curation.decide import decide
+    from pipelines.run_balance import publish_balance
     from pipelines.run_tables import publish_decisions, read_run, read_table, verdict_counts, write_run
 
     began_s = time.monotonic()
@@ -71,6 +72,7 @@ def redecide(run_dir: Path, recipe: Any, dry_run: bool = False) -> dict[str, Any
         verdicts = publish_decisions(run_dir, recipe.policy)
         resolved = {**document["recipe"], "policy": recipe.model_dump(mode="json")["policy"]}
         result: dict[str, Any] = {key: document[key] for key in ("seconds", "wall_s") if key in document}
+        result["balance"] = publish_balance(run_dir)
         write_run(run_dir, resolved, recipe.policy, {**result, "counts": {**document["counts"], **verdicts}})
     return {
         "counts": verdict_counts(after),

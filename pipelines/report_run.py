@@ -13,6 +13,7 @@ import pyarrow.dataset as pads
 from markupsafe import Markup
 
 from pipelines.progress import track
+from pipelines.report_balance import balance_html
 from pipelines.report_pages import Section, render
 from pipelines.report_pictures import frame_at, jpeg_uri
 from pipelines.report_plots import Threshold, histogram
@@ -70,6 +71,7 @@ def run_section(run_dir: Path, max_clips: int = MAX_CLIPS_SHOWN) -> Section:
         ],
         groups=groups,
         reasons=[(name, count, 100 * count / max(reasons.values())) for name, count in reasons.most_common()],
+        balance=balance_html(document.get("balance")),
         plots=_score_plots(kept, rejected, _thresholds(document)),
         failures=failures[:MAX_FAILURES_SHOWN],
         failures_total=len(failures),

@@ -43,6 +43,9 @@ CLIP_IDENTITY = pa.schema(
         ("licence", pa.string()),
         ("consent", pa.string()),
         ("source", pa.string()),
+        # Null for a clip without copies in this run.
+        ("copy_group", pa.string()),
+        ("copy_quality", pa.float64()),
     ]
 )
 
@@ -52,6 +55,17 @@ DECISIONS = pa.schema(
         ("kept", pa.bool_()),
         ("reasons", pa.list_(pa.string())),
         ("policy_fingerprint", pa.string()),
+    ]
+)
+
+BALANCE = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("weight", pa.float64()),
+        ("style", pa.string()),
+        ("shot_scale", pa.string()),
+        ("motion", pa.string()),
+        ("action", pa.string()),
     ]
 )
 

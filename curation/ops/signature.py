@@ -84,7 +84,8 @@ def from_words(words_T4: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 def bits_of(hash_T: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """(T, 64), bit i in column i."""
-    return (hash_T[:, None] & _BIT_VALUES) != 0
+    bits_T64: NDArray[np.bool_] = (hash_T[:, None] & _BIT_VALUES) != 0
+    return bits_T64
 
 
 def hamming(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint8]:
