@@ -27,9 +27,9 @@ MAX_DISTANCE = 12.0
 # Where change is lively, its rhythm must agree, or else the bits nearly perfectly: two walks through one scene share
 # some seconds of positions, but not of steps.
 LIVELY_CHANGE_MOTION, MIN_LIVELY_MATCH = 0.25, 0.85
-# With fewer bits in motion than this their correlation may be that of coding noise; both signatures must agree nearly
-# perfectly, or change must prove it alone ...
-MIN_BIT_MOTION, MIN_CALM_MATCH = 1.0, 1.25
+# With fewer bits in motion than this their correlation may be that of coding noise, or of one bit that flips once; both
+# signatures must agree nearly perfectly for two seconds, or change must prove it alone ...
+MIN_BIT_MOTION, MIN_CALM_MATCH, MIN_CALM_FRAMES = 1.0, 1.25, 16
 MIN_CHANGE_MOTION, MIN_CHANGE_MATCH, MAX_CALM_DISTANCE = 0.1, 0.9, 3.0
 # ... and with no change either, nothing but equality proves it.
 MAX_STILL_LEVELS_PER_S, MAX_STILL_DISTANCE, MIN_STILL_SHARE = 3.0, 1.0, 0.75
@@ -81,7 +81,7 @@ class Proof:
     @property
     def match(self) -> float:
         """Agreement in time, at most 1.5: bits in motion are 64 witnesses, the change series is one."""
-        return self.bit_match + 0.5 * self.change_match
+        return self.bit_match + 0.5 * max(0.0, self.change_match)
 
     @property
     def strength(self) -> float:
@@ -104,7 +104,8 @@ class Proof:
             agrees = max(self.change_match, self.bit_match) >= MIN_LIVELY_MATCH or not lively
             return agrees and self.match >= MIN_MATCH
         moved = self.change_motion >= MIN_CHANGE_MOTION and self.change_match >= MIN_CHANGE_MATCH
-        return (moved or self.match >= MIN_CALM_MATCH) and self.distance <= MAX_CALM_DISTANCE
+        flipped = self.frames >= MIN_CALM_FRAMES and self.match >= MIN_CALM_MATCH
+        return (moved or flipped) and self.distance <= MAX_CALM_DISTANCE
 
 
 def change_series(

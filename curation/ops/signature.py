@@ -44,22 +44,28 @@ _BIT_VALUES = np.left_shift(np.uint64(1), np.arange(BITS, dtype=np.uint64))
 MIRROR_MASK = np.uint64(sum(1 << bit for bit, (_, u) in enumerate(_PAIRS_VU.tolist()) if u % 2))
 
 
-def low_coefficients(luma_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(64,) DCT coefficients of the picture at 32x32, in luma levels (orthonormal), lowest frequency first."""
-    small = cv2.resize(luma_HW, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
-    spectrum_VU = _BASIS @ small @ _BASIS.T
-    coefficients: NDArray[np.float32] = spectrum_VU[_PAIRS_VU[:, 0], _PAIRS_VU[:, 1]]
-    return coefficients
+def low_coefficients(luma_THW: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(T, 64) DCT coefficients of the pictures at 32x32, in luma levels (orthonormal), lowest frequency first."""
+    small_THW = np.empty((len(luma_THW), SIDE_PX, SIDE_PX), dtype=np.float32)
+    for t, luma_HW in enumerate(luma_THW):
+        small_THW[t] = cv2.resize(luma_HW, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    spectrum_TVU = _BASIS @ small_THW @ _BASIS.T
+    coefficients_T64: NDArray[np.float32] = spectrum_TVU[:, _PAIRS_VU[:, 0], _PAIRS_VU[:, 1]]
+    return coefficients_T64
 
 
-def structure(coefficients_64: NDArray[np.float32]) -> float:
-    """Median magnitude of the coefficients, in luma levels: how far the typical bit is from flipping. 0 when flat."""
-    return float(np.median(np.abs(coefficients_64)))
+def structure(coefficients_T64: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T,) median magnitude of the coefficients, in luma levels: how far a typical bit is from flipping. 0 when flat."""
+    return np.asarray(np.median(np.abs(coefficients_T64), axis=1), dtype=np.float32)
 
 
-def hash_of(coefficients_64: NDArray[np.float32]) -> np.uint64:
-    """Bit i is set where coefficient i is positive."""
-    return np.uint64(_BIT_VALUES[coefficients_64 > 0].sum())
+def hashes(coefficients_T64: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """(T,) hashes: bit i is set where coefficient i is positive."""
+    bytes_T8 = np.packbits(coefficients_T64 > 0, axis=1, bitorder="little").astype(np.uint64)
+    hash_T: NDArray[np.uint64] = (bytes_T8 << (np.arange(8, dtype=np.uint64) * np.uint64(8))).sum(
+        axis=1, dtype=np.uint64
+    )
+    return hash_T
 
 
 def mirrored(hash_T: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from curation.ops.signature import hash_of, low_coefficients, structure, to_words
+from curation.ops.signature import hashes, low_coefficients, structure, to_words
 from curation.scorers.base import ClipValue
 from schemas.frames import FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
@@ -29,11 +29,10 @@ class Signature:
         return self
 
     def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
-        coefficients = [low_coefficients(luma_HW) for luma_HW in frames.luma_THW]
-        structure_T = np.array([structure(coefficients_64) for coefficients_64 in coefficients])
-        hash_T = np.array([hash_of(coefficients_64) for coefficients_64 in coefficients], dtype=np.uint64)
+        coefficients_T64 = low_coefficients(frames.luma_THW)
+        structure_T = structure(coefficients_T64)
         fit_T = structure_T >= MIN_STRUCTURE
-        words_T4 = np.where(fit_T[:, None], to_words(hash_T), np.float32(0))
+        words_T4 = np.where(fit_T[:, None], to_words(hashes(coefficients_T64)), np.float32(0))
         return {"picture_hash": Fact(words_T4, fit_T), "picture_structure": Fact.full(structure_T)}
 
     def reduce(self, facts: FrameFacts) -> Mapping[str, ClipValue]:
