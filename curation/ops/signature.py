@@ -55,7 +55,7 @@ def low_coefficients(luma_THW: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def structure(coefficients_T64: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T,) median magnitude of the coefficients, in luma levels: how far a typical bit is from flipping. 0 when flat."""
+    """(T,) median magnitude of the coefficients, in luma levels: how far the typical bit is from flipping."""
     return np.asarray(np.median(np.abs(coefficients_T64), axis=1), dtype=np.float32)
 
 
