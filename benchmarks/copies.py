@@ -1,8 +1,8 @@
 """Copies of known origin: are all of them found, and is nothing else taken for one?
 
-Makes copies of real and synthetic clips with PyAV (re-encoded, resized, trimmed, mirrored, and all of it together)
-beside stretches that only look alike (the other half of a take, another pan over one picture, another walk through one
-scene), measures and cuts them as `motionloom curate` does, and groups them.
+Makes copies of real and synthetic clips with PyAV (re-encoded, resized, at half the frame rate, trimmed, mirrored, and
+all of it together) beside stretches that only look alike (the other half of a take, another pan over one picture,
+another walk through one scene), measures and cuts them as `motionloom curate` does, and groups them.
 
     python -m benchmarks.copies --clips FOLDER --seed 0 [--sources 12] [--same A B] [--json FILE]
 """
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.copy_candidates import candidate_pairs
-from curation.copy_proof import MIN_OVERLAP_S
+from curation.copy_proof import MIN_FRAMES, MIN_OVERLAP_S
 from curation.cuts import CutRules, cut_clips
 from curation.decode import decode_for
 from curation.dedup import TraceStore, copy_columns, find_copies
@@ -42,7 +42,7 @@ from schemas.frames import FrameBatch, FrameRequest
 _TICKS = 90_000
 # Clips that share less of their source than this are distinct; from there to a copy's overlap either answer is right.
 _DISTINCT_S = 0.25
-# Shorter clips have too few hashes to prove anything; policies ask for more.
+# Shorter clips, and those that are black but for three hashed frames, can prove nothing; policies refuse them.
 _SHORTEST_S = 0.6
 # Takes at least this long may be given as two halves.
 _HALVED_S = 3.0
@@ -143,6 +143,7 @@ def variants(source: Source, rng: np.random.Generator) -> Iterator[tuple[str, ND
     yield "reencoded", rgb, every, 35
     yield "resized_2/3", _resized(rgb, 2 / 3), every, 26
     yield "resized_1/2", _resized(rgb, 1 / 2), every, 26
+    yield "half_rate", rgb[::2], slice(0, frames, 2), 26
     yield "mirrored", rgb[:, :, ::-1], every, 24
     yield "trimmed_start", rgb[head:], slice(head, frames), 24
     yield "trimmed_end", rgb[: frames - tail], slice(0, frames - tail), 24
@@ -183,7 +184,9 @@ def measure(sources: Iterator[Source], folder: Path, rng: np.random.Generator) -
             path.unlink()
             shift_s = float(source.pts_s_T[frames.start])
             for span in cut_clips(path.stem, path.name, facts, CutRules()):
-                if span.duration_s < _SHORTEST_S:
+                hashed_T = facts.series("picture_hash")[0]
+                hashed = int(((hashed_T >= span.start_s) & (hashed_T < span.end_s)).sum())
+                if span.duration_s < _SHORTEST_S or hashed < MIN_FRAMES:
                     continue
                 store.add(span.clip_id, span.video_id, span.start_s, span.end_s, facts)
                 start_s, end_s = span.start_s + shift_s, span.end_s + shift_s
