@@ -28,11 +28,11 @@ MAX_DISTANCE = 12.0
 # some seconds of positions, but not of steps.
 LIVELY_CHANGE_MOTION, MIN_LIVELY_MATCH = 0.25, 0.85
 # With fewer bits in motion than this their correlation may be that of coding noise, or of one bit that flips once; both
-# signatures must agree nearly perfectly for two seconds, or change must prove it alone ...
-MIN_BIT_MOTION, MIN_CALM_MATCH, MIN_CALM_FRAMES = 1.0, 1.25, 16
+# signatures must agree nearly perfectly, or change alone, and for a second and a half ...
+MIN_BIT_MOTION, MIN_CALM_MATCH, MIN_CALM_FRAMES = 1.0, 1.25, 12
 MIN_CHANGE_MOTION, MIN_CHANGE_MATCH, MAX_CALM_DISTANCE = 0.1, 0.9, 3.0
 # ... and with no change either, nothing but equality proves it.
-MAX_STILL_LEVELS_PER_S, MAX_STILL_DISTANCE, MIN_STILL_SHARE = 3.0, 1.0, 0.75
+MAX_STILL_LEVELS_PER_S, MAX_STILL_BIT_MOTION, MAX_STILL_DISTANCE, MIN_STILL_SHARE = 1.0, 0.5, 1.0, 0.75
 MIN_FRAMES = 4
 _BEYOND_DOUBT = 1.4
 MIN_HASHED_SHARE = 0.5
@@ -91,7 +91,7 @@ class Proof:
     @property
     def still(self) -> bool:
         """Nothing moves in the overlap: neither signature in time says anything."""
-        return self.bit_motion < MIN_BIT_MOTION and self.change_level <= MAX_STILL_LEVELS_PER_S
+        return self.bit_motion < MAX_STILL_BIT_MOTION and self.change_level <= MAX_STILL_LEVELS_PER_S
 
     @property
     def is_copy(self) -> bool:
@@ -104,8 +104,8 @@ class Proof:
             agrees = max(self.change_match, self.bit_match) >= MIN_LIVELY_MATCH or not lively
             return agrees and self.match >= MIN_MATCH
         moved = self.change_motion >= MIN_CHANGE_MOTION and self.change_match >= MIN_CHANGE_MATCH
-        flipped = self.frames >= MIN_CALM_FRAMES and self.match >= MIN_CALM_MATCH
-        return (moved or flipped) and self.distance <= MAX_CALM_DISTANCE
+        agrees = (moved or self.match >= MIN_CALM_MATCH) and self.frames >= MIN_CALM_FRAMES
+        return agrees and self.distance <= MAX_CALM_DISTANCE
 
 
 def change_series(
