@@ -25,8 +25,8 @@ MIN_OVERLAP_S = 1.5
 MIN_MATCH = 0.88
 MAX_DISTANCE = 12.0
 # Where change is lively, its rhythm must agree, or else the bits nearly perfectly: two walks through one scene share
-# some seconds of positions, but not of steps.
-LIVELY_CHANGE_MOTION, MIN_LIVELY_MATCH = 0.25, 0.85
+# some seconds of positions, but not of steps. The less of the clips overlaps, the more offsets chance can choose from.
+LIVELY_CHANGE_MOTION, MIN_LIVELY_MATCH, MIN_LIVELY_MATCH_OF_LITTLE = 0.25, 0.85, 0.95
 # With fewer bits in motion than this their correlation may be that of coding noise, or of one bit that flips once; both
 # signatures must agree nearly perfectly, or change alone, and for a second and a half ...
 MIN_BIT_MOTION, MIN_CALM_MATCH, MIN_CALM_FRAMES = 1.0, 1.25, 12
@@ -101,7 +101,8 @@ class Proof:
             return self.distance <= MAX_STILL_DISTANCE and self.overlap_share >= MIN_STILL_SHARE
         if self.bit_motion >= MIN_BIT_MOTION:
             lively = self.change_motion >= LIVELY_CHANGE_MOTION
-            agrees = max(self.change_match, self.bit_match) >= MIN_LIVELY_MATCH or not lively
+            needed = MIN_LIVELY_MATCH if self.overlap_share >= 0.5 else MIN_LIVELY_MATCH_OF_LITTLE
+            agrees = max(self.change_match, self.bit_match) >= needed or not lively
             return agrees and self.match >= MIN_MATCH
         moved = self.change_motion >= MIN_CHANGE_MOTION and self.change_match >= MIN_CHANGE_MATCH
         agrees = (moved or self.match >= MIN_CALM_MATCH) and self.frames >= MIN_CALM_FRAMES
