@@ -8,6 +8,7 @@ from curation.scorers.base import FrameScorer
 from curation.scorers.cadence import Cadence
 from curation.scorers.cut_strength import CutStrength
 from curation.scorers.motion import Motion
+from curation.scorers.signature import Signature
 from curation.scorers.subject import Subject
 from curation.scorers.technical import Technical
 from schemas.scores import ScoreSpec
@@ -18,6 +19,7 @@ SCORERS: tuple[Callable[[], FrameScorer], ...] = (
     Technical,
     Motion,
     Subject,
+    Signature,
 )
 
 # Columns that every run has and this version leaves null, with what would measure them.

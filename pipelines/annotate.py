@@ -46,6 +46,7 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     from annotation.catalog import annotator_versions, make_annotators
     from pipelines.annotate_stage import FILE_FACTS, AnnotateStage
     from pipelines.progress import track
+    from pipelines.run_balance import weights_of_run
     from pipelines.run_tables import read_run, read_table
     from pipelines.sink import UnitStore, claim_folder
     from pipelines.stages import Stage, pick_runner
@@ -57,7 +58,9 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     if workers < 0:
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
     read_run(run_dir)
-    clips = _kept_clips(read_table(run_dir, "clips"), read_table(run_dir, "decisions"))
+    weights = weights_of_run(run_dir)
+    kept = _kept_clips(read_table(run_dir, "clips"), read_table(run_dir, "decisions"))
+    clips = [{**clip, "sampling_weight": weights.get(clip["clip_id"])} for clip in kept]
     if not clips:
         raise RecipeError(f"{run_dir} kept no clip; loosen the policy with motionloom redecide")
     columns = ["video_id", *FILE_FACTS]

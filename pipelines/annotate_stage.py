@@ -26,7 +26,7 @@ from schemas.shard import sample_tar
 from schemas.tables import CLIP_IDENTITY
 
 # All other columns of `clips/` are scores.
-IDENTITY = frozenset(CLIP_IDENTITY.names)
+IDENTITY = frozenset((*CLIP_IDENTITY.names, "sampling_weight"))
 # What the stage needs to know of a clip's file: columns of `videos/`.
 FILE_FACTS = ("rotation_deg", "size_bytes", "pixel_aspect")
 # Larger side files are named by path and hash instead of being repeated in every clip's sample.
@@ -37,7 +37,7 @@ MAX_TRUTH_BYTES = 4 << 20
 class AnnotateStage:
     """Makes the row function of annotation.
 
-    Rows in: clip (a row of `clips/`) and FILE_FACTS. Rows out: key, failed.
+    Rows in: clip (a row of `clips/` and its sampling_weight) and FILE_FACTS. Rows out: key, failed.
     """
 
     units_dir: Path
@@ -164,6 +164,7 @@ def _sample(
         **{name: clip[name] for name in ("take_id", "view_id", "split", "split_key", "capture_fps")},
         "camera_parameters": _camera(clip["camera"]),
         "ground_truth": truth,
+        "sampling_weight": clip["sampling_weight"],
         "scores": {name: value for name, value in clip.items() if name not in IDENTITY},
         **labels,
     }

@@ -56,6 +56,7 @@ def redecide(run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | No
 
 
 def _redecide(run_dir: Path, recipe: Any, dry_run: bool) -> tuple[dict[str, Any], VerdictChanges]:
+    from pipelines.run_balance import publish_balance
     from pipelines.run_tables import decide_run, read_run, read_table, verdict_counts, write_decisions, write_run
     from pipelines.verdict_changes import compare_verdicts
 
@@ -73,6 +74,7 @@ def _redecide(run_dir: Path, recipe: Any, dry_run: bool) -> tuple[dict[str, Any]
         write_decisions(run_dir, after)
         resolved = {**document["recipe"], "policy": recipe.model_dump(mode="json")["policy"]}
         result: dict[str, Any] = {key: document[key] for key in ("seconds", "wall_s") if key in document}
+        result["balance"] = publish_balance(run_dir)
         write_run(run_dir, resolved, recipe.policy, {**result, "counts": {**document["counts"], **counts}})
     return {"counts": counts, "dry_run": dry_run, "wall_s": round(time.monotonic() - began_s, 3)}, changes
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from curation.findings import find_all, numbers_of
+from pipelines.report_balance import balance_html
 from pipelines.report_borderline import borderline
 from pipelines.report_cards import clip_card, contact_sheet, thumbnails
 from pipelines.report_pages import Section, render
@@ -60,6 +61,7 @@ def run_section(run_dir: Path, max_clips: int = MAX_CLIPS_SHOWN) -> Section:
             ("clips", clips.num_rows),
             *totals.items(),
         ],
+        balance=balance_html(document.get("balance")),
         costs=costs,
         most_rejected=max([1, *(cost.rejected for cost in costs)]),
         groups=[

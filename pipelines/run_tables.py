@@ -16,6 +16,8 @@ import pyarrow.dataset as pads
 from curation.catalog import make_scorers, score_specs
 from curation.decide import decisions_of, policy_fingerprint
 from curation.findings import Finding, find_all, needed_columns, reason_counts
+from pipelines.run_balance import publish_balance
+from pipelines.run_copies import copies_of_run
 from pipelines.sink import PART_ROWS, UnitStore, in_batches, publish_table, write_text
 from schemas.errors import RecipeError
 from schemas.policy import Policy
@@ -38,7 +40,7 @@ def frames_schema(sizes: dict[str, bool]) -> pa.Schema:
 
 
 def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], policy: Policy) -> dict[str, Any]:
-    """Writes all tables from the units of these inputs, in video_id order. Returns counts and stage seconds."""
+    """Writes all tables from the units of these inputs, in video_id order. Returns counts, stage seconds, balance."""
     ordered = sorted(video_ids)
 
     def documents() -> Iterator[dict[str, Any]]:
@@ -59,14 +61,19 @@ def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], polic
     videos = publish_table(
         run_dir / "videos", in_batches((d["video"] for d in documents() if d["video"]), VIDEOS), VIDEOS
     )
-    clips_rows = (row for document in documents() for row in document["clips"])
+    copies = copies_of_run(units, documents())
+    clips_rows = (
+        {**row, **dict(zip(("copy_group", "copy_quality"), copies.get(row["clip_id"], (None, None)), strict=True))}
+        for document in documents()
+        for row in document["clips"]
+    )
     publish_table(run_dir / "clips", in_batches(clips_rows, clips_schema()), clips_schema())
     failure_rows = (d["failure"] for d in documents() if d["failure"])
     failures = publish_table(run_dir / "failures", in_batches(failure_rows, FAILURES), FAILURES)
     _publish_frames(run_dir, units, ordered)
     verdicts = publish_decisions(run_dir, policy)
     counts = {"inputs": len(ordered), "videos": videos, "partial": partial, "failures": failures, **verdicts}
-    return {"counts": counts, "seconds": seconds}
+    return {"counts": counts, "seconds": seconds, "balance": publish_balance(run_dir)}
 
 
 def _publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -> None:

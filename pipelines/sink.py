@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,13 @@ class UnitStore:
             return None
         return document
 
-    def table(self, unit_id: str) -> pa.Table:
-        """The unit's table."""
-        return pq.read_table(self.path(unit_id)).replace_schema_metadata(None)
+    def table(self, unit_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The unit's table, or some of its columns (those that it has)."""
+        path = self.path(unit_id)
+        if columns is not None:
+            names = pq.read_schema(path).names
+            columns = [name for name in columns if name in names]
+        return pq.read_table(path, columns=columns).replace_schema_metadata(None)
 
     def ids(self) -> list[str]:
         """Names of the finished units, sorted."""

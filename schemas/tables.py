@@ -75,6 +75,9 @@ CLIP_IDENTITY = pa.schema(
         ("ground_truth_sha256", pa.string()),
         ("split_key", pa.string()),
         ("real_time_factor", pa.float64()),
+        # Null for a clip without copies in this run.
+        ("copy_group", pa.string()),
+        ("copy_quality", pa.float64()),
     ]
 )
 
@@ -84,6 +87,17 @@ DECISIONS = pa.schema(
         ("kept", pa.bool_()),
         ("reasons", pa.list_(pa.string())),
         ("policy_fingerprint", pa.string()),
+    ]
+)
+
+BALANCE = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("weight", pa.float64()),
+        ("style", pa.string()),
+        ("shot_scale", pa.string()),
+        ("motion", pa.string()),
+        ("action", pa.string()),
     ]
 )
 

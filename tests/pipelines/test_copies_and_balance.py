@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.dataset as pads
+from builders import write_video
+
+from pipelines.report_balance import balance_html
+from pipelines.run_balance import publish_balance, weights_of_run
+from pipelines.run_copies import copies_of_run
+from pipelines.sink import UnitStore
+from schemas.tables import BALANCE, DECISIONS
+from tests.curation.footage import texture
+
+
+def pan(seed: int, frames: int = 40, step_px: int = 3) -> np.ndarray:  # type: ignore[type-arg]
+    """A pan over a picture, slowing down half-way."""
+    picture = texture(seed, (96, 400), grain_px=12)
+    left = np.cumsum([step_px + step_px * (t % 16 < 8) for t in range(frames)])
+    views = np.stack([picture[:, x : x + 128] for x in left])
+    return np.repeat(views[..., None], 3, axis=-1)
+
+
+def curated(folder: Path, videos: dict[str, np.ndarray]) -> UnitStore:  # type: ignore[type-arg]
+    """Units as the stage writes them, with the two scorers that copies are found by."""
+    from curation.cuts import CutRules, cut_clips
+    from curation.measure import facts_to_table, measure_video
+    from curation.scorers.cadence import Cadence
+    from curation.scorers.cut_strength import CutStrength
+    from curation.scorers.signature import Signature
+
+    units = UnitStore(folder / "units")
+    for name, rgb_THWC in videos.items():
+        path = write_video(folder / f"{name}.mp4", rgb_THWC, 20)
+        facts, result = measure_video(path, 0, (CutStrength(), Cadence(), Signature()))
+        rows = [
+            {**clip.row(), "short_side_px": rgb_THWC.shape[1], "duration_s": clip.duration_s}
+            for clip in cut_clips(name, str(path), facts, CutRules())
+        ]
+        video = {"video_id": name, "duration_s": result.end_s}
+        units.commit(name, facts_to_table(name, facts), {"video": video, "clips": rows})
+    return units
+
+
+def test_a_mirrored_smaller_copy_is_found_in_the_units_and_the_better_one_leads(tmp_path: Path) -> None:
+    original = pan(1)
+    copy = np.ascontiguousarray(original[6:, ::2, ::2][:, :, ::-1])
+    units = curated(tmp_path, {"a": original, "b": pan(2), "c": copy})
+    documents = [units.document(name) or {} for name in ("a", "b", "c")]
+    found = copies_of_run(units, documents)
+    assert {name.split("-")[0] for name in found} == {"a", "c"}
+    (best,) = {group for group, _ in found.values()}
+    assert best.startswith("a-")
+    assert max(found, key=lambda name: found[name][1]) == best
+
+
+def test_balance_is_of_the_kept_clips_only(tmp_path: Path) -> None:
+    from builders import write_parts
+
+    clips = [{"clip_id": f"c{i}", "duration_s": 1.0, "style": "real" if i else "anime"} for i in range(4)]
+    decisions = [{"clip_id": f"c{i}", "kept": i < 3, "reasons": [], "policy_fingerprint": "0"} for i in range(4)]
+    write_parts(tmp_path / "clips", clips)
+    write_parts(tmp_path / "decisions", decisions, DECISIONS)
+    assert weights_of_run(tmp_path) == {}
+    summary = publish_balance(tmp_path)
+    assert summary["style"]["anime"]["clips"] == 1
+    assert summary["style"]["real"]["clips"] == 2
+    weights = weights_of_run(tmp_path)
+    assert sorted(weights) == ["c0", "c1", "c2"]
+    assert weights["c0"] > weights["c1"] == weights["c2"]
+    table = pads.dataset(tmp_path / "balance", format="parquet").to_table()
+    assert table.schema.equals(BALANCE)
+
+
+def test_the_report_shows_shares_and_what_lacks() -> None:
+    cell = {"clips": 3, "seconds": 6.0, "share": 0.75}
+    nothing = {"unknown": {"clips": 4, "seconds": 8.0, "share": 1.0}}
+    lacks = [{"axis": "shot_scale", "value": "full_body", "share": 0.0}]
+    html = balance_html({"shot_scale": {"<b>": cell}, "action": nothing, "lacks": lacks})
+    assert "&lt;b&gt;" in html
+    assert "width: 75.0%" in html
+    assert "shot scale full_body (0.0 %)" in html
+    assert "action" not in html
+    assert balance_html(None) == ""
+    assert balance_html({"action": nothing, "lacks": []}) == ""
