@@ -13,28 +13,46 @@ from schemas.policy import Policy
 from schemas.recipe import StrictModel, load_recipe
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
-
-
-class CurateRecipe(StrictModel):
-    """How footage is cut and judged.
-
-    failure_budget: share of the inputs that may fail before the run counts as failed (exit 1). 0 tolerates none.
-    cpus_per_worker: what one worker asks of Ray; lowered where workers would leave no processor for reading.
-    """
-
-    clips: CutRules = CutRules()
-    policy: Policy = Policy()
-    failure_budget: float = Field(default=0.5, ge=0, le=1)
-    cpus_per_worker: float = Field(default=1.0, gt=0)
+# x264's, from the quickest to the smallest files.
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 
 class VideoEncoding(StrictModel):
     """How kept clips are written: H.264 at a constant rate factor (0 lossless - 51)."""
 
     crf: int = Field(default=16, ge=0, le=51)
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
-        "veryfast"
-    )
+    preset: Preset = "veryfast"
+
+
+class WriteClips(VideoEncoding):
+    """Whether the kept clips also become files, RUN/clip_files/CLIP_ID.mp4 (pictures only, no sound).
+
+    none: they do not. encode: H.264, all alike. copy_or_encode: where an interval begins with a keyframe and nothing in
+    it needs a frame outside, its packets are copied as they are, in the codec of the source; the others are encoded.
+    """
+
+    mode: Literal["none", "encode", "copy_or_encode"] = "none"
+    crf: int = Field(default=18, ge=0, le=51)
+    # x264's own default.
+    preset: Preset = "medium"
+
+
+class CurateRecipe(StrictModel):
+    """How footage is cut and judged.
+
+    scorers: names of the scorers that measure (docs/scores.md), beside the one that the cuts need; scores of the others
+    are null. Left out: all of them.
+    failure_budget: share of the inputs, and of the clips to be written, that may fail before the run counts as failed
+    (exit 1). 0 tolerates none.
+    cpus_per_worker: what one worker asks of Ray; lowered where workers would leave no processor for reading.
+    """
+
+    clips: CutRules = CutRules()
+    scorers: tuple[str, ...] | None = None
+    policy: Policy = Policy()
+    write_clips: WriteClips = WriteClips()
+    failure_budget: float = Field(default=0.5, ge=0, le=1)
+    cpus_per_worker: float = Field(default=1.0, gt=0)
 
 
 class ShardSize(StrictModel):

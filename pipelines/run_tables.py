@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from curation.catalog import make_scorers, score_specs
+from curation.catalog import fact_versions, make_scorers, score_specs
 from curation.decide import decide, policy_fingerprint
 from pipelines.sink import UnitStore, in_batches, publish_table, write_text
 from schemas.errors import RecipeError
@@ -99,6 +99,12 @@ def publish_decisions(run_dir: Path, policy: Policy) -> dict[str, Any]:
     return verdict_counts(decisions)
 
 
+def add_failures(run_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Puts more rows into `failures/` of a published run."""
+    more = pa.Table.from_pylist(list(rows), schema=FAILURES)
+    publish_table(run_dir / "failures", [read_table(run_dir, "failures"), more], FAILURES)
+
+
 def verdict_counts(decisions: pa.Table) -> dict[str, Any]:
     """How many clips were kept, and how often each rule was broken."""
     kept = sum(decisions.column("kept").to_pylist())
@@ -142,7 +148,7 @@ def write_run(run_dir: Path, recipe: dict[str, Any], policy: Policy, result: dic
     document = {
         "recipe": recipe,
         "policy_fingerprint": policy_fingerprint(policy),
-        "scorers": {scorer.name: scorer.version for scorer in make_scorers()},
+        "scorers": fact_versions(recipe.get("scorers")),
         "versions": versions,
         **result,
     }
