@@ -311,11 +311,13 @@ def test_a_recipe_may_measure_a_few_scorers_and_leave_the_rest_null(two_shots: P
 
 
 @pytest.mark.slow
-def test_ray_writes_the_files_of_the_local_runner(two_shots: Path, tmp_path: Path) -> None:
-    recipe = curate_recipe("keep_all", [*FAST, "write_clips.mode=encode"])
+def test_ray_writes_the_files_of_the_local_runner(two_shots: Path, tmp_path: Path, pipeline) -> None:  # type: ignore[no-untyped-def]
+    settings = [part for text in (*FAST, "write_clips.mode=encode") for part in ("--set", text)]
     made = []
     for runner in ("local", "ray"):
-        curate([str(two_shots)], tmp_path / runner, recipe, runner)
+        call = ("curate", "--input", two_shots, "--output", tmp_path / runner, "--recipe", "keep_all")
+        done = pipeline(*call, "--runner", runner, *settings)
+        assert done.returncode == 0, done.stderr
         made.append({p.name: p.read_bytes() for p in sorted((tmp_path / runner / "clip_files").glob("*.mp4"))})
     assert len(made[0]) == 2
     assert made[0] == made[1]
