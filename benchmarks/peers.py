@@ -1,4 +1,4 @@
-"""motionloom among other curation tools, on the same videos in the same run: CPU seconds as multiples of plain decoding.
+"""motionloom among other curation tools, on the same videos in one run: CPU seconds as multiples of plain decoding.
 
     python benchmarks/peers.py BENCH_PEERS.py FOLDER [--peers-python TOOL=PYTHON ...] [--work DIR] [--only a,b]
 
