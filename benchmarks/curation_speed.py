@@ -304,7 +304,8 @@ def main() -> int:
     parser.add_argument("--facts", default="cut_strength,motion", help="scorers of the part facts")
     parser.add_argument("--networks", default="subject", help="scorers that run neural networks")
     parser.add_argument("--write", default="{}", help='settings of write_clips as JSON, such as {"preset": "veryfast"}')
-    parser.add_argument("--memory-s", type=float, default=20.0, help="length of the short video of the part memory")
+    # A window of 64 frames at 2 a second is full after 32 s: a shorter video would make that look like growth.
+    parser.add_argument("--memory-s", type=float, default=35.0, help="length of the short video of the part memory")
     parser.add_argument("--limit", type=int, default=0, help="only the first so many videos, to try the script")
     parser.add_argument("--json", help="file for the result")
     parser.add_argument("--work", choices=sorted(WORK), help=argparse.SUPPRESS)
