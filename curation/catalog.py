@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Collection
 
 from curation.scorers.base import FrameScorer
 from curation.scorers.cadence import Cadence
@@ -11,6 +12,7 @@ from curation.scorers.motion import Motion
 from curation.scorers.signature import Signature
 from curation.scorers.subject import Subject
 from curation.scorers.technical import Technical
+from schemas.errors import RecipeError
 from schemas.scores import ScoreSpec
 
 SCORERS: tuple[Callable[[], FrameScorer], ...] = (
@@ -21,6 +23,9 @@ SCORERS: tuple[Callable[[], FrameScorer], ...] = (
     Subject,
     Signature,
 )
+
+# The cuts are made from the facts of these: they measure whatever a recipe chooses.
+CUTTING = frozenset({"cut_strength"})
 
 # Columns that every run has and this version leaves null, with what would measure them.
 UNMEASURED: tuple[ScoreSpec, ...] = (
@@ -34,11 +39,28 @@ def make_scorers() -> tuple[FrameScorer, ...]:
     return tuple(make() for make in SCORERS)
 
 
+def choose_scorers(names: Collection[str] | None) -> tuple[FrameScorer, ...]:
+    """Fresh scorers of these names and those that the cuts need, in catalog order; all of them for None.
+
+    Raises: RecipeError for a name that the catalog does not have.
+    """
+    scorers = make_scorers()
+    if names is None:
+        return scorers
+    known = [scorer.name for scorer in scorers]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known scorers: {', '.join(known)}"
+            raise RecipeError(f"scorers: unknown scorer {name}; {hint}")
+    return tuple(scorer for scorer in scorers if scorer.name in names or scorer.name in CUTTING)
+
+
 def score_specs() -> tuple[ScoreSpec, ...]:
     """Every score column of `clips/`, measured ones first."""
     return (*(spec for scorer in make_scorers() for spec in scorer.specs), *UNMEASURED)
 
 
-def fact_versions() -> dict[str, int]:
-    """Scorer versions, for the fingerprint of stored facts."""
-    return {scorer.name: scorer.version for scorer in make_scorers()}
+def fact_versions(names: Collection[str] | None = None) -> dict[str, int]:
+    """Versions of the scorers that measure (all for None), for the fingerprint of stored facts."""
+    return {scorer.name: scorer.version for scorer in choose_scorers(names)}

@@ -15,7 +15,7 @@ from annotation.sample import describe
 from curation.clock import PLAYBACK, Clock
 from curation.decode import decode_for
 from pipelines.clip_encoder import ClipEncoder
-from pipelines.recipe_models import VideoEncoding
+from pipelines.recipe_models import SampleVideo
 from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
@@ -41,7 +41,7 @@ class AnnotateStage:
     """
 
     units_dir: Path
-    encoding: VideoEncoding
+    encoding: SampleVideo
 
     def __call__(self) -> RowFunction:
         annotators, units = make_annotators(), UnitStore(self.units_dir)
@@ -111,7 +111,7 @@ def _ground_truth(clip: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str
 
 
 def _sample(
-    clip: dict[str, Any], file: Row, annotators: Any, versions: Any, encoding: VideoEncoding
+    clip: dict[str, Any], file: Row, annotators: Any, versions: Any, encoding: SampleVideo
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Members by suffix, and the sample's row in the index."""
     rotation_deg = int(file["rotation_deg"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -51,11 +52,12 @@ def curate(
     from curation.catalog import fact_versions
     from curation.decide import check_policy
     from curation.inputs import find_inputs, read_notes
+    from pipelines.clip_files import check_clip_files, forget_clip_files, write_clip_files
     from pipelines.curate_stage import CurateStage
     from pipelines.progress import track
     from pipelines.run_tables import clips_schema, publish_run, write_run
     from pipelines.sink import UnitStore, check_folder, claim_folder
-    from pipelines.stages import Stage, pick_runner
+    from pipelines.stages import Stage, keep_runner, pick_runner
     from schemas.clip import SourceNote
     from schemas.errors import RecipeError
 
@@ -68,9 +70,10 @@ def curate(
     run_dir = run_dir.resolve()
     resolved = recipe.model_dump(mode="json")
     # What made the facts. The policy is an opinion about them and may change (redecide).
-    identity = {"clips": resolved["clips"], "scorers": fact_versions()}
+    identity = {"clips": resolved["clips"], "scorers": fact_versions(recipe.scorers)}
     check_folder(run_dir, identity, "curate", "choose another --output")
     _check_same_policy(run_dir, recipe.policy)
+    check_clip_files(run_dir, recipe.write_clips)
     units = UnitStore(run_dir / "units")
     rows, reused = [], 0
     for path in inputs:
@@ -86,16 +89,26 @@ def curate(
         return {"plan": plan}
     claim_folder(run_dir, identity, "curate", "choose another --output")
     units.clear_partial()
-    stage = Stage("curate", CurateStage(run_dir / "units", recipe.clips), num_cpus=recipe.cpus_per_worker)
-    if rows:
-        for _ in track(pick_runner(runner)(stage, rows, workers), "curate", len(rows)):
-            pass
-    # All inputs that the run has ever seen: a call with others adds to it and takes nothing away.
-    result = publish_run(run_dir, units, units.ids(), recipe.policy)
+    stage = Stage(
+        "curate", CurateStage(run_dir / "units", recipe.clips, recipe.scorers), num_cpus=recipe.cpus_per_worker
+    )
+    forget_clip_files(run_dir, [row["video_id"] for row in rows])
+    run_stage = pick_runner(runner)
+    with keep_runner(runner) if rows else contextlib.nullcontext():
+        if rows:
+            for _ in track(run_stage(stage, rows, workers), "curate", len(rows)):
+                pass
+        # All inputs that the run has ever seen: a call with others adds to it and takes nothing away.
+        result = publish_run(run_dir, units, units.ids(), recipe.policy)
+        if recipe.write_clips.mode != "none":
+            files = write_clip_files(run_dir, recipe.write_clips, run_stage, workers, recipe.cpus_per_worker)
+            result["clip_files"] = files
     result["counts"]["reused"] = reused
     result["wall_s"] = round(time.monotonic() - began_s, 3)
     write_run(run_dir, resolved, recipe.policy, result)
     failed_share = result["counts"]["failures"] / result["counts"]["inputs"]
+    if result.get("clip_files", {}).get("kept"):
+        failed_share = max(failed_share, result["clip_files"]["failed"] / result["clip_files"]["kept"])
     return {
         **result,
         "plan": plan,

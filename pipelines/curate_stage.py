@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from curation.catalog import make_scorers
+from curation.catalog import choose_scorers
 from curation.clock import frame_intervals
 from curation.cuts import CutRules, cut_clips
 from curation.measure import facts_to_table, measure_video
@@ -18,6 +16,7 @@ from curation.probe import header_is_wrong, probe, real_time_factor
 from curation.reduce import reduce_clips
 from curation.takes import split_key, split_of
 from pipelines.sink import UnitStore
+from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord, SourceNote, VideoRecord
 from schemas.errors import DataError, ProbeError
@@ -30,16 +29,18 @@ class CurateStage:
     """Makes the row function of curation.
 
     Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failed.
+    scorer_names: the scorers that measure, None for all.
     """
 
     units_dir: Path
     rules: CutRules
+    scorer_names: tuple[str, ...] | None = None
 
     def __call__(self) -> RowFunction:
-        scorers, units = make_scorers(), UnitStore(self.units_dir)
+        scorers, units = choose_scorers(self.scorer_names), UnitStore(self.units_dir)
 
         def curate_one(row: Row) -> Row:
-            clock = _Clock()
+            clock = StageClock()
             path, uri, video_id = Path(row["uri"]), str(row["uri"]), str(row["video_id"])
             document: dict[str, Any] = {"stamp": row["stamp"], "video": None, "clips": [], "failure": None}
             table = pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
@@ -119,23 +120,3 @@ def _measured_fps(facts: FrameFacts) -> float:
     """Frames per second of presentation time; headers are often wrong about it. 0 for a single frame."""
     span_s = facts.end_s - (float(facts.pts_s_T[0]) if len(facts.pts_s_T) else 0.0)
     return len(facts.pts_s_T) / span_s if len(facts.pts_s_T) > 1 and span_s > 0 else 0.0
-
-
-class _Clock:
-    """Wall and CPU seconds per stage of this worker's process."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, dict[str, float]] = {}
-        self._last = self._now()
-
-    @staticmethod
-    def _now() -> tuple[float, float]:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return time.monotonic(), usage.ru_utime + usage.ru_stime
-
-    def lap(self, stage: str) -> None:
-        now = self._now()
-        spent = self.seconds.setdefault(stage, {"wall_s": 0.0, "cpu_s": 0.0})
-        spent["wall_s"] += now[0] - self._last[0]
-        spent["cpu_s"] += now[1] - self._last[1]
-        self._last = now

@@ -13,34 +13,57 @@ from schemas.policy import Policy
 from schemas.recipe import StrictModel, builtin_names, load_recipe
 
 RECIPES_DIR = Path(__file__).parent / "recipes"
+# x264's, from the quickest to the smallest files.
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+
+class VideoEncoding(StrictModel):
+    """How a clip is written: H.264 at a constant rate factor (0 lossless - 51)."""
+
+    crf: int = Field(default=16, ge=0, le=51)
+    preset: Preset = "veryfast"
+
+
+class SampleVideo(VideoEncoding):
+    """How a sample's clip is written.
+
+    time: the clock of clip and tracks: the file's, or real time where the manifest states another capture rate.
+    max_fps: with real time, frames beyond this rate are left out.
+    """
+
+    time: Literal["playback", "real"] = "playback"
+    max_fps: float = Field(default=60.0, gt=0)
+
+
+class WriteClips(VideoEncoding):
+    """Whether the kept clips also become files, RUN/clip_files/CLIP_ID.mp4 (pictures only, no sound).
+
+    none: they do not. encode: H.264, all alike. copy_or_encode: where an interval begins with a keyframe and nothing in
+    it needs a frame outside, its packets are copied as they are, in the codec of the source; the others are encoded.
+    """
+
+    mode: Literal["none", "encode", "copy_or_encode"] = "none"
+    crf: int = Field(default=18, ge=0, le=51)
+    # x264's own default.
+    preset: Preset = "medium"
 
 
 class CurateRecipe(StrictModel):
     """How footage is cut and judged.
 
-    failure_budget: share of the inputs that may fail before the run counts as failed (exit 1). 0 tolerates none.
+    scorers: names of the scorers that measure (docs/scores.md), beside the one that the cuts need; scores of the others
+    are null. Left out: all of them.
+    failure_budget: share of the inputs, and of the clips to be written, that may fail before the run counts as failed
+    (exit 1). 0 tolerates none.
     cpus_per_worker: what one worker asks of Ray; lowered where workers would leave no processor for reading.
     """
 
     clips: CutRules = CutRules()
+    scorers: tuple[str, ...] | None = None
     policy: Policy = Policy()
+    write_clips: WriteClips = WriteClips()
     failure_budget: float = Field(default=0.5, ge=0, le=1)
     cpus_per_worker: float = Field(default=1.0, gt=0)
-
-
-class VideoEncoding(StrictModel):
-    """How kept clips are written: H.264 at a constant rate factor (0 lossless - 51).
-
-    time: the clock of clips and tracks: the file's, or real time where the manifest states another capture rate.
-    max_fps: with real time, frames beyond this rate are left out.
-    """
-
-    crf: int = Field(default=16, ge=0, le=51)
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = (
-        "veryfast"
-    )
-    time: Literal["playback", "real"] = "playback"
-    max_fps: float = Field(default=60.0, gt=0)
 
 
 class ShardSize(StrictModel):
@@ -53,7 +76,7 @@ class ShardSize(StrictModel):
 class AnnotateRecipe(StrictModel):
     """How kept clips become samples."""
 
-    video: VideoEncoding = VideoEncoding()
+    video: SampleVideo = SampleVideo()
     shards: ShardSize = ShardSize()
     failure_budget: float = Field(default=0.2, ge=0, le=1)
     cpus_per_worker: float = Field(default=1.0, gt=0)

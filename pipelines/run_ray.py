@@ -32,7 +32,7 @@ def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
     """
     import ray
 
-    with _cluster(ray):
+    with cluster():
         total_cpus = float(ray.cluster_resources().get("CPU", 1.0))
         most = max(1, min(workers or int(total_cpus), len(rows)))
         context = ray.data.DataContext.get_current()
@@ -62,8 +62,10 @@ def _cpus_per_worker(wanted: float, workers: int, total_cpus: float) -> float:
 
 
 @contextlib.contextmanager
-def _cluster(ray: Any) -> Iterator[None]:
+def cluster() -> Iterator[None]:
     """A connection to Ray. A cluster that we start has its own folder and ports, and is gone afterwards."""
+    import ray
+
     if ray.is_initialized():
         yield
         return

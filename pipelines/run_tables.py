@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from curation.catalog import make_scorers, score_specs
+from curation.catalog import fact_versions, make_scorers, score_specs
 from curation.decide import decisions_of, policy_fingerprint
 from curation.findings import Finding, find_all, needed_columns, reason_counts
 from pipelines.run_balance import publish_balance
@@ -107,6 +107,12 @@ def publish_decisions(run_dir: Path, policy: Policy) -> dict[str, Any]:
     return verdict_counts(decisions, findings)
 
 
+def add_failures(run_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Puts more rows into `failures/` of a published run."""
+    more = pa.Table.from_pylist(list(rows), schema=FAILURES)
+    publish_table(run_dir / "failures", [read_table(run_dir, "failures"), more], FAILURES)
+
+
 def decide_run(run_dir: Path, policy: Policy) -> tuple[pa.Table, list[Finding]]:
     """Verdicts on the stored clips with what was found, reading only the columns that the policy asks for.
 
@@ -175,7 +181,7 @@ def write_run(run_dir: Path, recipe: dict[str, Any], policy: Policy, result: dic
     document = {
         "recipe": recipe,
         "policy_fingerprint": policy_fingerprint(policy),
-        "scorers": {scorer.name: scorer.version for scorer in make_scorers()},
+        "scorers": fact_versions(recipe.get("scorers")),
         "versions": versions,
         **result,
     }

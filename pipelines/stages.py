@@ -6,6 +6,7 @@ the worker that does the work, so that networks are loaded there; the function i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +28,15 @@ class Runner(Protocol):
     """Executes a stage over rows. Results come as they finish, in any order; a raised bug ends the run."""
 
     def __call__(self, stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]: ...
+
+
+def keep_runner(name: str) -> contextlib.AbstractContextManager[None]:
+    """Starts what a runner needs once for several stages: with Ray, one cluster."""
+    if name == "local":
+        return contextlib.nullcontext()
+    from pipelines.run_ray import cluster
+
+    return cluster()
 
 
 def pick_runner(name: str) -> Runner:

@@ -31,6 +31,10 @@ def print_curation(result: dict[str, Any], as_json: bool) -> None:
         "rejected": counts["rejected"],
     }
     rows.update({f"  for {name}": number for name, number in counts["reasons"].items()})
+    if "clip_files" in result:
+        files = result["clip_files"]
+        rows["clip files"] = f"{files['there_before'] + files['copied'] + files['encoded']} of {files['kept']}"
+        rows["  written now"] = f"{files['copied']} copied, {files['encoded']} encoded, {files['failed']} failed"
     rows["wall"] = f"{result['wall_s']:.1f} s"
     print_rows(f"curation {result['plan']['run']}", rows)
     if counts["failures"]:
