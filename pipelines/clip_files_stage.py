@@ -26,7 +26,8 @@ _SAME_TIME_S = 1e-6
 class ClipFilesStage:
     """Makes the row function that writes clips.
 
-    Rows in: uri, size_bytes, rotation_deg, pixel_aspect, clips (clip_id, start_s, end_s, frames, fps of each, none of them written).
+    Rows in: uri, size_bytes, rotation_deg, pixel_aspect, clips (clip_id, start_s, end_s, frames, fps of each, none of
+    them written).
     Rows out: uri, copied, encoded, bytes, seconds, failures (rows of `failures/`).
     A file appears under its name when it is whole.
     """

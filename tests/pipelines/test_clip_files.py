@@ -46,7 +46,13 @@ def clip(start_s: float, end_s: float, frames: int, fps: float = 25.0) -> dict[s
 
 
 def written(path: Path, folder: Path, settings: WriteClips, clips: list[dict[str, Any]], turn: int = 0) -> Any:
-    row = {"uri": str(path), "size_bytes": path.stat().st_size, "rotation_deg": turn, "clips": clips}
+    row = {
+        "uri": str(path),
+        "size_bytes": path.stat().st_size,
+        "rotation_deg": turn,
+        "pixel_aspect": 1.0,
+        "clips": clips,
+    }
     return ClipFilesStage(folder, settings)()(row)
 
 
@@ -191,7 +197,7 @@ def test_a_file_that_changed_or_a_wrong_interval_is_a_row_with_a_reason(tmp_path
     assert [row["clip_id"] for row in done["failures"]] == [wrong["clip_id"]]
     assert "17 frames where measuring saw 30" in done["failures"][0]["message"]
     assert [path.stem for path in (tmp_path / "out").iterdir()] == [good["clip_id"]]
-    row = {"uri": str(video), "size_bytes": 7, "rotation_deg": 0, "clips": [good, wrong]}
+    row = {"uri": str(video), "size_bytes": 7, "rotation_deg": 0, "pixel_aspect": 1.0, "clips": [good, wrong]}
     assert [f["stage"] for f in ClipFilesStage(tmp_path / "no", COPY)()(row)["failures"]] == ["write", "write"]
     video.unlink()
     assert "cannot be read" in ClipFilesStage(tmp_path / "no", COPY)()(row)["failures"][0]["message"]
