@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 WORK_PX = 144
 _CELL_PX = 8
 # Share of the cells, those that move most, whose mean is the amplitude: about what one person fills.
-_SUBJECT_SHARE = 0.15
+_SUBJECT_SHARE = 0.2
 # A camera model that fewer of the textured cells follow than this is none.
 _FEWEST_FOLLOWERS = 0.25
 _FEWEST_CELLS = 12
 # Gradient, luma levels per pixel, along both axes, from which a cell's flow is evidence about the camera.
 _TEXTURED = 1.5
 # Difference, luma levels, that noise and resampling leave between two aligned pictures.
-_NOISE_LUMA = 1.5
+_NOISE_LUMA = 2.0
 # A displacement must leave at least this share of the difference that the cell's gradient promises for it.
-_SEEN_SHARE = 0.4
+_SEEN_SHARE = 0.5
 # Beyond a few pixels the difference no longer grows with the displacement.
 _LINEAR_PX = 4.0
 _STILL_CAMERA_PX = 0.1
@@ -34,7 +34,7 @@ class MotionSplit:
     """Displacements between two frames as shares of the frame diagonal.
 
     camera:   median displacement that the fitted camera model explains.
-    residual: mean displacement of the 15 % of the picture that move most against the camera.
+    residual: mean displacement of the fifth of the picture that moves most against the camera.
     """
 
     camera: float

@@ -17,11 +17,10 @@ from schemas.scores import Fact, FrameFacts, ScoreSpec
 # Smaller pictures hold too few blocks for dense flow.
 _SMALLEST_PX = 32
 _EVERY_S = 0.1
-# Time between the two frames of a pair: short enough for flow, long enough to stand above its noise.
-_PAIR_S = 1 / 15
-# Where the pair moved further than this share of the diagonal, a nearer frame is taken; where less, a further one.
-_FAST, _FAST_PAIR_S = 0.012, 1 / 30
-_SLOW, _SLOW_PAIR_S = 0.004, 0.2
+# Time between the two frames of a pair, by speed (camera and rest together, in frame diagonals per second): near frames
+# for fast motion, which flow would lose between far ones; far frames for slow motion, to stand above flow's noise.
+_FAST_PAIR_S, _PAIR_S, _SLOW_PAIR_S = 1 / 30, 1 / 15, 0.2
+_FAST_DIAG_PER_S, _SLOW_DIAG_PER_S = 0.24, 0.09
 _SAME_TIME_S = 1e-3
 
 
@@ -76,16 +75,19 @@ class _MotionSession:
         return {name: Fact(values_T, present_T) for name, values_T in facts.items()}
 
     def _split(self, luma_HW: NDArray[np.uint8], now_s: float) -> tuple[MotionSplit, float]:
-        """Motion since a frame chosen by how fast things move, and the seconds since then."""
-        then_s, then_HW = self._nearest(now_s - _PAIR_S)
-        split = split_motion(then_HW, luma_HW)
-        moved = split.camera + split.residual
-        if _SLOW <= moved <= _FAST:
-            return split, now_s - then_s
-        other_s, other_HW = self._nearest(now_s - (_FAST_PAIR_S if moved > _FAST else _SLOW_PAIR_S))
-        if other_s == then_s:
-            return split, now_s - then_s
-        return split_motion(other_HW, luma_HW), now_s - other_s
+        """Motion since a frame chosen by how fast things move, and the seconds since then.
+
+        The near pair comes first: a far one may lose what moves fast, and then look slow.
+        """
+        near_s, near_HW = self._nearest(now_s - _FAST_PAIR_S)
+        split, span_s = split_motion(near_HW, luma_HW), now_s - near_s
+        speed = (split.camera + split.residual) / span_s
+        if speed > _FAST_DIAG_PER_S:
+            return split, span_s
+        far_s, far_HW = self._nearest(now_s - (_SLOW_PAIR_S if speed < _SLOW_DIAG_PER_S else _PAIR_S))
+        if far_s == near_s:
+            return split, span_s
+        return split_motion(far_HW, luma_HW), now_s - far_s
 
     def _nearest(self, time_s: float) -> tuple[float, NDArray[np.uint8]]:
         return min(self._earlier, key=lambda frame: abs(frame[0] - time_s))

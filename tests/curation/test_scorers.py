@@ -39,12 +39,12 @@ def crossing(fps: int, size_hw: tuple[int, int] = (144, 256), seconds: float = 2
     """A textured square two fifths of the height wide crosses a still picture at 0.3 picture widths per second."""
     height, width = size_hw
     background = cv2.resize(texture(1, (144, 256)), (width, height), interpolation=cv2.INTER_AREA)
-    side = round(0.6 * height)
-    thing = cv2.resize(texture(2, (90, 90)), (side, side), interpolation=cv2.INTER_AREA)
+    side = round(0.7 * height)
+    thing = cv2.resize(texture(2, (100, 100)), (side, side), interpolation=cv2.INTER_AREA)
     frames = []
     for t in range(round(seconds * fps)):
         frame = background.copy()
-        x, y = round(width * (0.05 + 0.3 * t / fps)), height // 5
+        x, y = round(width * (0.05 + 0.25 * t / fps)), height // 7
         frame[y : y + side, x : x + side] = thing
         frames.append(frame)
     return gray(np.stack(frames))
@@ -61,7 +61,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
 
 
 def test_amplitude_is_the_speed_in_diagonals(reference: dict[str, float]) -> None:
-    speed = 0.3 * 256 / float(np.hypot(144, 256))
+    speed = 0.25 * 256 / float(np.hypot(144, 256))
     assert reference["motion_amplitude_diag_per_s"] == pytest.approx(speed, rel=0.2)
     # A tenth of a pixel per pair of frames is what flow resolves.
     assert reference["camera_motion_diag_per_s"] < 0.1 / np.hypot(144, 256) * 24
