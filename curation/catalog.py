@@ -10,6 +10,7 @@ from curation.scorers.cut_strength import CutStrength
 from curation.scorers.motion import Motion
 from curation.scorers.subject import Subject
 from curation.scorers.technical import Technical
+from curation.scorers.text import Text
 from schemas.scores import ScoreSpec
 
 SCORERS: tuple[Callable[[], FrameScorer], ...] = (
@@ -17,12 +18,12 @@ SCORERS: tuple[Callable[[], FrameScorer], ...] = (
     Cadence,
     Technical,
     Motion,
+    Text,
     Subject,
 )
 
 # Columns that every run has and this version leaves null, with what would measure them.
 UNMEASURED: tuple[ScoreSpec, ...] = (
-    ScoreSpec("text_fraction", "share of area", "lower_is_better", 0, "null: no text detector yet"),
     ScoreSpec("aesthetic", "1-10", "higher_is_better", 0, "null: needs open_clip weights and the LAION head"),
 )
 

@@ -125,7 +125,7 @@ def test_a_worse_copy_has_worse_technical_scores(tmp_path: Path) -> None:
         for name, rgb in copies.items()
     }
     assert scores["clean"]["quality"] > 0.9
-    assert scores["blurred"]["sharpness"] < 0.5 * scores["clean"]["sharpness"]
+    assert scores["blurred"]["sharpness"] < 0.7 * scores["clean"]["sharpness"]
     assert scores["noisy"]["noise_sigma"] == pytest.approx(12, rel=0.15)
     assert scores["dark"]["luma_mean"] < 20
     assert all(scores[name]["quality"] < 0.5 * scores["clean"]["quality"] for name in ("blurred", "noisy", "dark"))
