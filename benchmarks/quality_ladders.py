@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from curation.planes import frame_luma
 from curation.scorers.technical import Technical
 from schemas.frames import LumaBatch
+from schemas.scores import FrameFacts
 
 Clip = NDArray[np.uint8]
 FRAMES, MEASURED = 12, 4
@@ -89,10 +91,12 @@ def jpeg(luma_HW: Clip, quality: int) -> Clip:
 
 
 def logit(clip_THW: Clip) -> float:
-    """Mean detail logit of a few frames of the clip; `quality` rises with it."""
+    """Logarithm of the odds of `quality` over a few frames: it does not run out of digits near 0 and 1."""
     chosen = np.unique(np.linspace(0, len(clip_THW) - 1, MEASURED).astype(int))
     facts = Technical().open().measure(LumaBatch(clip_THW[chosen], np.arange(len(chosen), dtype=np.float64)))
-    return float(facts["detail_logit"].values_T.mean())
+    scores = Technical().reduce(FrameFacts(np.arange(len(chosen), dtype=np.float64), float(len(chosen)), facts))
+    quality = float(scores["quality"] or 0.0)
+    return float(np.log(quality + 1e-300) - np.log1p(-quality))
 
 
 def main() -> None:
@@ -111,7 +115,7 @@ def main() -> None:
         untouched = logit(clip_THW)
         for name, steps in ladders(clip_THW, rng):
             values = [untouched, *(logit(step) for step in steps)]
-            fell[name] += [after < before for before, after in zip(values, values[1:], strict=False)]
+            fell[name] += [after < before for before, after in itertools.pairwise(values)]
     for name, falls in fell.items():
         print(f"{name:18} {np.mean(falls):.3f} of {len(falls)}")
     print(f"{'overall':18} {np.mean([fall for falls in fell.values() for fall in falls]):.3f}")

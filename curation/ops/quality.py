@@ -27,6 +27,9 @@ WEIGHTS: Mapping[str, float] = {
 }
 BIAS = 1.733
 
+# Blockiness that halves quality.
+BLOCKS_HALVE = 0.02
+
 
 def detail_logit(traits: Mapping[str, float], blockiness: float) -> float:
     """Weighted sum of a frame's traits: over 0 for clean detail, below for blur, noise, enlargement, compression."""
@@ -39,10 +42,12 @@ def ramp(value: float, zero_at: float, one_at: float) -> float:
     return min(1.0, max(0.0, (value - zero_at) / (one_at - zero_at)))
 
 
-def composite_quality(logit: float, luma_mean: float, spread: float) -> float:
-    """Logistic function of the detail logit, times a ramp that is 1 unless hardly anything can be seen, times another.
+def composite_quality(logit: float, block: float, luma_mean: float, spread: float) -> float:
+    """Logistic function of the detail logit, times a ramp that is 1 unless hardly anything can be seen, times another,
+    times 1 / (1 + (block / 0.02)^4): visible blocks ruin what otherwise has plenty of detail.
 
-    logit: mean over the clip's frames. luma_mean: 0-255. spread: contrast, 0-1.
+    logit: mean over the clip's frames. block: blockiness. luma_mean: 0-255. spread: contrast, 0-1.
     """
     visible = ramp(abs(luma_mean - 120.0), 119.0, 105.0) * ramp(spread, 0.01, 0.05)
-    return visible / (1.0 + math.exp(-min(60.0, max(-60.0, logit))))
+    whole = 1.0 / (1.0 + (max(0.0, block) / BLOCKS_HALVE) ** 4)
+    return visible * whole / (1.0 + math.exp(-min(60.0, max(-60.0, logit))))
