@@ -36,7 +36,7 @@ def streaked_share(luma_HW: NDArray[np.uint8]) -> float:
     shares = [
         cv2.countNonZero(((a <= 1) & (b > _EDGE_LEVELS)).view(np.uint8)) for a, b in ((down, across), (across, down))
     ]
-    return float(max(shares)) / max(1, down.size)
+    return float(max(shares) / max(1, down.size))
 
 
 class GarbageWatch:

@@ -48,6 +48,6 @@ def composite_quality(logit: float, block: float, luma_mean: float, spread: floa
 
     logit: mean over the clip's frames. block: blockiness. luma_mean: 0-255. spread: contrast, 0-1.
     """
-    visible = ramp(abs(luma_mean - 120.0), 119.0, 105.0) * ramp(spread, 0.01, 0.05)
+    visible = ramp(abs(luma_mean - 120.0), 119.0, 95.0) * ramp(spread, 0.01, 0.05)
     whole = 1.0 / (1.0 + (max(0.0, block) / BLOCKS_HALVE) ** 4)
     return visible * whole / (1.0 + math.exp(-min(60.0, max(-60.0, logit))))
