@@ -27,8 +27,8 @@ WEIGHTS: Mapping[str, float] = {
 }
 BIAS = 1.733
 
-# Blockiness that halves quality.
-BLOCKS_HALVE = 0.02
+# Blockiness, and noise in luma levels, that halve quality.
+BLOCKS_HALVE, NOISE_HALVES = 0.02, 10.0
 
 
 def detail_logit(traits: Mapping[str, float], blockiness: float) -> float:
@@ -42,12 +42,13 @@ def ramp(value: float, zero_at: float, one_at: float) -> float:
     return min(1.0, max(0.0, (value - zero_at) / (one_at - zero_at)))
 
 
-def composite_quality(logit: float, block: float, luma_mean: float, spread: float) -> float:
+def composite_quality(logit: float, noise: float, block: float, luma_mean: float, spread: float) -> float:
     """Logistic function of the detail logit, times a ramp that is 1 unless hardly anything can be seen, times another,
-    times 1 / (1 + (block / 0.02)^4): visible blocks ruin what otherwise has plenty of detail.
+    times 1 / (1 + (block / 0.02)^4) and 1 / (1 + (noise / 10)^2): visible blocks and strong noise ruin what otherwise
+    has plenty of detail.
 
-    logit: mean over the clip's frames. block: blockiness. luma_mean: 0-255. spread: contrast, 0-1.
+    logit: mean over the clip's frames. noise: noise_sigma, luma levels. block: blockiness. luma_mean: 0-255. spread: contrast, 0-1.
     """
     visible = ramp(abs(luma_mean - 120.0), 119.0, 95.0) * ramp(spread, 0.01, 0.05)
-    whole = 1.0 / (1.0 + (max(0.0, block) / BLOCKS_HALVE) ** 4)
+    whole = 1.0 / (1.0 + (max(0.0, block) / BLOCKS_HALVE) ** 4) / (1.0 + (noise / NOISE_HALVES) ** 2)
     return visible * whole / (1.0 + math.exp(-min(60.0, max(-60.0, logit))))

@@ -61,8 +61,8 @@ class Technical:
         medians = {name: median(facts.values(name)[shown]) for name in ("sharpness", "noise_sigma", "blockiness")}
         luma_mean, contrast = mean(facts.values("luma_mean")), mean(facts.values("contrast"))
         logit = mean(facts.values("detail_logit")[shown])
-        block = medians["blockiness"] or 0.0
-        quality = 0.0 if logit is None else composite_quality(logit, block, luma_mean or 0.0, contrast or 0.0)
+        noise, block = medians["noise_sigma"] or 0.0, medians["blockiness"] or 0.0
+        quality = 0.0 if logit is None else composite_quality(logit, noise, block, luma_mean or 0.0, contrast or 0.0)
         # Bars are what every shown frame has: the picture is the union of what is inside them.
         edges = {name: facts.values(name)[shown] for name in _ACTIVE}
         outermost = (np.min, np.min, np.max, np.max)

@@ -196,4 +196,4 @@ def test_ramp_is_linear_between_its_ends_in_either_order() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(-1, 1), st.floats(0, 255), st.floats(0, 1))
 def test_quality_stays_in_its_range(logit: float, block: float, level: float, spread: float) -> None:
-    assert 0 <= composite_quality(logit, block, level, spread) <= 1
+    assert 0 <= composite_quality(logit, 50 * abs(block), block, level, spread) <= 1

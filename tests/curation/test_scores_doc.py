@@ -11,7 +11,7 @@ from curation.ops.quality import BIAS, WEIGHTS, composite_quality
 from schemas.scores import ScoreSpec
 
 DOC = Path(__file__).parents[2] / "docs" / "scores.md"
-CLEAN = {"logit": 0.0, "block": 0.0, "luma_mean": 120.0, "spread": 1.0}
+CLEAN = {"logit": 0.0, "noise": 0.0, "block": 0.0, "luma_mean": 120.0, "spread": 1.0}
 RAMPS = {"distance of `luma_mean` from 120": "luma_mean", "`contrast`": "spread"}
 
 
@@ -61,6 +61,8 @@ def test_every_ramp_of_quality_begins_and_ends_where_it_is_said_to(name: str) ->
 def test_quality_has_no_ramp_and_no_weight_that_is_not_said() -> None:
     assert {row.removesuffix(" ramp") for row in ROWS if row.endswith(" ramp")} == set(RAMPS)
     assert composite_quality(**{**CLEAN, "block": 0.02}) == 0.25
+    assert composite_quality(**{**CLEAN, "noise": 10.0}) == 0.25
+    assert "(noise_sigma / 10)^2" in DOC.read_text(encoding="utf-8")
     assert "(blockiness / 0.02)^4" in DOC.read_text(encoding="utf-8")
     assert {row: float(cells[0]) for row, cells in ROWS.items() if row in {*WEIGHTS, "constant"}} == {
         **WEIGHTS,
