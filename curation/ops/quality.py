@@ -49,6 +49,7 @@ def composite_quality(logit: float, noise: float, block: float, luma_mean: float
 
     logit: mean over the clip's frames. noise: noise_sigma, luma levels. block: blockiness. luma_mean: 0-255. spread: contrast, 0-1.
     """
-    visible = ramp(abs(luma_mean - 120.0), 119.0, 95.0) * ramp(spread, 0.01, 0.05)
+    # Not down to 0: a hardly visible picture still has a worse copy.
+    visible = 0.05 + 0.95 * ramp(abs(luma_mean - 120.0), 119.0, 95.0) * ramp(spread, 0.01, 0.05)
     whole = 1.0 / (1.0 + (max(0.0, block) / BLOCKS_HALVE) ** 4) / (1.0 + (noise / NOISE_HALVES) ** 2)
     return visible * whole / (1.0 + math.exp(-min(60.0, max(-60.0, logit))))

@@ -48,14 +48,14 @@ def test_every_ramp_of_quality_begins_and_ends_where_it_is_said_to(name: str) ->
     def quality(value: float) -> float:
         if name.startswith("distance"):
             value += 120.0
-        return composite_quality(**{**CLEAN, RAMPS[name]: value})
+        # Half is what a logit of 0 leaves of a picture that can be seen, and a twentieth of it stays.
+        return (2.0 * composite_quality(**{**CLEAN, RAMPS[name]: value}) - 0.05) / 0.95
 
-    # Half is what a logit of 0 leaves of a picture that can be seen.
-    assert quality(zero_at) == 0
-    assert quality(one_at) == 0.5
-    assert quality((zero_at + one_at) / 2) == pytest.approx(0.25)
-    assert quality(zero_at + 0.01 * (one_at - zero_at)) == pytest.approx(0.005)
-    assert quality(one_at + 0.01 * (zero_at - one_at)) == pytest.approx(0.495)
+    assert quality(zero_at) == pytest.approx(0)
+    assert quality(one_at) == pytest.approx(1)
+    assert quality((zero_at + one_at) / 2) == pytest.approx(0.5)
+    assert quality(zero_at + 0.01 * (one_at - zero_at)) == pytest.approx(0.01)
+    assert quality(one_at + 0.01 * (zero_at - one_at)) == pytest.approx(0.99)
 
 
 def test_quality_has_no_ramp_and_no_weight_that_is_not_said() -> None:
