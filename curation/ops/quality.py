@@ -47,7 +47,8 @@ def composite_quality(logit: float, noise: float, block: float, luma_mean: float
     times 1 / (1 + (block / 0.02)^4) and 1 / (1 + (noise / 10)^2): visible blocks and strong noise ruin what otherwise
     has plenty of detail.
 
-    logit: mean over the clip's frames. noise: noise_sigma, luma levels. block: blockiness. luma_mean: 0-255. spread: contrast, 0-1.
+    logit: mean over the clip's frames. noise: noise_sigma, luma levels. block: blockiness.
+    luma_mean: 0-255. spread: contrast, 0-1.
     """
     # Not down to 0: a hardly visible picture still has a worse copy.
     visible = 0.05 + 0.95 * ramp(abs(luma_mean - 120.0), 119.0, 95.0) * ramp(spread, 0.01, 0.05)
