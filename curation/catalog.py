@@ -12,6 +12,7 @@ from curation.scorers.motion import Motion
 from curation.scorers.signature import Signature
 from curation.scorers.subject import Subject
 from curation.scorers.technical import Technical
+from curation.scorers.text import Text
 from schemas.errors import RecipeError
 from schemas.scores import ScoreSpec
 
@@ -20,6 +21,7 @@ SCORERS: tuple[Callable[[], FrameScorer], ...] = (
     Cadence,
     Technical,
     Motion,
+    Text,
     Subject,
     Signature,
 )
@@ -29,7 +31,6 @@ CUTTING = frozenset({"cut_strength"})
 
 # Columns that every run has and this version leaves null, with what would measure them.
 UNMEASURED: tuple[ScoreSpec, ...] = (
-    ScoreSpec("text_fraction", "share of area", "lower_is_better", 0, "null: no text detector yet"),
     ScoreSpec("aesthetic", "1-10", "higher_is_better", 0, "null: needs open_clip weights and the LAION head"),
 )
 

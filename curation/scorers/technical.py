@@ -1,81 +1,115 @@
-"""Technical quality of the picture, frame by frame at native size."""
+"""Technical quality of the picture, frame by frame at native size, on luma alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from curation.ops import image
+from curation.ops import bars, blocks, detail, garbage, graphics
+from curation.ops.quality import composite_quality, detail_logit
 from curation.scorers.base import ClipValue, mean, median
-from schemas.frames import FrameBatch, FrameRequest
+from schemas.frames import FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
 
 _SPEC = "docs/scores.md"
+_SCREEN = 0.6
+_ACTIVE = ("active_left", "active_top", "active_right", "active_bottom")
 
 
 class Technical:
-    """Sharpness, noise, blocking, exposure, bars and combing on two frames a second; stateless."""
+    """Sharpness, noise, compression, exposure, bars, combing, screens and garbage on two frames a second."""
 
     name: ClassVar[str] = "technical"
-    version: ClassVar[int] = 1
-    needs: ClassVar[FrameRequest] = FrameRequest("technical", fps=2.0, short_side_px=None)
+    version: ClassVar[int] = 2
+    needs: ClassVar[FrameRequest] = FrameRequest("technical", fps=2.0, short_side_px=None, pixels="luma")
     fact_names: ClassVar[tuple[str, ...]] = (
-        "sharpness", "noise_sigma", "blockiness", "luma_mean", "contrast", "black", "letterbox", "interlaced",
+        "sharpness", "noise_sigma", "blockiness", "detail_logit", "luma_mean", "contrast", "black", "interlaced",
+        *_ACTIVE, "flat", "screen", "corrupted",
     )  # fmt: skip
     specs: ClassVar[tuple[ScoreSpec, ...]] = (
-        ScoreSpec("sharpness", "0-1", "higher_is_better", 1, "Crete et al. 2007"),
-        ScoreSpec("noise_sigma", "luma levels", "lower_is_better", 1, "Immerkaer 1996"),
-        ScoreSpec("blockiness", "share of block borders", "lower_is_better", 1, _SPEC),
+        ScoreSpec("sharpness", "0-1", "higher_is_better", 2, _SPEC),
+        ScoreSpec("noise_sigma", "luma levels", "lower_is_better", 2, "Amer and Dubois 2005"),
+        ScoreSpec("blockiness", "share of block borders", "lower_is_better", 2, _SPEC),
         ScoreSpec("luma_mean", "luma levels 0-255", "neutral", 1, _SPEC),
         ScoreSpec("contrast", "share of range", "higher_is_better", 1, _SPEC),
         ScoreSpec("black_fraction", "share of frames", "lower_is_better", 1, _SPEC),
-        ScoreSpec("letterbox_fraction", "share of area", "lower_is_better", 1, _SPEC),
-        ScoreSpec("interlaced_fraction", "share of frames", "lower_is_better", 1, _SPEC),
-        ScoreSpec("quality", "0-1", "higher_is_better", 1, _SPEC),
+        ScoreSpec("letterbox_fraction", "share of area", "lower_is_better", 2, _SPEC),
+        ScoreSpec("active_left_fraction", "share of width", "neutral", 1, _SPEC),
+        ScoreSpec("active_top_fraction", "share of height", "neutral", 1, _SPEC),
+        ScoreSpec("active_right_fraction", "share of width", "neutral", 1, _SPEC),
+        ScoreSpec("active_bottom_fraction", "share of height", "neutral", 1, _SPEC),
+        ScoreSpec("interlaced_fraction", "share of frames", "lower_is_better", 2, _SPEC),
+        ScoreSpec("flat_fraction", "share of area", "neutral", 1, _SPEC),
+        ScoreSpec("screen_fraction", "share of frames", "lower_is_better", 1, _SPEC),
+        ScoreSpec("corrupted_fraction", "share of frames", "lower_is_better", 1, _SPEC),
+        ScoreSpec("quality", "0-1", "higher_is_better", 2, _SPEC),
     )
 
-    def open(self) -> Technical:
-        return self
-
-    def measure(self, frames: FrameBatch) -> Mapping[str, Fact]:
-        rows = []
-        for rgb_HWC in frames.rgb_THWC:
-            luma_HW = image.luma(rgb_HWC)
-            rows.append(
-                (
-                    image.sharpness(luma_HW),
-                    image.noise_sigma(luma_HW),
-                    image.blockiness(luma_HW),
-                    float(luma_HW.mean(dtype=np.float64)),
-                    image.contrast(luma_HW),
-                    float(image.is_black(luma_HW)),
-                    image.letterbox_share(luma_HW),
-                    float(image.is_interlaced(luma_HW)),
-                )
-            )
-        columns = np.asarray(rows, dtype=np.float32).T
-        return {name: Fact.full(column) for name, column in zip(self.fact_names, columns, strict=True)}
+    def open(self) -> _TechnicalSession:
+        return _TechnicalSession()
 
     def reduce(self, facts: FrameFacts) -> Mapping[str, ClipValue]:
         black_T = facts.values("black") > 0
         if not len(black_T):
             return {}
         # A black frame has no sharpness to speak of: quality describes the frames that show something.
-        shown = {name: facts.values(name)[~black_T] for name in ("sharpness", "noise_sigma", "blockiness")}
-        medians = {name: median(values) for name, values in shown.items()}
+        shown = ~black_T
+        medians = {name: median(facts.values(name)[shown]) for name in ("sharpness", "noise_sigma", "blockiness")}
         luma_mean, contrast = mean(facts.values("luma_mean")), mean(facts.values("contrast"))
-        quality: float | None = 0.0
-        sharp, noise, block = medians["sharpness"], medians["noise_sigma"], medians["blockiness"]
-        if sharp is not None and noise is not None and block is not None:
-            quality = image.composite_quality(sharp, noise, block, luma_mean or 0.0, contrast or 0.0)
+        logit = mean(facts.values("detail_logit")[shown])
+        noise, block = medians["noise_sigma"] or 0.0, medians["blockiness"] or 0.0
+        quality = 0.0 if logit is None else composite_quality(logit, noise, block, luma_mean or 0.0, contrast or 0.0)
+        # Bars are what every shown frame has: the picture is the union of what is inside them.
+        edges = {name: facts.values(name)[shown] for name in _ACTIVE}
+        outermost = (np.min, np.min, np.max, np.max)
+        active = [
+            float(outer(edges[name])) if shown.any() else whole
+            for name, outer, whole in zip(_ACTIVE, outermost, (0.0, 0.0, 1.0, 1.0), strict=True)
+        ]
         return {
             **medians,
             "luma_mean": luma_mean,
             "contrast": contrast,
             "black_fraction": float(black_T.mean()),
-            "letterbox_fraction": median(facts.values("letterbox")),
+            "letterbox_fraction": 1.0 - (active[2] - active[0]) * (active[3] - active[1]),
+            **{f"{name}_fraction": edge for name, edge in zip(_ACTIVE, active, strict=True)},
             "interlaced_fraction": mean(facts.values("interlaced")),
+            "flat_fraction": mean(facts.values("flat")),
+            "screen_fraction": float((facts.values("screen") >= _SCREEN).mean()),
+            "corrupted_fraction": mean(facts.values("corrupted")),
             "quality": quality,
         }
+
+
+class _TechnicalSession:
+    def __init__(self) -> None:
+        self._garbage = garbage.GarbageWatch()
+
+    def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
+        rows = [self._frame(luma_HW) for luma_HW in frames.luma_THW]
+        columns = np.asarray(rows, dtype=np.float32).T
+        return {name: Fact.full(column) for name, column in zip(Technical.fact_names, columns, strict=True)}
+
+    def _frame(self, luma_HW: NDArray[np.uint8]) -> tuple[float, ...]:
+        energies = detail.block_energies(luma_HW)
+        block = blocks.blockiness(detail.middle_rows(luma_HW))
+        histogram = cv2.calcHist([luma_HW], [0], None, [256], [0, 256]).ravel()
+        flat, screen = graphics.flatness_and_screen(luma_HW)
+        return (
+            detail.sharpness(energies),
+            detail.noise_sigma(energies),
+            block,
+            detail_logit(detail.traits(energies), block),
+            float(np.dot(histogram, np.arange(256)) / luma_HW.size),
+            blocks.contrast(histogram),
+            float(bars.is_black(luma_HW)),
+            float(bars.is_interlaced(detail.middle_rows(luma_HW))),
+            *bars.active_picture(luma_HW),
+            flat,
+            screen,
+            float(self._garbage.sees(detail.middle_rows(luma_HW))),
+        )

@@ -9,150 +9,191 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from curation.ops import image
+from curation.ops import bars, blocks, detail, garbage, graphics
+from curation.ops.quality import WEIGHTS, composite_quality, detail_logit, ramp
 from tests.curation.footage import texture
 
 SIZE_HW = (144, 192)
+Luma = NDArray[np.uint8]
 
 
-def as_float(luma_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return luma_HW.astype(np.float32)
+def flat(level: int) -> Luma:
+    return np.full(SIZE_HW, level, dtype=np.uint8)
 
 
-def flat(level: float) -> NDArray[np.float32]:
-    return np.full(SIZE_HW, level, dtype=np.float32)
+def noisy(picture_HW: Luma, sigma: float, seed: int = 0) -> Luma:
+    noise_HW = np.random.default_rng(seed).normal(0, sigma, picture_HW.shape)
+    return np.clip(np.rint(picture_HW + noise_HW), 0, 255).astype(np.uint8)
 
 
-def noise(sigma: float, seed: int = 0) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(0, sigma, SIZE_HW).astype(np.float32)
-
-
-def jpeg(luma_HW: NDArray[np.uint8], quality: int) -> NDArray[np.float32]:
+def jpeg(luma_HW: Luma, quality: int) -> Luma:
     done, data = cv2.imencode(".jpg", luma_HW, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
-    return as_float(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
 
 
-def test_luma_weighs_the_primaries_as_bt601_does() -> None:
-    primaries = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], dtype=np.uint8)
-    np.testing.assert_allclose(image.luma(primaries)[0], [0.299 * 255, 0.587 * 255, 0.114 * 255, 255], atol=0.6)
+def scene() -> Luma:
+    """Discs and bars with hard edges on a shaded ground of fine grain, quiet in its lower third."""
+    picture_HW = np.tile(np.linspace(60, 180, SIZE_HW[1]), (SIZE_HW[0], 1)).astype(np.uint8)
+    for x in range(12, SIZE_HW[1], 30):
+        cv2.circle(picture_HW, (x, 40), 10, (x * 5) % 255, -1)
+        cv2.line(picture_HW, (x, 60), (x + 9, 92), 230, 2)
+    picture_HW[:40] = noisy(picture_HW[:40], 6, 1)
+    return picture_HW
 
 
-def test_sharpness_falls_with_every_blur() -> None:
-    picture_HW = as_float(texture(grain_px=1.0))
-    values = [image.sharpness(picture_HW)]
-    values += [image.sharpness(cv2.GaussianBlur(picture_HW, (0, 0), sigma)) for sigma in (1, 2, 4)]
-    assert values == sorted(values, reverse=True)
-    assert values[0] > 0.6
-    assert values[-1] < 0.3
+def sharpness(luma_HW: Luma) -> float:
+    return detail.sharpness(detail.block_energies(luma_HW))
 
 
-def test_blur_along_one_axis_is_blur() -> None:
-    picture_HW = as_float(texture(grain_px=1.0))
-    across, down = cv2.blur(picture_HW, (15, 1)), cv2.blur(picture_HW, (1, 15))
-    assert image.sharpness(across) < 0.7 * image.sharpness(picture_HW)
-    assert image.sharpness(across) == pytest.approx(image.sharpness(down), abs=0.05)
+def noise_sigma(luma_HW: Luma) -> float:
+    return detail.noise_sigma(detail.block_energies(luma_HW))
+
+
+def quality(luma_HW: Luma) -> float:
+    return detail_logit(detail.traits(detail.block_energies(luma_HW)), blocks.blockiness(luma_HW))
+
+
+def enlarged(luma_HW: Luma, factor: float) -> Luma:
+    small = cv2.resize(luma_HW, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, luma_HW.shape[::-1], interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def test_sharpness_falls_with_every_blur_and_every_enlargement() -> None:
+    for worse in (lambda s: np.asarray(cv2.GaussianBlur(scene(), (0, 0), s)), lambda s: enlarged(scene(), s)):
+        values = [sharpness(scene()), *(sharpness(worse(s)) for s in (1.5, 2, 3))]
+        assert values == sorted(values, reverse=True)
+        assert values[-1] < 0.7 * values[0]
+
+
+def test_noise_does_not_make_a_blurred_picture_sharp() -> None:
+    blurred_HW = np.asarray(cv2.GaussianBlur(scene(), (0, 0), 2.0))
+    assert sharpness(noisy(blurred_HW, 5)) < sharpness(blurred_HW) + 0.1
 
 
 def test_a_flat_picture_has_neither_sharpness_noise_nor_blocks() -> None:
-    assert (image.sharpness(flat(90)), image.noise_sigma(flat(90)), image.blockiness(flat(90))) == (0, 0, 0)
+    assert (sharpness(flat(90)), noise_sigma(flat(90)), blocks.blockiness(flat(90))) == (0, 0, 0)
+
+
+def test_a_picture_too_small_for_blocks_still_has_numbers() -> None:
+    tiny_HW = np.zeros((1, 1), dtype=np.uint8)
+    assert (sharpness(tiny_HW), noise_sigma(tiny_HW), blocks.blockiness(tiny_HW)) == (0, 0, 0)
+    assert np.isfinite(quality(tiny_HW))
 
 
 @pytest.mark.parametrize("sigma", [1.0, 5.0, 12.0])
 def test_noise_sigma_is_the_sigma_that_was_added(sigma: float) -> None:
-    assert image.noise_sigma(flat(120) + noise(sigma)) == pytest.approx(sigma, rel=0.05)
+    assert noise_sigma(noisy(flat(120), sigma)) == pytest.approx(sigma, rel=0.08)
 
 
 def test_edges_and_slopes_do_not_pass_for_noise() -> None:
-    squares_HW = ((np.indices(SIZE_HW) // 24).sum(axis=0) % 2 * 200).astype(np.float32)
-    slope_HW = np.tile(np.linspace(0, 255, SIZE_HW[1], dtype=np.float32), (SIZE_HW[0], 1))
-    assert image.noise_sigma(squares_HW) < 0.1
-    assert image.noise_sigma(slope_HW) < 0.1
-    assert image.noise_sigma(squares_HW + noise(4.0)) == pytest.approx(4.0, rel=0.1)
+    squares_HW = ((np.indices(SIZE_HW) // 24).sum(axis=0) % 2 * 200).astype(np.uint8)
+    assert noise_sigma(squares_HW) < 0.1
+    assert noise_sigma(noisy(squares_HW + 25, 4.0)) == pytest.approx(4.0, rel=0.1)
+
+
+def test_large_pictures_are_read_in_strips_that_agree_with_the_whole() -> None:
+    large_HW = noisy(np.full((1080, 1920), 120, dtype=np.uint8), 5.0)
+    energies = detail.block_energies(large_HW)
+    assert len(energies.fine_B) < 1080 * 1920 / 64 / 4
+    assert detail.noise_sigma(energies) == pytest.approx(5.0, rel=0.05)
+
+
+@pytest.mark.parametrize("ruin", ["blur", "noise", "enlarge", "compress"])
+def test_the_heart_of_quality_falls_at_every_step(ruin: str) -> None:
+    steps = {
+        "blur": [np.asarray(cv2.GaussianBlur(scene(), (0, 0), s)) for s in (0.5, 1, 2, 4)],
+        "noise": [noisy(scene(), s) for s in (2, 5, 10, 20, 40)],
+        "enlarge": [enlarged(scene(), s) for s in (1.25, 1.5, 2, 3, 4)],
+        "compress": [jpeg(scene(), q) for q in (70, 40, 20)],
+    }[ruin]
+    values = [quality(scene()), *(quality(step) for step in steps)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_every_trait_has_a_weight() -> None:
+    assert {*detail.traits(detail.block_energies(flat(9))), "blocks"} == set(WEIGHTS)
 
 
 def test_blocks_stand_out_and_noise_does_not() -> None:
-    picture_HW = texture()
-    coarse = cv2.resize(picture_HW, (SIZE_HW[1] // 8, SIZE_HW[0] // 8), interpolation=cv2.INTER_AREA)
-    blocked_HW = as_float(cv2.resize(coarse, SIZE_HW[::-1], interpolation=cv2.INTER_NEAREST))
-    assert image.blockiness(blocked_HW) > 0.5
-    assert image.blockiness(blocked_HW[3:, 5:]) > 0.5, "the grid is found where a crop moved it"
-    assert image.blockiness(flat(120) + noise(10)) < 0.015
-    assert image.blockiness(as_float(picture_HW)) < 0.015
-
-
-def test_harder_compression_is_blockier() -> None:
-    picture_HW = texture()
-    values = [image.blockiness(jpeg(picture_HW, quality)) for quality in (95, 30, 10)]
-    assert values == sorted(values)
-    assert values[-1] > 10 * values[0]
+    coarse = cv2.resize(texture(), (SIZE_HW[1] // 8, SIZE_HW[0] // 8), interpolation=cv2.INTER_AREA)
+    blocked_HW = np.asarray(cv2.resize(coarse, SIZE_HW[::-1], interpolation=cv2.INTER_NEAREST))
+    assert blocks.blockiness(blocked_HW) > 0.5
+    assert blocks.blockiness(blocked_HW[3:, 5:]) > 0.5, "the grid is found where a crop moved it"
+    assert blocks.blockiness(noisy(flat(120), 10)) < 0.015
+    assert blocks.blockiness(texture()) < 0.015
 
 
 def test_one_picture_edge_on_the_grid_is_no_block() -> None:
     window_HW = flat(40)
     window_HW[:, 96:] = 200
-    assert image.blockiness(window_HW) == 0
+    assert blocks.blockiness(window_HW) == 0
 
 
 def test_contrast_is_the_spread_between_tails() -> None:
-    slope_HW = np.tile(np.linspace(0, 255, 101, dtype=np.float32), (50, 1))
-    assert image.contrast(slope_HW) == pytest.approx(0.9, abs=0.01)
-    assert image.contrast(flat(10)) == 0
+    assert blocks.contrast(np.ones(256, dtype=np.float32)) == pytest.approx(0.9, abs=0.01)
+    assert blocks.contrast(np.eye(1, 256, 10, dtype=np.float32)[0]) == 0
 
 
 def test_black_is_black_up_to_a_fiftieth() -> None:
-    dark_HW = flat(16)
-    assert image.is_black(dark_HW)
+    dark_HW = flat(0)
     dark_HW[:2] = 200
-    assert image.is_black(dark_HW)
+    assert bars.is_black(dark_HW)
     dark_HW[:4] = 200
-    assert not image.is_black(dark_HW)
+    assert not bars.is_black(dark_HW)
 
 
 @settings(max_examples=40, deadline=None)
 @given(top=st.integers(0, 40), bottom=st.integers(0, 40), left=st.integers(0, 40), right=st.integers(0, 40))
-def test_letterbox_share_is_the_area_of_the_bars(top: int, bottom: int, left: int, right: int) -> None:
-    picture_HW = np.full((120, 160), 16, dtype=np.float32)
+def test_the_active_picture_is_what_the_bars_leave(top: int, bottom: int, left: int, right: int) -> None:
+    picture_HW = np.zeros((120, 160), dtype=np.uint8)
     picture_HW[top : 120 - bottom, left : 160 - right] = 130
-    expected = 1 - (120 - top - bottom) * (160 - left - right) / (120 * 160)
-    assert image.letterbox_share(picture_HW) == pytest.approx(expected)
+    expected = (left / 160, top / 120, 1 - right / 160, 1 - bottom / 120)
+    assert bars.active_picture(picture_HW) == pytest.approx(expected)
+    assert bars.active_picture(flat(0)) == (0, 0, 1, 1)
 
 
-def test_a_black_frame_has_no_bars() -> None:
-    assert image.letterbox_share(flat(16)) == 0
+def test_two_fields_in_motion_make_a_comb_and_stripes_do_not() -> None:
+    wide_HW = texture(size_hw=(144, 220))
+    woven_HW = wide_HW[:, :192].copy()
+    woven_HW[1::2] = wide_HW[1::2, 6:198]
+    assert bars.is_interlaced(woven_HW)
+    assert not bars.is_interlaced(wide_HW)
+    assert not bars.is_interlaced(noisy(flat(120), 10)), "noise differs equally at every distance"
+    stripes_HW = flat(80)
+    stripes_HW[::2] = 160
+    assert not bars.is_interlaced(stripes_HW)
+    shirt_HW = wide_HW.copy()
+    shirt_HW[40:120, 60:140] = np.where(np.arange(80)[:, None] % 2, 60, 180)
+    assert not bars.is_interlaced(shirt_HW)
 
 
-def test_two_fields_in_motion_make_a_comb() -> None:
-    wide_HW = as_float(texture(size_hw=(144, 220)))
-    now_HW, later_HW = wide_HW[:, :192], wide_HW[:, 6:198]
-    woven_HW = now_HW.copy()
-    woven_HW[1::2] = later_HW[1::2]
-    assert image.is_interlaced(woven_HW)
-    assert not image.is_interlaced(now_HW)
-    assert not image.is_interlaced(flat(120) + noise(10)), "noise differs equally at every distance"
-    assert not image.is_interlaced(flat(120)[:6]), "too few rows to tell"
+def test_a_window_of_text_lines_is_a_screen_and_a_scene_is_not() -> None:
+    window_HW = np.full((360, 640), 245, dtype=np.uint8)
+    window_HW[:40] = 90
+    for y in range(60, 340, 20):
+        window_HW[y : y + 8, 30 : 300 + y] = 30
+    flat_area, screen = graphics.flatness_and_screen(window_HW)
+    assert flat_area > 0.35
+    assert screen > 0.9
+    assert graphics.flatness_and_screen(noisy(scene(), 2))[1] < 0.1
+
+
+def test_streaks_that_come_suddenly_are_garbage_and_lasting_ones_are_not() -> None:
+    good_HW = noisy(texture(), 2)
+    streaks_HW = np.tile(np.random.default_rng(3).integers(0, 255, SIZE_HW[1], dtype=np.uint8), (SIZE_HW[0], 1))
+    watch = garbage.GarbageWatch()
+    seen = [watch.sees(frame) for frame in (good_HW, good_HW, good_HW, streaks_HW, streaks_HW, good_HW)]
+    assert seen == [False, False, False, True, True, False]
+    assert not any(garbage.GarbageWatch().sees(streaks_HW) for _ in range(3))
 
 
 def test_ramp_is_linear_between_its_ends_in_either_order() -> None:
-    assert [image.ramp(x, 2, 4) for x in (1, 2, 3, 4, 5)] == [0, 0, 0.5, 1, 1]
-    assert [image.ramp(x, 4, 2) for x in (1, 2, 3, 4, 5)] == [1, 1, 0.5, 0, 0]
-
-
-GOOD = {"sharp": 0.6, "noise": 1.0, "block": 0.0, "luma_mean": 120.0, "spread": 0.5}
-
-
-def test_a_clean_picture_has_full_quality() -> None:
-    assert image.composite_quality(**GOOD) == 1
-
-
-@pytest.mark.parametrize(
-    "ruin", [{"sharp": 0.1}, {"noise": 20.0}, {"block": 0.1}, {"luma_mean": 3.0}, {"luma_mean": 252.0}, {"spread": 0.0}]
-)
-def test_any_one_ruin_is_enough(ruin: dict[str, float]) -> None:
-    assert image.composite_quality(**{**GOOD, **ruin}) == 0
+    assert [ramp(x, 2, 4) for x in (1, 2, 3, 4, 5)] == [0, 0, 0.5, 1, 1]
+    assert [ramp(x, 4, 2) for x in (1, 2, 3, 4, 5)] == [1, 1, 0.5, 0, 0]
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.floats(0, 1), st.floats(0, 40), st.floats(0, 1), st.floats(0, 255), st.floats(0, 1))
-def test_quality_stays_in_its_range(sharp: float, noise_: float, block: float, level: float, spread: float) -> None:
-    assert 0 <= image.composite_quality(sharp, noise_, block, level, spread) <= 1
+@given(st.floats(-1e6, 1e6), st.floats(-1, 1), st.floats(0, 255), st.floats(0, 1))
+def test_quality_stays_in_its_range(logit: float, block: float, level: float, spread: float) -> None:
+    assert 0 <= composite_quality(logit, 50 * abs(block), block, level, spread) <= 1

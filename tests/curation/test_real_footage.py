@@ -58,8 +58,8 @@ def test_a_ruined_copy_is_far_below_the_pristine_one(clips_dir: Path) -> None:
     for kind in ("pristine", "distorted"):
         facts, _ = measure_video(clips_dir / f"talkinghead_qcif_{kind}.mp4", 0, [Technical()])
         quality[kind] = whole(facts, Technical())["quality"]
-    assert quality["pristine"] > 0.8
-    assert quality["distorted"] < 0.3
+    assert quality["pristine"] > 0.6
+    assert quality["distorted"] < 0.25
 
 
 @pytest.mark.parametrize(

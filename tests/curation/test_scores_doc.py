@@ -7,19 +7,12 @@ from pathlib import Path
 import pytest
 
 from curation.catalog import make_scorers, score_specs
-from curation.ops.image import composite_quality
-from curation.scorers.technical import Technical
+from curation.ops.quality import BIAS, WEIGHTS, composite_quality
 from schemas.scores import ScoreSpec
 
 DOC = Path(__file__).parents[2] / "docs" / "scores.md"
-CLEAN = {"sharp": 0.9, "noise": 0.0, "block": 0.0, "luma_mean": 120.0, "spread": 1.0}
-RAMPS = {
-    "`sharpness`": "sharp",
-    "`noise_sigma`": "noise",
-    "`blockiness`": "block",
-    "distance of `luma_mean` from 120": "luma_mean",
-    "`contrast`": "spread",
-}
+CLEAN = {"logit": 0.0, "noise": 0.0, "block": 0.0, "luma_mean": 120.0, "spread": 1.0}
+RAMPS = {"distance of `luma_mean` from 120": "luma_mean", "`contrast`": "spread"}
 
 
 def table_rows() -> dict[str, list[str]]:
@@ -55,19 +48,26 @@ def test_every_ramp_of_quality_begins_and_ends_where_it_is_said_to(name: str) ->
     def quality(value: float) -> float:
         if name.startswith("distance"):
             value += 120.0
-        return composite_quality(**{**CLEAN, RAMPS[name]: value})
+        # Half is what a logit of 0 leaves of a picture that can be seen, and a twentieth of it stays.
+        return (2.0 * composite_quality(**{**CLEAN, RAMPS[name]: value}) - 0.05) / 0.95
 
-    assert quality(zero_at) == 0
-    assert quality(one_at) == 1
+    assert quality(zero_at) == pytest.approx(0)
+    assert quality(one_at) == pytest.approx(1)
     assert quality((zero_at + one_at) / 2) == pytest.approx(0.5)
-    # The ends are exact: a hundredth of the way inside, the value has left them.
     assert quality(zero_at + 0.01 * (one_at - zero_at)) == pytest.approx(0.01)
     assert quality(one_at + 0.01 * (zero_at - one_at)) == pytest.approx(0.99)
 
 
-def test_quality_has_no_ramp_that_is_not_said() -> None:
+def test_quality_has_no_ramp_and_no_weight_that_is_not_said() -> None:
     assert {row.removesuffix(" ramp") for row in ROWS if row.endswith(" ramp")} == set(RAMPS)
-    assert composite_quality(**CLEAN) == 1
+    assert composite_quality(**{**CLEAN, "block": 0.02}) == 0.25
+    assert composite_quality(**{**CLEAN, "noise": 10.0}) == 0.25
+    assert "(noise_sigma / 10)^2" in DOC.read_text(encoding="utf-8")
+    assert "(blockiness / 0.02)^4" in DOC.read_text(encoding="utf-8")
+    assert {row: float(cells[0]) for row, cells in ROWS.items() if row in {*WEIGHTS, "constant"}} == {
+        **WEIGHTS,
+        "constant": BIAS,
+    }
 
 
 def test_sampling_and_facts_of_the_scorers_are_as_said() -> None:
@@ -79,8 +79,3 @@ def test_sampling_and_facts_of_the_scorers_are_as_said() -> None:
         assert frames == ("every" if needs.fps is None else f"{needs.fps:g} per second")
         assert short_side == ("native" if needs.short_side_px is None else f"{needs.short_side_px} px")
         assert facts == ", ".join(scorer.fact_names)
-
-
-def test_the_formula_of_noise_has_the_steps_that_are_said() -> None:
-    assert f"{1 / (0.6745 * 6):.3f}" in ROWS["`noise_sigma`"][-1]
-    assert "quality" in {spec.name for spec in Technical.specs}
