@@ -24,7 +24,7 @@ _TALLEST_LINE = 0.25
 
 
 def text_detector_file() -> Path | None:
-    """The network's file; None when rapidocr or onnxruntime is not installed (`pip install motionloom[text]`)."""
+    """The network's file; None when rapidocr or onnxruntime is not installed (`pip install rapidocr onnxruntime`)."""
     package = importlib.util.find_spec("rapidocr")
     if package is None or package.origin is None or importlib.util.find_spec("onnxruntime") is None:
         return None
