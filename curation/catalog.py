@@ -29,6 +29,9 @@ SCORERS: tuple[Callable[[], FrameScorer], ...] = (
 # The cuts are made from the facts of these: they measure whatever a recipe chooses.
 CUTTING = frozenset({"cut_strength"})
 
+# These run networks: a run that measures until a clip is rejected asks them last, and only of the clips left.
+COSTLY = frozenset({"subject", "text"})
+
 # Columns that every run has and this version leaves null, with what would measure them.
 UNMEASURED: tuple[ScoreSpec, ...] = (
     ScoreSpec("aesthetic", "1-10", "higher_is_better", 0, "null: needs open_clip weights and the LAION head"),

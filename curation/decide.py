@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pyarrow as pa
 
@@ -10,7 +12,7 @@ from schemas.fingerprint import fingerprint
 from schemas.policy import Policy
 from schemas.tables import DECISIONS
 
-__all__ = ["check_policy", "decide", "decisions_of", "policy_fingerprint"]
+__all__ = ["check_policy", "decide", "decisions_of", "policy_fingerprint", "without_columns"]
 
 _CHUNK_ROWS = 250_000
 
@@ -18,6 +20,12 @@ _CHUNK_ROWS = 250_000
 def policy_fingerprint(policy: Policy) -> str:
     """Names the opinion that a verdict came from. A key left at its default says nothing and does not count."""
     return fingerprint(policy.model_dump(mode="json", exclude_defaults=True))
+
+
+def without_columns(policy: Policy, columns: Collection[str]) -> Policy:
+    """What the policy asks of other columns: a clip that this part rejects, the whole rejects too."""
+    rules = tuple(rule for rule in policy.rules if rule.score not in columns)
+    return policy.model_copy(update={"rules": rules, "one_per_copy_group": False})
 
 
 def decide(clips: pa.Table, policy: Policy) -> pa.Table:

@@ -6,6 +6,7 @@ rates are never used to place anything in time.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -270,6 +271,7 @@ def decode_for(
     end_s: float | None = None,
     on_frame: Callable[[float, av.VideoFrame], None] | None = None,
     clock: Clock = PLAYBACK,
+    between: Sequence[tuple[float, float]] | None = None,
 ) -> DecodeResult:
     """Decodes once and delivers to every request its windows of frames, in order.
 
@@ -279,6 +281,8 @@ def decode_for(
     Delivered times are relative to start_s, on `clock`; start_s, end_s and the result are in presentation time, and
     the result counts the frames that the clock's max_fps leaves out.
     on_frame sees every frame of the interval as it is (an encoder, a counter), with its time on `clock`.
+    between: only frames inside these intervals [start_s, end_s) of presentation time are delivered, in rising order;
+    which ones a request samples does not depend on it.
     Raises: ProbeError when the file cannot be opened, DecodeError when not one frame could be decoded.
     """
     result = DecodeResult()
@@ -297,6 +301,8 @@ def decode_for(
             for feed in feeds:
                 if feed.grid is not None and not feed.grid.wants(time_s):
                     continue
+                if between is not None and not _is_inside(pts_s, between):
+                    continue
                 feed.add(time_s, frame, rotation_deg)
                 if len(feed.pts_s) >= feed.window:
                     _deliver(feed, deliver)
@@ -306,6 +312,11 @@ def decode_for(
     if result.frames == 0:
         raise DecodeError(result.error or "no frame could be decoded")
     return result
+
+
+def _is_inside(pts_s: float, intervals: Sequence[tuple[float, float]]) -> bool:
+    at = bisect.bisect_right(intervals, pts_s + _SAME_TIME_S, key=lambda interval: interval[0]) - 1
+    return at >= 0 and pts_s < intervals[at][1] - _SAME_TIME_S
 
 
 def _deliver(feed: _Feed, deliver: Callable[[str, Any], None]) -> None:

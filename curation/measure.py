@@ -17,11 +17,16 @@ from schemas.scores import Fact, FrameFacts
 
 
 def measure_video(
-    path: Path, rotation_deg: int, scorers: Sequence[FrameScorer], real_time_factor: float = 1.0
+    path: Path,
+    rotation_deg: int,
+    scorers: Sequence[FrameScorer],
+    real_time_factor: float = 1.0,
+    between: Sequence[tuple[float, float]] | None = None,
 ) -> tuple[FrameFacts, DecodeResult]:
     """Facts of every decoded frame; a scorer that samples more rarely is absent on the frames between.
 
     Scorers see real time, so their rates are per second of the world; the facts' clock is presentation time.
+    between: measures only inside these intervals of presentation time (rising); facts are absent elsewhere.
     Raises: ProbeError, DecodeError.
     """
     sessions = {scorer.name: scorer.open() for scorer in scorers}
@@ -35,8 +40,9 @@ def measure_video(
     requests = [scorer.needs for scorer in scorers]
     clock = Clock(real_time_factor)
     result = decode_for(
-        path, requests, deliver, rotation_deg, on_frame=lambda time_s, _: real_s.append(time_s), clock=clock
-    )
+        path, requests, deliver, rotation_deg, on_frame=lambda time_s, _: real_s.append(time_s), clock=clock,
+        between=between,
+    )  # fmt: skip
     real_s_T = np.asarray(real_s)
     columns: dict[str, Fact] = {}
     for scorer in scorers:

@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
     parser.add_argument("--workers", type=int, default=0, help="most workers at once; 0: one per processor")
-    parser.add_argument("--measure", choices=("all",), default="all", help="which scores to measure: all of them")
+    parser.add_argument(
+        "--measure", choices=("all", "until_rejected"), default="all",
+        help="all scores of every clip, or no costly ones (people, text) of clips that the policy rejects without them",
+    )  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="say what would run and what is reused, and stop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -35,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.recipe_models import curate_recipe
 
     recipe = curate_recipe(args.recipe, args.set)
-    result = curate(args.input, Path(args.output), recipe, args.runner, args.workers, plan_only=args.plan)
+    result = curate(args.input, Path(args.output), recipe, args.runner, args.workers, args.plan, args.measure)
     from pipelines.summary import print_curation
 
     print_curation(result, as_json=args.json)
@@ -43,17 +46,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def curate(
-    sources: Sequence[str], run_dir: Path, recipe: Any, runner: str = "ray", workers: int = 0, plan_only: bool = False
+    sources: Sequence[str],
+    run_dir: Path,
+    recipe: Any,
+    runner: str = "ray",
+    workers: int = 0,
+    plan_only: bool = False,
+    measure: str = "all",
 ) -> dict[str, Any]:
     """Runs or continues a curation. Returns: counts, seconds, what was reused, whether the failure budget is passed.
+
+    measure: "all", or "until_rejected": costly scores are null for clips that the policy rejects without them.
 
     Raises: RecipeError before any work when input, recipe or output do not fit.
     """
     from curation.catalog import fact_versions
-    from curation.decide import check_policy
+    from curation.decide import check_policy, policy_fingerprint
     from curation.inputs import find_inputs, read_notes
     from pipelines.clip_files import check_clip_files, forget_clip_files, write_clip_files
-    from pipelines.curate_stage import CurateStage
+    from pipelines.curate_stage import CurateStage, cheap_part
     from pipelines.progress import track
     from pipelines.run_tables import clips_schema, publish_run, write_run
     from pipelines.sink import UnitStore, check_folder, claim_folder
@@ -70,7 +81,11 @@ def curate(
     run_dir = run_dir.resolve()
     resolved = recipe.model_dump(mode="json")
     # What made the facts. The policy is an opinion about them and may change (redecide).
-    identity = {"clips": resolved["clips"], "scorers": fact_versions(recipe.scorers)}
+    identity: dict[str, Any] = {"clips": resolved["clips"], "scorers": fact_versions(recipe.scorers)}
+    cheap = cheap_part(recipe.policy) if measure == "until_rejected" else None
+    if cheap is not None:
+        # Here it decides what is measured.
+        identity["until_rejected"] = policy_fingerprint(cheap)
     check_folder(run_dir, identity, "curate", "choose another --output")
     _check_same_policy(run_dir, recipe.policy)
     check_clip_files(run_dir, recipe.write_clips)
@@ -90,7 +105,7 @@ def curate(
     claim_folder(run_dir, identity, "curate", "choose another --output")
     units.clear_partial()
     stage = Stage(
-        "curate", CurateStage(run_dir / "units", recipe.clips, recipe.scorers), num_cpus=recipe.cpus_per_worker
+        "curate", CurateStage(run_dir / "units", recipe.clips, recipe.scorers, cheap), num_cpus=recipe.cpus_per_worker
     )
     forget_clip_files(run_dir, [row["video_id"] for row in rows])
     run_stage = pick_runner(runner)

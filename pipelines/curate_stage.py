@@ -8,19 +8,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.catalog import choose_scorers
+from curation.catalog import COSTLY, choose_scorers, make_scorers
 from curation.clock import frame_intervals
 from curation.cuts import CutRules, cut_clips
+from curation.decide import decide, without_columns
 from curation.measure import facts_to_table, measure_video
 from curation.probe import header_is_wrong, probe, real_time_factor
 from curation.reduce import reduce_clips
 from curation.takes import split_key, split_of
+from pipelines.run_tables import clips_schema
 from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord, SourceNote, VideoRecord
 from schemas.errors import DataError, ProbeError
 from schemas.fingerprint import file_sha256
+from schemas.policy import Policy
 from schemas.scores import FrameFacts
 
 
@@ -30,14 +33,19 @@ class CurateStage:
 
     Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failed.
     scorer_names: the scorers that measure, None for all.
+    until_rejected: what a policy asks of cheap scores (`cheap_part`); clips that it rejects are spared the costly
+    scorers, whose scores are null there. None measures everything of every clip.
     """
 
     units_dir: Path
     rules: CutRules
     scorer_names: tuple[str, ...] | None = None
+    until_rejected: Policy | None = None
 
     def __call__(self) -> RowFunction:
         scorers, units = choose_scorers(self.scorer_names), UnitStore(self.units_dir)
+        costly = [scorer for scorer in scorers if self.until_rejected is not None and scorer.name in COSTLY]
+        at_once = [scorer for scorer in scorers if scorer not in costly]
 
         def curate_one(row: Row) -> Row:
             clock = StageClock()
@@ -54,7 +62,7 @@ class CurateStage:
                 truth_sha256 = _truth_sha256(note)
                 clock.lap(stage)
                 stage = "measure"
-                facts, result = measure_video(path, header.rotation_deg, scorers, factor)
+                facts, result = measure_video(path, header.rotation_deg, at_once, factor)
                 clock.lap(stage)
                 fps, intervals = _measured_fps(facts) or header.fps, frame_intervals(facts.pts_s_T)
                 together = split_key(note.take_id, video_id)
@@ -92,7 +100,15 @@ class CurateStage:
                     frame_interval_cv=intervals.cv,
                 )
                 clips = cut_clips(video_id, uri, facts, self.rules)
-                document["clips"] = reduce_clips(video, facts, clips, scorers)
+                document["clips"] = reduce_clips(video, facts, clips, at_once)
+                left = self._left(document["clips"]) if costly else []
+                if left:
+                    clock.lap("clip")
+                    # A second decode, but of few videos, and without networks for what is rejected anyway.
+                    more, _ = measure_video(path, header.rotation_deg, costly, factor, left)
+                    facts = FrameFacts(facts.pts_s_T, facts.end_s, {**facts.facts, **more.facts})
+                    document["clips"] = reduce_clips(video, facts, clips, scorers)
+                    clock.lap(stage)
                 document["video"] = video.row()
                 table = facts_to_table(video_id, facts)
                 clock.lap("clip")
@@ -104,6 +120,19 @@ class CurateStage:
             return {"uri": uri, "failed": document["failure"] is not None}
 
         return curate_one
+
+    def _left(self, rows: list[dict[str, Any]]) -> list[tuple[float, float]]:
+        """Intervals of the clips that the cheap part of the policy does not reject, in rising order."""
+        assert self.until_rejected is not None
+        table = pa.Table.from_pylist(rows, schema=clips_schema())
+        kept = decide(table, self.until_rejected).column("kept").to_pylist()
+        return sorted((row["start_s"], row["end_s"]) for row, is_kept in zip(rows, kept, strict=True) if is_kept)
+
+
+def cheap_part(policy: Policy) -> Policy:
+    """What a policy asks of everything but the costly scorers' scores."""
+    costly = {spec.name for scorer in make_scorers() if scorer.name in COSTLY for spec in scorer.specs}
+    return without_columns(policy, costly)
 
 
 def _truth_sha256(note: SourceNote) -> str | None:

@@ -60,6 +60,20 @@ def test_frames_do_not_depend_on_who_else_looks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(alone[request.name].pts_s_T, together[request.name].pts_s_T)
 
 
+def test_intervals_leave_out_frames_and_move_no_sample(tmp_path: Path) -> None:
+    path = moving_square_video(tmp_path / "square.mp4", frames=24, fps=24)
+    request = FrameRequest("some", 9.0, 32)
+    _, whole = frames_for(path, [request])
+    parts: list[FrameBatch] = []
+    spans = [(0.2, 0.5), (0.5, 0.7)]
+    result = decode_for(path, [request], lambda _, batch: parts.append(batch), between=spans)
+    inside_T = (whole["some"].pts_s_T >= 0.2) & (whole["some"].pts_s_T < 0.7)
+    assert 0 < inside_T.sum() < len(inside_T)
+    np.testing.assert_array_equal(np.concatenate([part.pts_s_T for part in parts]), whole["some"].pts_s_T[inside_T])
+    np.testing.assert_array_equal(np.concatenate([part.rgb_THWC for part in parts]), whole["some"].rgb_THWC[inside_T])
+    assert result.frames == 24
+
+
 def test_windows_are_bounded_and_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = moving_square_video(tmp_path / "square.mp4", frames=23)
     _, whole = frames_for(path, [EVERYTHING])

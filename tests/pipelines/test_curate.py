@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from builders import moving_square_video, write_video
 
+from curation.catalog import COSTLY, make_scorers
 from pipelines.curate import curate
 from pipelines.recipe_models import curate_recipe
 from pipelines.redecide import redecide
@@ -217,3 +218,23 @@ def test_all_real_clips_are_accounted_for(clips_dir: Path, tmp_path: Path, pipel
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)["counts"]
     assert (counts["inputs"], counts["videos"] + counts["failures"]) == (40, 40)
+
+
+@pytest.mark.slow
+def test_measuring_until_rejected_spares_networks_and_changes_no_verdict(footage: Path, tmp_path: Path) -> None:
+    # The blue shot is darker than the red one; both rules speak of cheap scores, the third of a costly one.
+    policy = ["policy.rules=[{score: luma_mean, at_least: 70}, {score: person_fraction, at_most: 0.5}]"]
+    recipe = curate_recipe("keep_all", policy)
+    whole, spared = tmp_path / "whole", tmp_path / "spared"
+    curate([str(footage)], whole, recipe, "local")
+    curate([str(footage)], spared, recipe, "local", measure="until_rejected")
+    kept = {name: tables(run)["decisions"].column("kept").to_pylist() for name, run in (("a", whole), ("b", spared))}
+    assert kept["a"] == kept["b"]
+    assert set(kept["a"]) == {True, False}
+    costly = {spec.name for scorer in make_scorers() if scorer.name in COSTLY for spec in scorer.specs}
+    pairs = zip(tables(whole)["clips"].to_pylist(), tables(spared)["clips"].to_pylist(), strict=True)
+    for (full, lean), is_kept in zip(pairs, kept["a"], strict=True):
+        expected = full if is_kept else {**full, **dict.fromkeys(costly)}
+        assert lean == expected
+    with pytest.raises(RecipeError, match="until_rejected"):
+        curate([str(footage)], spared, recipe, "local")
