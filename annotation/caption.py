@@ -19,7 +19,14 @@ from schemas.tracks import BodyTrack, FaceTrack, HandsTrack
 # Present in at least this share of the frames to be spoken of.
 _MOSTLY = 0.3
 _SHOTS = {"full_body": "A full-body shot", "half_body": "A half-body shot", "close_up": "A close-up", "none": "A shot"}
-_SUBJECTS = {"stylised": "a stylised character", "stylized": "a stylised character"}
+_SUBJECTS = {
+    "stylised": "a stylised character",
+    "anime": "an anime character",
+    "cartoon": "a cartoon character",
+    "3d": "a 3D character",
+    "doll": "a doll",
+    "animal": "an animal",
+}
 
 
 @dataclass(frozen=True, slots=True)

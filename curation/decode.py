@@ -277,7 +277,8 @@ def decode_for(
 
     A request for "rgb" gets FrameBatch, one for "luma" or "yuv" LumaBatch.
     Requests of equal rate, size and pixels share one resize. Every resize starts from the native frame: what a consumer
-    sees must not change when another one is added. Pixels that are not square in the file are square when delivered.
+    sees must not change when another one is added. Pixels that are not square in the file are square when delivered,
+    but for native luma or YUV planes, which come as they are stored.
     Delivered times are relative to start_s, on `clock`; start_s, end_s and the result are in presentation time, and
     the result counts the frames that the clock's max_fps leaves out.
     on_frame sees every frame of the interval as it is (an encoder, a counter), with its time on `clock`.
@@ -292,7 +293,7 @@ def decode_for(
         everybody = None if clock.max_fps is None else _Grid(1.0 / clock.max_fps)
         for pts_s, frame in presented_frames(container, result, start_s, end_s):
             if feeds is None:
-                feeds = _feeds(requests, square_size_wh(frame.width, frame.height, aspect), clock)
+                feeds = _feeds(requests, (frame.width, frame.height), aspect, clock)
             time_s = (pts_s - start_s) / clock.factor
             if everybody is not None and not everybody.wants(time_s):
                 continue
@@ -325,9 +326,12 @@ def _deliver(feed: _Feed, deliver: Callable[[str, Any], None]) -> None:
         deliver(name, batch)
 
 
-def _feeds(requests: Sequence[FrameRequest], native_wh: tuple[int, int], clock: Clock) -> list[_Feed]:
+def _feeds(requests: Sequence[FrameRequest], stored_wh: tuple[int, int], aspect: float, clock: Clock) -> list[_Feed]:
     feeds: dict[tuple[float | None, tuple[int, int], Pixels], _Feed] = {}
     for request in requests:
+        # Resampling would hide the coding blocks and soften the detail that native planes are asked for.
+        as_stored = request.short_side_px is None and request.pixels != "rgb"
+        native_wh = stored_wh if as_stored else square_size_wh(*stored_wh, aspect)
         size_wh = scaled_size_wh(*native_wh, request.short_side_px)
         key = (request.fps, size_wh, request.pixels)
         if key not in feeds:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.styles import style_name
 from schemas.clip import SourceNote
 from schemas.codecs import decode_json
 from schemas.errors import RecipeError, SchemaError
@@ -110,9 +111,14 @@ def _note(row: dict[str, Any], folder: Path) -> SourceNote:
         field: next((row[name] for name in names if not _is_blank(row.get(name))), None)
         for field, names in _COLUMNS.items()
     }
+    style = stated["style"]
     camera, truth, rate = (stated.pop(name) for name in ("camera", "ground_truth", "capture_fps"))
     return SourceNote(
-        **{field: None if value is None else str(value) for field, value in stated.items()},
+        **{
+            **{field: None if value is None else str(value) for field, value in stated.items()},
+            "style": None if style is None else style_name(str(style)),
+        },
+        style_stated=None if style is None else str(style),
         camera=None if camera is None else _camera_json(camera, folder),
         ground_truth=None if truth is None else str(_side_file("ground_truth", str(truth), folder)),
         capture_fps=None if rate is None else _rate(rate),

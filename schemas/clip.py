@@ -12,6 +12,7 @@ VideoStatus = Literal["ok", "partial"]
 class SourceNote:
     """What a manifest beside the footage says of one file; None where it says nothing.
 
+    style:        one word (`curation.styles`); style_stated has the manifest's own.
     take_id:      one performance seen by several cameras; view_id names the camera.
     camera:       camera parameters as JSON text, or a description in words.
     ground_truth: absolute path of a side file with joints, camera, … of rendered footage.
@@ -29,6 +30,7 @@ class SourceNote:
     ground_truth: str | None = None
     capture_fps: float | None = None
     split: str | None = None
+    style_stated: str | None = None
 
 
 NOTE_FIELDS = tuple(each.name for each in fields(SourceNote))
@@ -81,6 +83,7 @@ class VideoRecord:
     frame_interval_min_s: float | None = None
     frame_interval_max_s: float | None = None
     frame_interval_cv: float | None = None
+    style_stated: str | None = None
 
     def row(self) -> dict[str, Any]:
         return asdict(self)

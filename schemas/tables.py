@@ -46,6 +46,7 @@ VIDEOS = pa.schema(
         ("frame_interval_min_s", pa.float64()),
         ("frame_interval_max_s", pa.float64()),
         ("frame_interval_cv", pa.float64()),
+        ("style_stated", pa.string()),
     ]
 )
 
@@ -75,6 +76,7 @@ CLIP_IDENTITY = pa.schema(
         ("ground_truth_sha256", pa.string()),
         ("split_key", pa.string()),
         ("real_time_factor", pa.float64()),
+        ("style_stated", pa.string()),
         # Null for a clip without copies in this run.
         ("copy_group", pa.string()),
         ("copy_quality", pa.float64()),

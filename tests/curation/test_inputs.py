@@ -57,7 +57,7 @@ def test_a_manifest_speaks_of_the_files_it_names(footage: Path) -> None:
     text = "file,license,source_repo,style,shots\nb.mp4,CC0,archive,real,3\na.webm,,,,\n"
     (footage / "manifest.csv").write_text(text, encoding="utf-8")
     notes = read_notes(find_inputs([str(footage)]))
-    assert notes[footage / "b.mp4"] == SourceNote(licence="CC0", source="archive", style="real")
+    assert notes[footage / "b.mp4"] == SourceNote(licence="CC0", source="archive", style="real", style_stated="real")
     assert notes[footage / "a.webm"] == SourceNote()
     assert footage / "deep/er/c.MOV" not in notes
 
