@@ -31,6 +31,20 @@ def measure_video(path: Path, rotation_deg: int, scorers: Sequence[FrameScorer])
     requests = [scorer.needs for scorer in scorers]
     result = decode_for(path, requests, deliver, rotation_deg, on_frame=lambda time_s, _: pts_s.append(time_s))
     pts_s_T = np.asarray(pts_s)
+    for name, session in sessions.items():
+        # A session whose facts need later frames returns them late; in order they are those of its frames.
+        finish = getattr(session, "finish", None)
+        if finish is not None and measured[name]:
+            times_s_T = np.concatenate([times for times, _ in measured[name]])
+            pieces = [*(facts for _, facts in measured[name]), finish()]
+            joined = {
+                fact: Fact(
+                    np.concatenate([piece[fact].values_T for piece in pieces]),
+                    np.concatenate([piece[fact].present_T for piece in pieces]),
+                )
+                for fact in pieces[-1]
+            }
+            measured[name] = [(times_s_T, joined)]
     columns: dict[str, Fact] = {}
     for scorer in scorers:
         for name in scorer.fact_names:

@@ -1,30 +1,46 @@
-"""How much the picture changes from each frame to the next: the fact that cuts are decided on."""
+"""How the picture changes: from frame to frame, from scene to scene, and by blending. Cuts are decided on these facts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
 
+import cv2
 import numpy as np
-from scenedetect.common import FrameTimecode
-from scenedetect.detectors import ContentDetector
-from scenedetect.stats_manager import StatsManager
+from numpy.typing import NDArray
 
+from curation.ops.transitions import blend_fit, unlikeness
 from curation.scorers.base import ClipValue
-from schemas.frames import FrameBatch, FrameRequest
+from schemas.frames import FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
 
-# PySceneDetect counts in frames of a nominal rate; we use its frame index only, the rate never enters.
-_INDEX_FPS = 25.0
+_THUMB_WH = (32, 18)
+# Half-lengths of the transitions that are looked for.
+_HALF_S = (0.15, 0.3, 0.6, 1.1)
+# What lies further away than this is never compared; the session holds back its facts for as long.
+_REACH_S = 1.6
+# A window on one scene is never longer than this many frames, however fast the footage.
+_MOST_FRAMES = 400
+# Only frames above these are compared with care; decisions use higher thresholds, which live in CutRules.
+_CANDIDATE_CHANGE, _CANDIDATE_RATIO = 5.0, 1.5
+_CANDIDATE_RESIDUAL, _CANDIDATE_STEP_LEVELS = 0.5, 6.0
+_AFTER_S = (0.0, 0.08, 0.2, 0.4, 0.8, 1.4)
+_BEFORE_S = (0.0, 0.08, 0.2)
 
 
 class CutStrength:
-    """PySceneDetect's content value (mean HSV change, 0-255) of every frame against the one before."""
+    """Four facts of every frame.
+
+    content_change: mean absolute change of luma plus that of both chroma planes against the frame before, 0-255 levels.
+    scene_change: at a sudden change, how unlike the scenes before and after are for up to 1.4 s (0-1); 0 elsewhere.
+    blend: how well the surroundings fit a dissolve or fade centred here between unlike scenes (0-1).
+    blend_half_s: half the length of that transition in seconds.
+    """
 
     name: ClassVar[str] = "cut_strength"
-    version: ClassVar[int] = 1
-    needs: ClassVar[FrameRequest] = FrameRequest("cut_strength", fps=None, short_side_px=144)
-    fact_names: ClassVar[tuple[str, ...]] = ("content_change",)
+    version: ClassVar[int] = 2
+    needs: ClassVar[FrameRequest] = FrameRequest("cut_strength", fps=None, short_side_px=72, pixels="yuv")
+    fact_names: ClassVar[tuple[str, ...]] = ("content_change", "scene_change", "blend", "blend_half_s")
     specs: ClassVar[tuple[ScoreSpec, ...]] = ()
 
     def open(self) -> _CutStrengthSession:
@@ -35,21 +51,101 @@ class CutStrength:
 
 
 class _CutStrengthSession:
-    def __init__(self) -> None:
-        # One equally wide kernel for every size: the detector would otherwise vary with resolution.
-        self._detector = ContentDetector(kernel_size=5)
-        self._index = 0
+    """Holds the thumbnails within reach, so that its memory does not grow with the video.
 
-    def measure(self, frames: FrameBatch) -> Mapping[str, Fact]:
-        changes = []
-        for rgb_HWC in frames.rgb_THWC:
-            # Fresh statistics per frame: the detector would otherwise keep those of the whole video.
-            stats = StatsManager()
-            self._detector.stats_manager = stats
-            timecode = FrameTimecode(self._index, _INDEX_FPS)
-            self._detector.process_frame(timecode, np.ascontiguousarray(rgb_HWC[..., ::-1]))
-            known = stats.metrics_exist(timecode, [ContentDetector.FRAME_SCORE_KEY])
-            # The first frame has nothing before it to differ from.
-            changes.append(stats.get_metrics(timecode, [ContentDetector.FRAME_SCORE_KEY])[0] if known else 0.0)
-            self._index += 1
-        return {"content_change": Fact.full(np.asarray(changes))}
+    A frame's facts need what comes after it: `measure` returns those that are due, `finish` the rest, in order.
+    """
+
+    def __init__(self) -> None:
+        self._pts_s: list[float] = []
+        self._luma: list[NDArray[np.float32]] = []
+        self._thumb: list[NDArray[np.float32]] = []
+        self._change: list[float] = []
+        self._told = 0
+        self._previous: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+
+    def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
+        assert frames.chroma_THW2 is not None
+        for pts_s, luma_HW, chroma_HW2 in zip(frames.pts_s_T, frames.luma_THW, frames.chroma_THW2, strict=True):
+            self._add(float(pts_s), luma_HW, chroma_HW2)
+        last_s, due = self._pts_s[-1], self._told
+        while due < len(self._pts_s) and (
+            self._pts_s[due] + _REACH_S < last_s or len(self._pts_s) - due > _MOST_FRAMES
+        ):
+            due += 1
+        return self._tell(due)
+
+    def finish(self) -> Mapping[str, Fact]:
+        return self._tell(len(self._pts_s))
+
+    def _add(self, pts_s: float, luma_HW: NDArray[np.uint8], chroma_HW2: NDArray[np.uint8]) -> None:
+        change = 0.0
+        if self._previous is not None:
+            luma_change = float(cv2.mean(cv2.absdiff(luma_HW, self._previous[0]))[0])
+            change = luma_change + sum(cv2.mean(cv2.absdiff(chroma_HW2, self._previous[1]))[:2])
+        self._previous = luma_HW.copy(), chroma_HW2.copy()
+        thumb_HW = cv2.resize(luma_HW, _THUMB_WH, interpolation=cv2.INTER_AREA).astype(np.float32)
+        colour_HW2 = cv2.resize(chroma_HW2, (16, 9), interpolation=cv2.INTER_AREA).astype(np.float32)
+        self._pts_s.append(pts_s)
+        self._luma.append(thumb_HW)
+        self._thumb.append(np.concatenate([thumb_HW.ravel(), colour_HW2.ravel()]))
+        self._change.append(change)
+
+    def _tell(self, due: int) -> Mapping[str, Fact]:
+        """Facts of the frames [told, due); lets go of what is out of reach behind them."""
+        told = np.arange(self._told, due)
+        scene_change = np.zeros(len(told))
+        blend, half_s = np.zeros(len(told)), np.zeros(len(told))
+        if len(told):
+            pts_s_T = np.asarray(self._pts_s)
+            for row, t in enumerate(told):
+                scene_change[row] = self._scene_change(int(t), pts_s_T)
+            self._fit_blends(told, pts_s_T, blend, half_s)
+        values = (np.asarray(self._change)[told], scene_change, blend, half_s)
+        facts = {name: Fact.full(v) for name, v in zip(CutStrength.fact_names, values, strict=True)}
+        keep = 0
+        while keep < due and (self._pts_s[keep] + _REACH_S < self._pts_s[due - 1] or due - keep > _MOST_FRAMES):
+            keep += 1
+        for kept in (self._pts_s, self._luma, self._thumb, self._change):
+            del kept[:keep]  # type: ignore[attr-defined]
+        self._told = due - keep
+        return facts
+
+    def _scene_change(self, t: int, pts_s_T: NDArray[np.float64]) -> float:
+        """The least unlikeness of a picture before and one after: a flash or glitch returns to what was there."""
+        around = [self._change[i] for i in (t - 2, t - 1, t + 1, t + 2) if 0 < i < len(self._change)]
+        mean_around = sum(around) / len(around) if around else 0.0
+        if t == 0 or self._change[t] < max(_CANDIDATE_CHANGE, _CANDIDATE_RATIO * mean_around):
+            return 0.0
+        before = {int(np.abs(pts_s_T - (pts_s_T[t - 1] - s)).argmin()) for s in _BEFORE_S}
+        after = {int(np.abs(pts_s_T - (pts_s_T[t] + s)).argmin()) for s in _AFTER_S}
+        return min(unlikeness(self._luma[a], self._luma[b]) for a in sorted(before) for b in sorted(after) if a < t <= b)
+
+    def _fit_blends(
+        self,
+        told: NDArray[np.intp],
+        pts_s_T: NDArray[np.float64],
+        blend: NDArray[np.float64],
+        half_s: NDArray[np.float64],
+    ) -> None:
+        thumb_TP = np.stack(self._thumb)
+        last = len(pts_s_T) - 1
+
+        def at(offset_s: float) -> NDArray[np.intp]:
+            found = np.searchsorted(pts_s_T, pts_s_T[told] + offset_s - 1e-6)
+            return np.clip(found, 0, last)
+
+        for wide_s in _HALF_S:
+            before, after = at(-wide_s), at(wide_s)
+            step = np.sqrt(np.mean((thumb_TP[after] - thumb_TP[before]) ** 2, axis=1))
+            fits = [blend_fit(thumb_TP[before], thumb_TP[at(s * wide_s)], thumb_TP[after]) for s in (-0.4, 0.0, 0.4)]
+            (early, early_left), (middle, middle_left), (late, late_left) = fits
+            left = np.maximum(middle_left, 0.7 * np.maximum(early_left, late_left))
+            possible = (left < _CANDIDATE_RESIDUAL) & (step > _CANDIDATE_STEP_LEVELS)
+            possible &= (np.abs(middle - 0.5) < 0.3) & (early < middle) & (middle < late) & (after - before >= 4)
+            for row in np.flatnonzero(possible):
+                fit = float(1 - left[row]) * unlikeness(self._luma[before[row]], self._luma[after[row]])
+                if fit > blend[row]:
+                    # The mixture's slope through the middle gives the length of the whole.
+                    slope = max(float(late[row] - early[row]), 0.2)
+                    blend[row], half_s[row] = fit, min(0.4 * wide_s / slope, wide_s)
