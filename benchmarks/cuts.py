@@ -81,7 +81,9 @@ def texture_pan(rng: np.random.Generator, frames: int = 150) -> NDArray[np.uint8
     return np.stack([wide[9:81, int(speed * t) : int(speed * t) + 128] for t in range(frames)])
 
 
-def join(rng: np.random.Generator, material: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], list[tuple[float, float, float]]]:
+def join(
+    rng: np.random.Generator, material: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], list[tuple[float, float, float]]]:
     """Two to four shots joined at random. Returns: the frames, and (start, end, tolerance) of each transition."""
     order = rng.permutation(len(material))[: int(rng.integers(2, 5))]
     out = [material[order[0]][:75].astype(np.float32)]

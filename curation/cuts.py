@@ -21,15 +21,17 @@ class CutRules(StrictModel):
     A frame is a hard cut when its content change is at least min_content_change and at least adaptive_ratio times the
     mean of its window_frames neighbours on either side (PySceneDetect's AdaptiveDetector's rule), and the scenes before
     and after differ by at least min_scene_change. A dissolve or fade is the peak of a blend of at least min_blend.
+    Soft transitions less than join_soft_s apart are one, as a fade through black is.
     With trim_transitions no clip holds blended frames; without, the boundary is the transition's middle.
     Shots longer than max_clip_s are split into about equal parts, each border moved by at most split_slack of a part
     to the frame with the least change.
     """
 
-    adaptive_ratio: float = Field(default=2.0, gt=0)
+    adaptive_ratio: float = Field(default=3.0, gt=0)
     min_content_change: float = Field(default=8.0, ge=0)
-    min_scene_change: float = Field(default=0.3, ge=0, le=1)
+    min_scene_change: float = Field(default=0.22, ge=0, le=1)
     min_blend: float = Field(default=0.4, gt=0, le=1)
+    join_soft_s: float = Field(default=0.5, ge=0)
     trim_transitions: bool = True
     window_frames: int = Field(default=2, ge=1)
     min_shot_s: float = Field(default=0.2, ge=0)
@@ -82,7 +84,14 @@ def find_transitions(facts: FrameFacts, rules: CutRules) -> list[Transition]:
         if all(middle_s + apart_s / 2 < other.start_s or middle_s - apart_s / 2 > other.end_s for other in found):
             end_s = min(middle_s + half_s, facts.end_s)
             found.append(Transition(max(middle_s - half_s, float(pts_s_T[0])), end_s))
-    return sorted(found, key=lambda transition: transition.start_s)
+    joined: list[Transition] = []
+    for transition in sorted(found, key=lambda transition: transition.start_s):
+        soft = transition.end_s > transition.start_s and bool(joined) and joined[-1].end_s > joined[-1].start_s
+        if soft and transition.start_s - joined[-1].end_s < rules.join_soft_s:
+            joined[-1] = Transition(joined[-1].start_s, max(joined[-1].end_s, transition.end_s))
+        else:
+            joined.append(transition)
+    return joined
 
 
 def clip_id_of(video_id: str, start_s: float, end_s: float) -> str:

@@ -1,4 +1,4 @@
-"""How the picture changes: from frame to frame, from scene to scene, and by blending. Cuts are decided on these facts."""
+"""How the picture changes: from frame to frame, from scene to scene, by blending. Cuts are decided on these facts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_FRAMES = 400
 _CANDIDATE_CHANGE, _CANDIDATE_RATIO = 5.0, 1.5
 _CANDIDATE_RESIDUAL, _CANDIDATE_STEP_LEVELS = 0.5, 6.0
 _AFTER_S = (0.0, 0.08, 0.2, 0.4, 0.8, 1.4)
-_BEFORE_S = (0.0, 0.08, 0.2)
+_BEFORE_S = (0.0, 0.08, 0.2, 0.8, 1.4)
 
 
 class CutStrength:
@@ -119,7 +119,8 @@ class _CutStrengthSession:
             return 0.0
         before = {int(np.abs(pts_s_T - (pts_s_T[t - 1] - s)).argmin()) for s in _BEFORE_S}
         after = {int(np.abs(pts_s_T - (pts_s_T[t] + s)).argmin()) for s in _AFTER_S}
-        return min(unlikeness(self._luma[a], self._luma[b]) for a in sorted(before) for b in sorted(after) if a < t <= b)
+        pairs = [(a, b) for a in sorted(before) for b in sorted(after) if a < t <= b]
+        return min(unlikeness(self._luma[a], self._luma[b]) for a, b in pairs)
 
     def _fit_blends(
         self,
