@@ -146,7 +146,10 @@ class _CutStrengthSession:
             possible &= (np.abs(middle - 0.5) < 0.3) & (early < middle) & (middle < late) & (after - before >= 4)
             for row in np.flatnonzero(possible):
                 fit = float(1 - left[row]) * unlikeness(self._luma[before[row]], self._luma[after[row]])
-                if fit > blend[row]:
+                # Least half-way off: the peak lies in the transition's middle.
+                fit *= 1 - abs(float(middle[row]) - 0.5)
+                # A part of a transition fits as well as the whole: of about equal fits the widest tells its length.
+                if fit > 0.9 * blend[row]:
                     # The mixture's slope through the middle gives the length of the whole.
                     slope = max(float(late[row] - early[row]), 0.2)
-                    blend[row], half_s[row] = fit, min(0.4 * wide_s / slope, wide_s)
+                    blend[row], half_s[row] = max(fit, blend[row]), min(0.4 * wide_s / slope, wide_s)
