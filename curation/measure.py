@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.decode import DecodeResult, decode_for
-from curation.scorers.base import FrameScorer
+from curation.scorers.base import FrameScorer, LateSession
 from schemas.scores import Fact, FrameFacts
 
 
@@ -33,10 +33,9 @@ def measure_video(path: Path, rotation_deg: int, scorers: Sequence[FrameScorer])
     pts_s_T = np.asarray(pts_s)
     for name, session in sessions.items():
         # A session whose facts need later frames returns them late; in order they are those of its frames.
-        finish = getattr(session, "finish", None)
-        if finish is not None and measured[name]:
+        if isinstance(session, LateSession) and measured[name]:
             times_s_T = np.concatenate([times for times, _ in measured[name]])
-            pieces = [*(facts for _, facts in measured[name]), finish()]
+            pieces = [*(facts for _, facts in measured[name]), session.finish()]
             joined = {
                 fact: Fact(
                     np.concatenate([piece[fact].values_T for piece in pieces]),

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.ops.transitions import blend_fit, unlikeness
+from curation.ops.transitions import blend_fit, detail_energy, detail_kept, unlikeness
 from curation.scorers.base import ClipValue
 from schemas.frames import FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
@@ -18,27 +18,31 @@ _THUMB_WH = (32, 18)
 # Half-lengths of the transitions that are looked for.
 _HALF_S = (0.15, 0.3, 0.6, 1.1)
 # What lies further away than this is never compared; the session holds back its facts for as long.
-_REACH_S = 1.6
+_REACH_S = 1.2
 # A window on one scene is never longer than this many frames, however fast the footage.
 _MOST_FRAMES = 400
+# Soft transitions are looked for this often; they last at least three times as long.
+_BLENDS_PER_S = 12
 # Only frames above these are compared with care; decisions use higher thresholds, which live in CutRules.
-_CANDIDATE_CHANGE, _CANDIDATE_RATIO = 5.0, 1.5
-_CANDIDATE_RESIDUAL, _CANDIDATE_STEP_LEVELS = 0.5, 6.0
-_AFTER_S = (0.0, 0.08, 0.2, 0.4, 0.8, 1.4)
-_BEFORE_S = (0.0, 0.08, 0.2, 0.8, 1.4)
+_CANDIDATE_CHANGE, _CANDIDATE_RATIO = 5.0, 2.0
+_CANDIDATE_BLEND, _CANDIDATE_STEP_LEVELS = 0.3, 6.0
+# Scenes more unlike than this differ as much as any.
+_UNLIKE = 0.4
+# A flash or glitch returns to its scene within this; a cut away and back takes longer.
+_AROUND_S = (0.0, 0.08, 0.16, 0.28)
 
 
 class CutStrength:
     """Four facts of every frame.
 
     content_change: mean absolute change of luma plus that of both chroma planes against the frame before, 0-255 levels.
-    scene_change: at a sudden change, how unlike the scenes before and after are for up to 1.4 s (0-1); 0 elsewhere.
-    blend: how well the surroundings fit a dissolve or fade centred here between unlike scenes (0-1).
-    blend_half_s: half the length of that transition in seconds.
+    scene_change: at a sudden change, how unlike the scenes before and after are for up to 0.28 s (0-1); 0 elsewhere.
+    blend: how well the surroundings fit a dissolve or fade centred here between unlike scenes (0-1), 12 times a second.
+    blend_half_s: half the length of that transition in seconds; 0 where blend is.
     """
 
     name: ClassVar[str] = "cut_strength"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[FrameRequest] = FrameRequest("cut_strength", fps=None, short_side_px=72, pixels="yuv")
     fact_names: ClassVar[tuple[str, ...]] = ("content_change", "scene_change", "blend", "blend_half_s")
     specs: ClassVar[tuple[ScoreSpec, ...]] = ()
@@ -107,7 +111,7 @@ class _CutStrengthSession:
         while keep < due and (self._pts_s[keep] + _REACH_S < self._pts_s[due - 1] or due - keep > _MOST_FRAMES):
             keep += 1
         for kept in (self._pts_s, self._luma, self._thumb, self._change):
-            del kept[:keep]  # type: ignore[attr-defined]
+            del kept[:keep]
         self._told = due - keep
         return facts
 
@@ -117,8 +121,8 @@ class _CutStrengthSession:
         mean_around = sum(around) / len(around) if around else 0.0
         if t == 0 or self._change[t] < max(_CANDIDATE_CHANGE, _CANDIDATE_RATIO * mean_around):
             return 0.0
-        before = {int(np.abs(pts_s_T - (pts_s_T[t - 1] - s)).argmin()) for s in _BEFORE_S}
-        after = {int(np.abs(pts_s_T - (pts_s_T[t] + s)).argmin()) for s in _AFTER_S}
+        before = {int(np.abs(pts_s_T - (pts_s_T[t - 1] - s)).argmin()) for s in _AROUND_S}
+        after = {int(np.abs(pts_s_T - (pts_s_T[t] + s)).argmin()) for s in _AROUND_S}
         pairs = [(a, b) for a in sorted(before) for b in sorted(after) if a < t <= b]
         return min(unlikeness(self._luma[a], self._luma[b]) for a, b in pairs)
 
@@ -129,27 +133,35 @@ class _CutStrengthSession:
         blend: NDArray[np.float64],
         half_s: NDArray[np.float64],
     ) -> None:
-        thumb_TP = np.stack(self._thumb)
+        # A grid in time and not in frames, so that windows of any size look at the same frames.
+        slot_T = np.floor(pts_s_T * _BLENDS_PER_S + 1e-6)
+        rows = np.array([row for row, t in enumerate(told) if t == 0 or slot_T[t] != slot_T[t - 1]], dtype=np.intp)
+        if not len(rows):
+            return
+        thumb_TP, energy_T2C = np.stack(self._thumb), detail_energy(np.stack(self._luma))
         last = len(pts_s_T) - 1
 
         def at(offset_s: float) -> NDArray[np.intp]:
-            found = np.searchsorted(pts_s_T, pts_s_T[told] + offset_s - 1e-6)
-            return np.clip(found, 0, last)
+            return np.clip(np.searchsorted(pts_s_T, pts_s_T[told[rows]] + offset_s - 1e-6), 0, last)
 
         for wide_s in _HALF_S:
-            before, after = at(-wide_s), at(wide_s)
-            step = np.sqrt(np.mean((thumb_TP[after] - thumb_TP[before]) ** 2, axis=1))
-            fits = [blend_fit(thumb_TP[before], thumb_TP[at(s * wide_s)], thumb_TP[after]) for s in (-0.4, 0.0, 0.4)]
+            before, now, after = at(-wide_s), at(0.0), at(wide_s)
+            first_NP, second_NP = thumb_TP[before], thumb_TP[after]
+            step = np.sqrt(np.mean((second_NP - first_NP) ** 2, axis=1))
+            fits = [blend_fit(first_NP, thumb_TP[at(s * wide_s)], second_NP) for s in (-0.5, 0.0, 0.5)]
             (early, early_left), (middle, middle_left), (late, late_left) = fits
             left = np.maximum(middle_left, 0.7 * np.maximum(early_left, late_left))
-            possible = (left < _CANDIDATE_RESIDUAL) & (step > _CANDIDATE_STEP_LEVELS)
+            lost = np.clip(1 - detail_kept(energy_T2C[before], energy_T2C[now], energy_T2C[after]), 0, 0.5)
+            # Least half-way off: the peak lies in the transition's middle.
+            score = (0.5 * np.clip(1 - left, 0, 1) + lost) * (1 - np.abs(middle - 0.5))
+            possible = (score > _CANDIDATE_BLEND) & (step > _CANDIDATE_STEP_LEVELS)
             possible &= (np.abs(middle - 0.5) < 0.3) & (early < middle) & (middle < late) & (after - before >= 4)
-            for row in np.flatnonzero(possible):
-                fit = float(1 - left[row]) * unlikeness(self._luma[before[row]], self._luma[after[row]])
-                # Least half-way off: the peak lies in the transition's middle.
-                fit *= 1 - abs(float(middle[row]) - 0.5)
+            for i in np.flatnonzero(possible):
+                row = rows[i]
+                unlike = unlikeness(self._luma[before[i]], self._luma[after[i]])
+                fit = float(score[i]) * min(1.0, unlike / _UNLIKE)
                 # A part of a transition fits as well as the whole: of about equal fits the widest tells its length.
                 if fit > 0.9 * blend[row]:
                     # The mixture's slope through the middle gives the length of the whole.
-                    slope = max(float(late[row] - early[row]), 0.2)
-                    blend[row], half_s[row] = max(fit, blend[row]), min(0.4 * wide_s / slope, wide_s)
+                    slope = max(float(late[i] - early[i]), 0.2)
+                    blend[row], half_s[row] = max(fit, blend[row]), min(0.5 * wide_s / slope, wide_s)
