@@ -30,7 +30,7 @@ class CutRules(StrictModel):
     adaptive_ratio: float = Field(default=3.0, gt=0)
     min_content_change: float = Field(default=8.0, ge=0)
     min_scene_change: float = Field(default=0.22, ge=0, le=1)
-    min_blend: float = Field(default=0.43, gt=0, le=1)
+    min_blend: float = Field(default=0.45, gt=0, le=1)
     join_soft_s: float = Field(default=0.5, ge=0)
     trim_transitions: bool = True
     window_frames: int = Field(default=2, ge=1)

@@ -68,16 +68,21 @@ def unlikeness(first_HW: NDArray[np.float32], second_HW: NDArray[np.float32]) ->
     Exposure drops out of the correlation. A flat picture is unlike every one that is not flat.
     Returns: 0 for the same picture, about 1 for unrelated ones; never below 0 or above 1.
     """
-    flat = [float(picture.std()) < FLAT_LEVELS for picture in (first_HW, second_HW)]
-    if all(flat):
-        return min(1.0, abs(float(first_HW.mean()) - float(second_HW.mean())) / 64)
-    if any(flat):
+    means, deviations = zip(*(_mean_and_deviation(picture) for picture in (first_HW, second_HW)), strict=True)
+    if max(deviations) < FLAT_LEVELS:
+        return min(1.0, abs(means[0] - means[1]) / 64)
+    if min(deviations) < FLAT_LEVELS:
         return 1.0
     height, width = first_HW.shape
     y, x = round(height * _SHIFT_SHARE), round(width * _SHIFT_SHARE)
     inner_HW = np.ascontiguousarray(first_HW[y : height - y, x : width - x])
-    if inner_HW.size == 0 or float(inner_HW.std()) < 1e-3:
-        inner_HW = first_HW
-    best = float(np.nan_to_num(cv2.matchTemplate(second_HW, inner_HW, cv2.TM_CCOEFF_NORMED)).max())
-    whole = float(np.nan_to_num(cv2.matchTemplate(second_HW, first_HW, cv2.TM_CCOEFF_NORMED)).max())
-    return float(np.clip(1 - max(best, whole), 0, 1))
+    best = float(cv2.matchTemplate(second_HW, first_HW, cv2.TM_CCOEFF_NORMED)[0, 0])
+    if inner_HW.size and _mean_and_deviation(inner_HW)[1] >= 1e-3:
+        _, shifted, _, _ = cv2.minMaxLoc(cv2.matchTemplate(second_HW, inner_HW, cv2.TM_CCOEFF_NORMED))
+        best = max(best, shifted)
+    return min(1.0, max(0.0, 1 - best))
+
+
+def _mean_and_deviation(picture_HW: NDArray[np.float32]) -> tuple[float, float]:
+    mean, deviation = cv2.meanStdDev(picture_HW)
+    return float(mean[0, 0]), float(deviation[0, 0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -25,9 +26,10 @@ _MOST_FRAMES = 400
 _BLENDS_PER_S = 12
 # Only frames above these are compared with care; decisions use higher thresholds, which live in CutRules.
 _CANDIDATE_CHANGE, _CANDIDATE_RATIO = 5.0, 2.0
-_CANDIDATE_BLEND, _CANDIDATE_STEP_LEVELS = 0.3, 6.0
+_CANDIDATE_BLEND, _CANDIDATE_STEP_LEVELS = 0.4, 6.0
 # Scenes more unlike than this differ as much as any.
 _UNLIKE = 0.4
+_SAME = 0.1
 # A flash or glitch returns to its scene within this; a cut away and back takes longer.
 _AROUND_S = (0.0, 0.08, 0.16, 0.28)
 
@@ -123,8 +125,14 @@ class _CutStrengthSession:
             return 0.0
         before = {int(np.abs(pts_s_T - (pts_s_T[t - 1] - s)).argmin()) for s in _AROUND_S}
         after = {int(np.abs(pts_s_T - (pts_s_T[t] + s)).argmin()) for s in _AROUND_S}
-        pairs = [(a, b) for a in sorted(before) for b in sorted(after) if a < t <= b]
-        return min(unlikeness(self._luma[a], self._luma[b]) for a, b in pairs)
+        least = 1.0
+        for a, b in itertools.product(sorted(before), sorted(after)):
+            if a < t <= b:
+                least = min(least, unlikeness(self._luma[a], self._luma[b]))
+            # The same scene for certain: nothing further is asked.
+            if least < _SAME:
+                break
+        return least
 
     def _fit_blends(
         self,
@@ -154,10 +162,15 @@ class _CutStrengthSession:
             lost = np.clip(1 - detail_kept(energy_T2C[before], energy_T2C[now], energy_T2C[after]), 0, 0.5)
             # Least half-way off: the peak lies in the transition's middle.
             score = (0.5 * np.clip(1 - left, 0, 1) + lost) * (1 - np.abs(middle - 0.5))
-            possible = (score > _CANDIDATE_BLEND) & (step > _CANDIDATE_STEP_LEVELS)
+            # No whole window, no verdict: next to an end of the video only short transitions can be seen whole.
+            middle_s = pts_s_T[told[rows]]
+            whole = (middle_s - pts_s_T[before] > 0.75 * wide_s) & (pts_s_T[after] - middle_s > 0.75 * wide_s)
+            possible = whole & (score > _CANDIDATE_BLEND) & (step > _CANDIDATE_STEP_LEVELS)
             possible &= (np.abs(middle - 0.5) < 0.3) & (early < middle) & (middle < late) & (after - before >= 4)
             for i in np.flatnonzero(possible):
                 row = rows[i]
+                if score[i] <= 0.9 * blend[row]:
+                    continue
                 unlike = unlikeness(self._luma[before[i]], self._luma[after[i]])
                 fit = float(score[i]) * min(1.0, unlike / _UNLIKE)
                 # A part of a transition fits as well as the whole: of about equal fits the widest tells its length.
