@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.clock import PLAYBACK, Clock
-from curation.planes import frame_chroma, frame_luma
+from curation.planes import FramePlanes
 from schemas.errors import DecodeError, ProbeError
 from schemas.frames import FrameBatch, FrameRequest, LumaBatch, Pixels
 
@@ -245,13 +245,14 @@ class _Feed:
     chroma: list[NDArray[np.uint8]] = field(default_factory=list)
     pts_s: list[float] = field(default_factory=list)
 
-    def add(self, pts_s: float, frame: av.VideoFrame, rotation_deg: int) -> None:
-        if self.pixels == "rgb":
+    def add(self, pts_s: float, frame: av.VideoFrame, planes: FramePlanes | None, rotation_deg: int) -> None:
+        """planes: of this frame, shared by all feeds; None when all of them want "rgb"."""
+        if planes is None or self.pixels == "rgb":
             self.pictures.append(frame_rgb(frame, self.size_wh, rotation_deg))
         else:
-            self.pictures.append(frame_luma(frame, self.size_wh, rotation_deg))
-        if self.pixels == "yuv":
-            self.chroma.append(frame_chroma(frame, self.size_wh, rotation_deg))
+            self.pictures.append(planes.luma(self.size_wh, rotation_deg))
+            if self.pixels == "yuv":
+                self.chroma.append(planes.chroma(self.size_wh, rotation_deg))
         self.pts_s.append(pts_s)
 
     def take(self) -> FrameBatch | LumaBatch:
@@ -289,6 +290,7 @@ def decode_for(
     result = DecodeResult()
     with open_video(path) as container:
         feeds: list[_Feed] | None = None
+        by_planes = any(request.pixels != "rgb" for request in requests)
         aspect = pixel_aspect(video_stream(container))
         everybody = None if clock.max_fps is None else _Grid(1.0 / clock.max_fps)
         for pts_s, frame in presented_frames(container, result, start_s, end_s):
@@ -299,12 +301,13 @@ def decode_for(
                 continue
             if on_frame is not None:
                 on_frame(time_s, frame)
+            planes = FramePlanes(frame) if by_planes else None
             for feed in feeds:
                 if feed.grid is not None and not feed.grid.wants(time_s):
                     continue
                 if between is not None and not _is_inside(pts_s, between):
                     continue
-                feed.add(time_s, frame, rotation_deg)
+                feed.add(time_s, frame, planes, rotation_deg)
                 if len(feed.pts_s) >= feed.window:
                     _deliver(feed, deliver)
         for feed in feeds or ():

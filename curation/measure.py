@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curation.clock import Clock
 from curation.decode import DecodeResult, decode_for
-from curation.scorers.base import FrameScorer
+from curation.scorers.base import FrameScorer, LateSession
 from schemas.scores import Fact, FrameFacts
 
 
@@ -44,6 +44,19 @@ def measure_video(
         between=between,
     )  # fmt: skip
     real_s_T = np.asarray(real_s)
+    for name, session in sessions.items():
+        # A session whose facts need later frames returns them late; in order they are those of its frames.
+        if isinstance(session, LateSession) and measured[name]:
+            times_s_T = np.concatenate([times for times, _ in measured[name]])
+            pieces = [*(facts for _, facts in measured[name]), session.finish()]
+            joined = {
+                fact: Fact(
+                    np.concatenate([piece[fact].values_T for piece in pieces]),
+                    np.concatenate([piece[fact].present_T for piece in pieces]),
+                )
+                for fact in pieces[-1]
+            }
+            measured[name] = [(times_s_T, joined)]
     columns: dict[str, Fact] = {}
     for scorer in scorers:
         for name in scorer.fact_names:

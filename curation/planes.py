@@ -29,29 +29,59 @@ def _limited_to_full() -> NDArray[np.uint8]:
 _TO_FULL = _limited_to_full()
 
 
-def frame_luma(frame: av.VideoFrame, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
-    """(H, W) luma, 0-255, in presentation orientation. size_wh is the size before rotation; scaling averages areas."""
-    native = _planar(frame)
-    luma_HW = _resized(_plane(native, 0), size_wh)
-    if not _is_full_range(native):
-        luma_HW = cv2.LUT(luma_HW, _TO_FULL)
-    return _turned(luma_HW, rotation_deg)
+class FramePlanes:
+    """One decoded frame's planes at any size. Halves of them are kept, so that several small pictures cost little more
+    than one.
+    """
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        # Read as they are where possible; 10-bit, packed and RGB pictures are converted.
+        self._frame = frame if frame.format.name in _PLANAR else frame.reformat(format="yuv420p")
+        self._halves: dict[int, list[NDArray[np.uint8]]] = {}
+
+    def luma(self, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
+        """(H, W) luma, 0-255, in presentation orientation. size_wh is before rotation; scaling averages areas."""
+        luma_HW = self._resized(0, size_wh)
+        if not _is_full_range(self._frame):
+            luma_HW = cv2.LUT(luma_HW, _TO_FULL)
+        return _turned(luma_HW, rotation_deg)
+
+    def chroma(self, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
+        """(H/2, W/2, 2) Cb and Cr around 128, at half of size_wh rounded up; 128 throughout for a grey picture."""
+        half_wh = ((size_wh[0] + 1) // 2, (size_wh[1] + 1) // 2)
+        if _PLANAR[self._frame.format.name] is None:
+            chroma_HW2 = np.full((half_wh[1], half_wh[0], 2), _NEUTRAL, dtype=np.uint8)
+        else:
+            chroma_HW2 = cv2.merge([self._resized(index, half_wh) for index in (1, 2)])
+        return _turned(chroma_HW2, rotation_deg)
+
+    def _resized(self, index: int, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+        """Always a copy: the decoder reuses its buffers.
+
+        Far reductions go by halves first (an odd last row or column is left out): the mean of 2x2 is ten times as quick
+        as averaging areas of any size.
+        """
+        halves = self._halves.setdefault(index, [_plane(self._frame, index)])
+        level = 0
+        while _holds_twice(halves[level], size_wh):
+            level += 1
+            if level == len(halves):
+                halves.append(_halved(halves[-1]))
+        if halves[level].shape == (size_wh[1], size_wh[0]):
+            return halves[level].copy()
+        resized: NDArray[np.uint8] = cv2.resize(halves[level], size_wh, interpolation=cv2.INTER_AREA)
+        return resized
 
 
-def frame_chroma(frame: av.VideoFrame, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
-    """(H/2, W/2, 2) Cb and Cr around 128, at half of size_wh rounded up; 128 throughout for a grey picture."""
-    native = _planar(frame)
-    half_wh = ((size_wh[0] + 1) // 2, (size_wh[1] + 1) // 2)
-    if _PLANAR[native.format.name] is None:
-        chroma_HW2 = np.full((half_wh[1], half_wh[0], 2), _NEUTRAL, dtype=np.uint8)
-    else:
-        chroma_HW2 = np.dstack([_resized(_plane(native, index), half_wh) for index in (1, 2)])
-    return _turned(chroma_HW2, rotation_deg)
+def _holds_twice(plane_HW: NDArray[np.uint8], size_wh: tuple[int, int]) -> bool:
+    return plane_HW.shape[0] >= 2 * size_wh[1] and plane_HW.shape[1] >= 2 * size_wh[0]
 
 
-def _planar(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame itself where its planes can be read as they are; 10-bit, packed and RGB pictures are converted."""
-    return frame if frame.format.name in _PLANAR else frame.reformat(format="yuv420p")
+def _halved(plane_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    half_wh = (plane_HW.shape[1] // 2, plane_HW.shape[0] // 2)
+    even_HW = plane_HW[: 2 * half_wh[1], : 2 * half_wh[0]]
+    half_HW: NDArray[np.uint8] = cv2.resize(even_HW, half_wh, interpolation=cv2.INTER_AREA)
+    return half_HW
 
 
 def _is_full_range(frame: av.VideoFrame) -> bool:
@@ -63,24 +93,6 @@ def _plane(frame: av.VideoFrame, index: int) -> NDArray[np.uint8]:
     """A view of one plane; valid while the frame lives."""
     plane = frame.planes[index]
     return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-
-
-def _resized(plane_HW: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """Always a copy: the decoder reuses its buffers.
-
-    Far reductions go by halves first (an odd last row or column is left out): the mean of 2x2 is ten times as quick as
-    averaging areas of any size.
-    """
-    if plane_HW.shape == (size_wh[1], size_wh[0]):
-        return plane_HW.copy()
-    while plane_HW.shape[0] >= 2 * size_wh[1] and plane_HW.shape[1] >= 2 * size_wh[0]:
-        half_wh = (plane_HW.shape[1] // 2, plane_HW.shape[0] // 2)
-        even_HW = plane_HW[: 2 * half_wh[1], : 2 * half_wh[0]]
-        plane_HW = cv2.resize(even_HW, half_wh, interpolation=cv2.INTER_AREA)
-    if plane_HW.shape == (size_wh[1], size_wh[0]):
-        return plane_HW
-    resized: NDArray[np.uint8] = cv2.resize(plane_HW, size_wh, interpolation=cv2.INTER_AREA)
-    return resized
 
 
 def _turned(picture: NDArray[np.uint8], rotation_deg: int) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -145,6 +146,7 @@ def _cells(values_HW: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.asarray(means, dtype=np.float32)
 
 
+@functools.lru_cache(maxsize=16)
 def _cell_centres(height: int, width: int) -> NDArray[np.float32]:
     """(N, 2) x, y in pixels, in the order of `_cells(...).ravel()`."""
     columns, rows = _grid_wh(height, width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,14 @@ class ScorerSession(Protocol[BatchT]):
 
     def measure(self, frames: BatchT) -> Mapping[str, Fact]:
         """One value per frame of this window, for every fact the scorer declares."""
+
+
+@runtime_checkable
+class LateSession(Protocol):
+    """A session whose facts need later frames: `measure` returns what is due, in order, and `finish` the rest."""
+
+    def finish(self) -> Mapping[str, Fact]:
+        """What is still owed once the last frame was measured."""
 
 
 class FrameScorer(Protocol):

@@ -9,14 +9,12 @@ from builders import write_video
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenedetect.common import FrameTimecode
-from scenedetect.detectors import AdaptiveDetector, ContentDetector
-from scenedetect.stats_manager import StatsManager
+from scenedetect.detectors import AdaptiveDetector
 
-from curation.cuts import CutRules, clip_id_of, cut_clips, find_cuts
+from curation.cuts import CutRules, clip_id_of, cut_clips, find_cuts, find_transitions
 from curation.scorers.cut_strength import CutStrength
-from schemas.frames import FrameBatch
 from schemas.scores import Fact, FrameFacts
-from tests.curation.footage import clip_of, measured, shots
+from tests.curation.footage import clip_of, coloured, measured, shots, texture
 
 FPS = 8.0
 QUIET = (0.0, 0.0, 0.0, 0.0)
@@ -58,33 +56,15 @@ def test_the_rule_is_that_of_pyscenedetect(inner: list[int], window: int, min_sh
     pictures = [np.zeros((2, 2, 3), dtype=np.uint8)] * len(change_T)
     theirs = their_cuts(DetectorOfGivenChange(change_T, rules), pictures, FPS)
     facts = clip_of(change_T, FPS)
-    assert find_cuts(facts.pts_s_T, facts.facts["content_change"].values_T, rules) == theirs
+    assert find_cuts(facts, rules) == theirs
 
 
 def test_hard_cuts_are_found_at_their_frames_as_pyscenedetect_finds_them(tmp_path: Path) -> None:
     rgb_THWC = shots((20, 15, 30))
     facts, clips = measured(write_video(tmp_path / "three.mp4", rgb_THWC, 25), [CutStrength()])
-    change_T = facts.facts["content_change"].values_T
-    assert find_cuts(facts.pts_s_T, change_T, CutRules()) == [20, 35]
+    assert find_cuts(facts, CutRules()) == [20, 35]
     assert their_cuts(AdaptiveDetector(kernel_size=5, min_scene_len=5), list(rgb_THWC), 25.0) == [20, 35]
     np.testing.assert_allclose([clip.start_s for clip in clips], [0, 0.8, 1.4], atol=1e-9)
-
-
-def test_content_change_is_pyscenedetects_value_of_the_same_frames() -> None:
-    rgb_THWC = shots((6, 6, 6))
-    detector, stats = ContentDetector(kernel_size=5), StatsManager()
-    detector.stats_manager = stats
-    for t, rgb_HWC in enumerate(rgb_THWC):
-        detector.process_frame(FrameTimecode(t, 25.0), rgb_HWC[..., ::-1])
-    key = ContentDetector.FRAME_SCORE_KEY
-    theirs = [0.0, *(stats.get_metrics(FrameTimecode(t, 25.0), [key])[0] for t in range(1, 18))]
-    session = CutStrength().open()
-    windows = [slice(0, 7), slice(7, 18)]
-    ours = [
-        session.measure(FrameBatch(rgb_THWC[window].copy(), np.arange(18)[window] / 25))["content_change"].values_T
-        for window in windows
-    ]
-    np.testing.assert_allclose(np.concatenate(ours), theirs, rtol=1e-6)
 
 
 def test_one_shot_of_lively_motion_is_not_cut(tmp_path: Path) -> None:
@@ -95,28 +75,27 @@ def test_one_shot_of_lively_motion_is_not_cut(tmp_path: Path) -> None:
 def test_a_cut_next_to_either_end_is_found() -> None:
     facts = clip_of([0, 60, 1, 1, 1, 1, 60])
     rules = CutRules(min_shot_s=0)
-    assert find_cuts(facts.pts_s_T, facts.facts["content_change"].values_T, rules) == [1, 6]
+    assert find_cuts(facts, rules) == [1, 6]
 
 
 def test_a_flash_within_the_shortest_shot_gives_one_cut() -> None:
     facts = clip_of([0, 1, 1, 60, 1, 1, 1, 60, 1, 1, 1])
-    change_T = facts.facts["content_change"].values_T
-    assert find_cuts(facts.pts_s_T, change_T, CutRules(min_shot_s=0.1)) == [3, 7]
-    assert find_cuts(facts.pts_s_T, change_T, CutRules(min_shot_s=0.2)) == [7], "0.12 s is no shot, 0.28 s is one"
+    assert find_cuts(facts, CutRules(min_shot_s=0.1)) == [3, 7]
+    assert find_cuts(facts, CutRules(min_shot_s=0.2)) == [7], "0.12 s is no shot, 0.28 s is one"
 
 
 def test_the_shortest_shot_counts_time_and_not_frames() -> None:
     change_T = np.array([0, 1, 1, 60, 1, 1, 1], dtype=np.float32)
     slow_s_T, fast_s_T = np.arange(7) / 10, np.arange(7) / 50
-    assert find_cuts(slow_s_T, change_T, CutRules(min_shot_s=0.2)) == [3]
-    assert find_cuts(fast_s_T, change_T, CutRules(min_shot_s=0.2)) == []
+    change = {"content_change": Fact.full(change_T)}
+    assert find_cuts(FrameFacts(slow_s_T, 0.7, change), CutRules(min_shot_s=0.2)) == [3]
+    assert find_cuts(FrameFacts(fast_s_T, 0.14, change), CutRules(min_shot_s=0.2)) == []
 
 
 def test_zero_is_a_real_threshold() -> None:
     facts = clip_of([0, 1, 1, 5, 1, 1, 1])
-    change_T = facts.facts["content_change"].values_T
-    assert find_cuts(facts.pts_s_T, change_T, CutRules(min_shot_s=0, min_content_change=0)) == [3]
-    assert find_cuts(facts.pts_s_T, change_T, CutRules(min_shot_s=0)) == []
+    assert find_cuts(facts, CutRules(min_shot_s=0, min_content_change=0)) == [3]
+    assert find_cuts(facts, CutRules(min_shot_s=0)) == []
 
 
 @settings(max_examples=150, deadline=None)
@@ -130,12 +109,13 @@ def test_clips_cover_the_video_without_gap_or_overlap(steps_ms: list[int], loud:
     change_T = np.array([60.0 if t in loud else 1.0 for t in range(len(pts_s_T))], dtype=np.float32)
     end_s = float(pts_s_T[-1]) + steps_ms[-1] / 1000
     rules = CutRules(max_clip_s=max_clip_s)
-    clips = cut_clips("v", "v.mp4", FrameFacts(pts_s_T, end_s, {"content_change": Fact.full(change_T)}), rules)
+    facts = FrameFacts(pts_s_T, end_s, {"content_change": Fact.full(change_T)})
+    clips = cut_clips("v", "v.mp4", facts, rules)
     assert clips[0].start_s == 0
     assert clips[-1].end_s == end_s
     assert [clip.end_s for clip in clips[:-1]] == [clip.start_s for clip in clips[1:]]
     assert {clip.start_s for clip in clips} <= set(pts_s_T.tolist()), "every clip begins on a frame"
-    assert {float(pts_s_T[cut]) for cut in find_cuts(pts_s_T, change_T, rules)} <= {clip.start_s for clip in clips}
+    assert {float(pts_s_T[cut]) for cut in find_cuts(facts, rules)} <= {clip.start_s for clip in clips}
     # Either border moves to the nearest frame, by half a step at most.
     assert all(clip.duration_s <= max_clip_s + max(steps_ms) / 1000 + 1e-9 for clip in clips)
     assert len({clip.clip_id for clip in clips}) == len(clips)
@@ -143,7 +123,7 @@ def test_clips_cover_the_video_without_gap_or_overlap(steps_ms: list[int], loud:
 
 @pytest.mark.parametrize(("frames", "parts"), [(250, 1), (251, 2), (501, 3), (1000, 4)])
 def test_a_long_take_is_split_into_equal_parts(frames: int, parts: int) -> None:
-    clips = cut_clips("v", "v.mp4", clip_of([1.0] * frames), CutRules(max_clip_s=10.0))
+    clips = cut_clips("v", "v.mp4", clip_of([1.0] * frames), CutRules(max_clip_s=10.0, split_slack=0))
     assert len(clips) == parts
     assert all(clip.duration_s <= 10.0 + 1e-9 for clip in clips)
     lengths = [round(clip.duration_s * 25) for clip in clips]
@@ -172,3 +152,32 @@ def test_nothing_decoded_gives_no_clip() -> None:
 
 def test_clip_ids_name_the_interval_and_fit_a_shard_key() -> None:
     assert clip_id_of("abc", 1.25, 12.5) == "abc-00001250-00012500"
+
+
+def joined_shots(gap: str) -> np.ndarray:
+    """(T, 72, 128, 3): 50 still frames of one picture, then (but for a flash) another, with this between."""
+    first, second = (coloured(texture(seed, (72, 128), 5.0), 20 + 70 * seed) for seed in (0, 1))
+    before, after = np.repeat(first[None], 50, axis=0), np.repeat(second[None], 50, axis=0)
+    share = np.linspace(0, 1, 20)[:, None, None, None]
+    between = {
+        "dissolve": (1 - share) * first + share * second,
+        "black": np.concatenate([(1 - share) * first, share * second]),
+        "flash": np.full((2, 72, 128, 3), 250),
+    }[gap]
+    return np.concatenate([before, between.astype(np.uint8), before if gap == "flash" else after])
+
+
+@pytest.mark.parametrize(("gap", "start_s", "end_s"), [("dissolve", 2.0, 2.8), ("black", 2.0, 3.6)])
+def test_a_soft_transition_is_found_where_it_is(tmp_path: Path, gap: str, start_s: float, end_s: float) -> None:
+    facts, clips = measured(write_video(tmp_path / "soft.mp4", joined_shots(gap), 25), [CutStrength()])
+    (found,) = find_transitions(facts, CutRules())
+    assert abs(found.start_s - start_s) < 0.3
+    assert abs(found.end_s - end_s) < 0.3
+    assert [clip.start_s for clip in clips] == [0.0, pytest.approx(found.end_s, abs=0.03)]
+    whole = cut_clips("v", "v.mp4", facts, CutRules(trim_transitions=False))
+    assert whole[0].end_s == whole[1].start_s
+
+
+def test_a_flash_back_to_the_same_scene_is_no_cut(tmp_path: Path) -> None:
+    facts, _ = measured(write_video(tmp_path / "flash.mp4", joined_shots("flash"), 25), [CutStrength()])
+    assert find_transitions(facts, CutRules()) == []

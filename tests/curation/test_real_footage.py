@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.clips, pytest.mark.slow]
 def test_every_hard_cut_is_found_within_two_frames(clips_dir: Path, name: str) -> None:
     truth = json.loads((clips_dir / "cuts_truth.json").read_text(encoding="utf-8"))["clips"][name]
     facts, _ = measure_video(clips_dir / name, 0, [CutStrength()])
-    cuts = np.array(find_cuts(facts.pts_s_T, facts.facts["content_change"].values_T, CutRules()))
+    cuts = np.array(find_cuts(facts, CutRules()))
     wanted = truth.get("frames", truth.get("hard_frames"))
     missed = [frame for frame in wanted if np.abs(cuts - frame).min() > 2]
     assert missed == []
@@ -44,13 +44,13 @@ def test_every_hard_cut_is_found_within_two_frames(clips_dir: Path, name: str) -
 def test_cut_times_are_presentation_times_in_a_file_of_uneven_rate(clips_dir: Path) -> None:
     truth = json.loads((clips_dir / "cuts_truth.json").read_text(encoding="utf-8"))["clips"]["vfr_two_cuts_film.mp4"]
     facts, _ = measure_video(clips_dir / "vfr_two_cuts_film.mp4", 0, [CutStrength()])
-    cuts = find_cuts(facts.pts_s_T, facts.facts["content_change"].values_T, CutRules())
+    cuts = find_cuts(facts, CutRules())
     np.testing.assert_allclose(facts.pts_s_T[cuts], truth["cuts_s"], atol=0.1)
 
 
 def test_a_whip_pan_is_no_cut(clips_dir: Path) -> None:
     facts, _ = measure_video(clips_dir / "noperson_whip_pan.mp4", 0, [CutStrength()])
-    assert find_cuts(facts.pts_s_T, facts.facts["content_change"].values_T, CutRules()) == []
+    assert find_cuts(facts, CutRules()) == []
 
 
 def test_a_ruined_copy_is_far_below_the_pristine_one(clips_dir: Path) -> None:
