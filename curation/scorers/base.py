@@ -27,7 +27,7 @@ class ScorerSession(Protocol[BatchT]):
 
 @runtime_checkable
 class LateSession(Protocol):
-    """A session whose facts need later frames: `measure` returns those that are due, in order, and `finish` the rest."""
+    """A session whose facts need later frames: `measure` returns those that are due, in order, `finish` the rest."""
 
     def finish(self) -> Mapping[str, Fact]:
         """What is still owed once the last frame was measured."""
