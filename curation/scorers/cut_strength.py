@@ -151,7 +151,7 @@ class _CutStrengthSession:
 
         def at(offset_s: float) -> NDArray[np.intp]:
             found = np.searchsorted(pts_s_T, pts_s_T[told[rows]] + offset_s - 1e-6)
-            return np.minimum(found, last).astype(np.intp, copy=False)
+            return np.asarray(np.minimum(found, last), dtype=np.intp)
 
         for wide_s in _HALF_S:
             before, now, after = at(-wide_s), at(0.0), at(wide_s)
