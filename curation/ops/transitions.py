@@ -45,7 +45,7 @@ def detail_energy(luma_THW: NDArray[np.float32]) -> NDArray[np.float32]:
         rows, columns = square_THW.shape[1] // 3, square_THW.shape[2] // 4
         cells = square_THW[:, : 3 * rows, : 4 * columns].reshape(len(luma_THW), 3, rows, 4, columns)
         energies.append(cells.mean(axis=(2, 4)).reshape(len(luma_THW), 12))
-    return np.stack(energies, axis=1) + _ENERGY_FLOOR
+    return np.asarray(np.stack(energies, axis=1) + _ENERGY_FLOOR, dtype=np.float32)
 
 
 def detail_kept(
@@ -70,7 +70,7 @@ def unlikeness(first_HW: NDArray[np.float32], second_HW: NDArray[np.float32]) ->
     """
     means, deviations = zip(*(_mean_and_deviation(picture) for picture in (first_HW, second_HW)), strict=True)
     if max(deviations) < FLAT_LEVELS:
-        return min(1.0, abs(means[0] - means[1]) / 64)
+        return float(min(1.0, abs(means[0] - means[1]) / 64))
     if min(deviations) < FLAT_LEVELS:
         return 1.0
     height, width = first_HW.shape

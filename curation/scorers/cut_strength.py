@@ -150,7 +150,8 @@ class _CutStrengthSession:
         last = len(pts_s_T) - 1
 
         def at(offset_s: float) -> NDArray[np.intp]:
-            return np.clip(np.searchsorted(pts_s_T, pts_s_T[told[rows]] + offset_s - 1e-6), 0, last)
+            found = np.searchsorted(pts_s_T, pts_s_T[told[rows]] + offset_s - 1e-6)
+            return np.asarray(np.minimum(found, last), dtype=np.intp)
 
         for wide_s in _HALF_S:
             before, now, after = at(-wide_s), at(0.0), at(wide_s)

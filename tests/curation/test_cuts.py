@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from builders import write_video
@@ -13,6 +14,7 @@ from scenedetect.detectors import AdaptiveDetector
 
 from curation.cuts import CutRules, clip_id_of, cut_clips, find_cuts, find_transitions
 from curation.scorers.cut_strength import CutStrength
+from schemas.frames import LumaBatch
 from schemas.scores import Fact, FrameFacts
 from tests.curation.footage import clip_of, coloured, measured, shots, texture
 
@@ -181,3 +183,73 @@ def test_a_soft_transition_is_found_where_it_is(tmp_path: Path, gap: str, start_
 def test_a_flash_back_to_the_same_scene_is_no_cut(tmp_path: Path) -> None:
     facts, _ = measured(write_video(tmp_path / "flash.mp4", joined_shots("flash"), 25), [CutStrength()])
     assert find_transitions(facts, CutRules()) == []
+
+
+def moved(kind: str) -> np.ndarray:
+    """(T, 72, 128): one shot of 75 frames of a texture, disturbed in its middle."""
+    wide = texture(3, (200, 800), 5.0)
+    rng = np.random.default_rng(0)
+    frames = []
+    for t in range(75):
+        x, y, gain = 100, 60, 1.0
+        if kind == "whip":
+            x += int(np.clip(t - 30, 0, 12)) * 40
+        elif kind == "handheld":
+            x, y = x + int(rng.integers(-3, 4)), y + int(rng.integers(-3, 4))
+        elif kind == "strobe":
+            gain = 1.6 if t % 6 == 0 else 1.0
+        elif kind == "exposure":
+            gain = 1.0 if t < 37 else 1.5
+        picture = wide[y : y + 72, x : x + 128]
+        if kind == "zoom":
+            side = 1 - 0.004 * t
+            picture = cv2.resize(wide[60 : 60 + round(72 * side), 100 : 100 + round(128 * side)], (128, 72))
+        elif kind == "glitch" and 35 <= t < 40:
+            picture = texture(90 + t, (72, 128), 3.0)
+        frames.append(np.clip(picture * gain, 0, 255).astype(np.uint8))
+    return np.stack(frames)
+
+
+def facts_in_windows(luma_THW: np.ndarray, window: int) -> FrameFacts:
+    pts_s_T, session = np.arange(len(luma_THW)) / 25, CutStrength().open()
+    grey_THW2 = np.full((len(luma_THW), 36, 64, 2), 128, dtype=np.uint8)
+    slices = [slice(i, i + window) for i in range(0, len(luma_THW), window)]
+    pieces = [session.measure(LumaBatch(luma_THW[w], pts_s_T[w], grey_THW2[w])) for w in slices]
+    pieces.append(session.finish())
+    columns = {name: Fact.full(np.concatenate([p[name].values_T for p in pieces])) for name in pieces[0]}
+    return FrameFacts(pts_s_T, len(luma_THW) / 25, columns)
+
+
+@pytest.mark.parametrize("kind", ["whip", "handheld", "strobe", "exposure", "zoom", "glitch"])
+def test_what_happens_within_a_shot_is_no_transition(kind: str) -> None:
+    assert find_transitions(facts_in_windows(moved(kind), 64), CutRules()) == []
+
+
+def test_a_cut_away_and_back_is_two_cuts() -> None:
+    frames = moved("still")
+    frames[30:45] = texture(77, (72, 128), 5.0)
+    assert find_cuts(facts_in_windows(frames, 64), CutRules()) == [30, 45]
+
+
+def pan(seed: int) -> np.ndarray:
+    wide = texture(seed, (72, 400), 4.0)
+    return np.stack([wide[:, t : t + 128] for t in range(100)]).astype(np.float32)
+
+
+def test_a_dissolve_between_two_pans_is_found_whatever_the_windows() -> None:
+    share = np.clip((np.arange(100) - 37) / 25, 0, 1)[:, None, None]
+    mixed = (pan(1) * (1 - share) + pan(2) * share).astype(np.uint8)
+    whole = facts_in_windows(mixed, 100)
+    (found,) = find_transitions(whole, CutRules())
+    assert found.start_s < 2.0 < found.end_s
+    assert abs((found.start_s + found.end_s) / 2 - 2.0) < 0.25
+    for window in (1, 7, 64):
+        for name, fact in facts_in_windows(mixed, window).facts.items():
+            np.testing.assert_array_equal(fact.values_T, whole.facts[name].values_T)
+
+
+def test_a_long_take_is_split_where_it_is_quiet() -> None:
+    change_T = [5.0] * 300
+    change_T[140] = 0.5
+    clips = cut_clips("v", "v.mp4", clip_of(change_T), CutRules(max_clip_s=10.0))
+    assert [clip.start_s for clip in clips] == [0.0, pytest.approx(140 / 25)]
