@@ -27,7 +27,8 @@ def first_match(patterns: Sequence[str], folder: Path) -> Path | None:
     if not folder.is_dir():
         return None
     for pattern in patterns:
-        found = sorted(folder.rglob(pattern))
+        # A download cache may hold links whose targets are gone.
+        found = sorted(path for path in folder.rglob(pattern) if path.exists())
         if found:
             return found[0]
     return None

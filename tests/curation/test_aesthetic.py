@@ -94,6 +94,7 @@ def test_the_weights_folder_is_the_given_one_and_earlier_patterns_are_preferred(
     for name in ("b/open_clip-ViT-B-32.pt", "a/clip.pt", "c/open_clip-ViT-L-14.safetensors", "b/open_clip-RN50.pt"):
         (weights / name).parent.mkdir(exist_ok=True)
         (weights / name).touch()
+    (weights / "open_clip_config.json").symlink_to(weights / "gone")
     assert first_match(CLIP_PATTERNS, weights) == weights / "c/open_clip-ViT-L-14.safetensors"
     assert first_match(CLIP_PATTERNS[2:], weights) == weights / "b/open_clip-RN50.pt"
 
