@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.backends.clip_images import LOAD_ERRORS
+from curation.backends.clip_images import LOAD_ERRORS, load_problem
 from schemas.errors import ResourceError
 from schemas.weights import AESTHETIC_HEAD_PATTERNS, file_stamp, first_match, weights_folder
 
@@ -66,7 +66,7 @@ def _load(path: Path, stamp: tuple[str, int, int], width: int) -> AestheticHead:
             state = torch.load(path, map_location="cpu", weights_only=True)
         arrays = {str(key): np.asarray(tensor.float().numpy(), dtype=np.float32) for key, tensor in state.items()}
     except LOAD_ERRORS as error:
-        raise ResourceError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise ResourceError(f"{path} cannot be loaded: {load_problem(error)}") from error
     expected = {f"layers.{index}.{part}" for index in _LINEAR for part in ("weight", "bias")}
     if set(arrays) != expected:
         raise ResourceError(f"{path} is not LAION's linear predictor: it has {sorted(arrays)}, not {sorted(expected)}")

@@ -121,7 +121,14 @@ def _load(checkpoint: Path, stamps: tuple[tuple[str, int, int], ...]) -> ClipIma
         )
         return ClipImages(model.eval(), preprocess, open_clip.get_tokenizer(name), int(config["embed_dim"]))
     except LOAD_ERRORS as error:
-        raise ResourceError(f"{checkpoint} cannot be loaded by open_clip: {type(error).__name__}: {error}") from error
+        raise ResourceError(f"{checkpoint} cannot be loaded by open_clip: {load_problem(error)}") from error
+
+
+def load_problem(error: BaseException) -> str:
+    """Why loading failed, in one line. torch's own text on a refused pickle advises to run what is in it."""
+    if isinstance(error, UnpicklingError):
+        return "it is damaged or holds more than tensors, and code in files is not run; save it as safetensors"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _refuse_downloads(checkpoint: Path, name: str, text_config: dict[str, Any], in_folder: bool) -> None:

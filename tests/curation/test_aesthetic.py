@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,16 +160,28 @@ class Payload:
 
 
 @pytest.mark.slow
+def test_a_program_is_refused(weights: Path) -> None:
+    import torch
+
+    with warnings.catch_warnings():
+        # Newer versions of torch call TorchScript deprecated; OpenAI's files remain.
+        warnings.simplefilter("ignore")
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(weights / "open_clip-ViT-B-32.pt"))
+        with pytest.raises(ResourceError, match=r"RuntimeError: .*TorchScript"):
+            find_clip()
+
+
+@pytest.mark.slow
 def test_a_file_that_would_run_code_is_refused_unrun(weights: Path) -> None:
     import torch
 
     for name in ("open_clip-ViT-B-32.pt", "aesthetic.pth"):
         torch.save({"state_dict": Payload(weights / "trace")}, weights / name)
-    with pytest.raises(ResourceError, match=r"open_clip-ViT-B-32\.pt cannot be loaded"):
+    with pytest.raises(ResourceError, match=r"open_clip-ViT-B-32\.pt cannot be loaded.*code in files is not run"):
         find_clip()
     (weights / "open_clip-ViT-B-32.pt").unlink()
     save_hub_folder(weights)
-    with pytest.raises(ResourceError, match=r"aesthetic\.pth cannot be loaded"):
+    with pytest.raises(ResourceError, match=r"aesthetic\.pth cannot be loaded.*code in files is not run"):
         measured(frames_of(PICTURE))
     assert not (weights / "trace").exists()
 
