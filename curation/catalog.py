@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection
+from pathlib import Path
 
+from curation.scorers.aesthetic import Aesthetic, weight_files
 from curation.scorers.base import FrameScorer
 from curation.scorers.cadence import Cadence
 from curation.scorers.cut_strength import CutStrength
@@ -13,7 +15,8 @@ from curation.scorers.signature import Signature
 from curation.scorers.subject import Subject
 from curation.scorers.technical import Technical
 from curation.scorers.text import Text
-from schemas.errors import RecipeError
+from schemas.errors import RecipeError, ResourceError
+from schemas.fingerprint import file_sha256
 from schemas.scores import ScoreSpec
 
 SCORERS: tuple[Callable[[], FrameScorer], ...] = (
@@ -23,6 +26,7 @@ SCORERS: tuple[Callable[[], FrameScorer], ...] = (
     Motion,
     Text,
     Subject,
+    Aesthetic,
     Signature,
 )
 
@@ -30,12 +34,10 @@ SCORERS: tuple[Callable[[], FrameScorer], ...] = (
 CUTTING = frozenset({"cut_strength"})
 
 # These run networks: a run that measures until a clip is rejected asks them last, and only of the clips left.
-COSTLY = frozenset({"subject", "text"})
+COSTLY = frozenset({"aesthetic", "subject", "text"})
 
-# Columns that every run has and this version leaves null, with what would measure them.
-UNMEASURED: tuple[ScoreSpec, ...] = (
-    ScoreSpec("aesthetic", "1-10", "higher_is_better", 0, "null: needs open_clip weights and the LAION head"),
-)
+# What these measure depends on weights that somebody may have put into the weights folder.
+WEIGHT_FILES: dict[str, Callable[[], tuple[Path, ...]]] = {"aesthetic": weight_files}
 
 
 def make_scorers() -> tuple[FrameScorer, ...]:
@@ -61,10 +63,22 @@ def choose_scorers(names: Collection[str] | None) -> tuple[FrameScorer, ...]:
 
 
 def score_specs() -> tuple[ScoreSpec, ...]:
-    """Every score column of `clips/`, measured ones first."""
-    return (*(spec for scorer in make_scorers() for spec in scorer.specs), *UNMEASURED)
+    """Every score column of `clips/`."""
+    return tuple(spec for scorer in make_scorers() for spec in scorer.specs)
 
 
 def fact_versions(names: Collection[str] | None = None) -> dict[str, int]:
     """Versions of the scorers that measure (all for None), for the fingerprint of stored facts."""
     return {scorer.name: scorer.version for scorer in choose_scorers(names)}
+
+
+def fact_weights(names: Collection[str] | None = None) -> dict[str, str]:
+    """File name to sha256 of the weights that the scorers read (all for None), for the fingerprint of stored facts.
+
+    Empty where no weights are given. Raises: ResourceError for weights that are incomplete or cannot be read.
+    """
+    files = [file for scorer in choose_scorers(names) for file in WEIGHT_FILES.get(scorer.name, tuple)()]
+    try:
+        return {file.name: file_sha256(file) for file in files}
+    except OSError as error:
+        raise ResourceError(f"weights cannot be read: {error}") from error

@@ -59,8 +59,9 @@ def curate(
     measure: "all", or "until_rejected": costly scores are null for clips that the policy rejects without them.
 
     Raises: RecipeError before any work when input, recipe or output do not fit.
+    Raises: ResourceError when weights are given that cannot be used.
     """
-    from curation.catalog import fact_versions
+    from curation.catalog import fact_versions, fact_weights
     from curation.decide import check_policy, policy_fingerprint
     from curation.inputs import find_inputs, read_notes
     from pipelines.clip_files import check_clip_files, forget_clip_files, write_clip_files
@@ -82,6 +83,9 @@ def curate(
     resolved = recipe.model_dump(mode="json")
     # What made the facts. The policy is an opinion about them and may change (redecide).
     identity: dict[str, Any] = {"clips": resolved["clips"], "scorers": fact_versions(recipe.scorers)}
+    weights = fact_weights(recipe.scorers)
+    if weights:
+        identity["weights"] = weights
     cheap = cheap_part(recipe.policy) if measure == "until_rejected" else None
     if cheap is not None:
         # Here it decides what is measured.

@@ -19,10 +19,10 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 
 from pipelines.terminal import print_json, print_lines, print_table, size_text
+from schemas.weights import AESTHETIC_HEAD_PATTERNS, CLIP_PATTERNS, first_match, weights_folder
 
 HELP = "show what is installed, which weights are present, and what is missing"
 DISTRIBUTION = "motionloom"
-WEIGHTS_ENV = "MOTIONLOOM_WEIGHTS"
 SOURCE = Path(__file__).resolve().parent.parent
 MIN_PYTHON, BELOW_PYTHON = (3, 10), (3, 13)
 
@@ -41,8 +41,18 @@ class Weights:
 
 
 KNOWN_WEIGHTS = (
-    Weights("open_clip checkpoint", ("open_clip*", "*clip*.safetensors", "*clip*.pt"), "the aesthetic score is null"),
-    Weights("LAION aesthetic head", ("*aesthetic*.pth", "*aesthetic*.safetensors"), "the aesthetic score is null"),
+    Weights(
+        "open_clip checkpoint",
+        CLIP_PATTERNS,
+        "the aesthetic score and the style estimate are null",
+        "curation.backends.clip_images",
+    ),
+    Weights(
+        "LAION aesthetic head",
+        AESTHETIC_HEAD_PATTERNS,
+        "the aesthetic score is null",
+        "curation.backends.aesthetic_head",
+    ),
     Weights("ultralytics detector", ("yolo*.pt",), "people are found by MediaPipe's embedded models"),
     Weights("face_landmarker.task", ("face_landmarker.task",), "expressions come from the landmarks' geometry"),
     Weights("Wan VAE", ("*[Ww]an*[Vv][Aa][Ee]*",), "video is coded by the codec fitted to the data"),
@@ -127,21 +137,19 @@ def fix_line(packages: list[Package]) -> str | None:
     return f"{sys.executable} -m pip install {' '.join(broken)}" if broken else None
 
 
-def weights_folder() -> Path:
-    """$MOTIONLOOM_WEIGHTS, or the cache folder of the user."""
-    given = os.environ.get(WEIGHTS_ENV)
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "motionloom" / "weights"
-
-
 def find_weights(folder: Path) -> list[dict[str, Any]]:
     """Every known optional weight: where it lies (or None), what its absence means, and what would load it."""
     found = []
     for weights in KNOWN_WEIGHTS:
-        paths = (
-            sorted(path for pattern in weights.patterns for path in folder.rglob(pattern)) if folder.is_dir() else []
+        path = first_match(weights.patterns, folder)
+        found.append(
+            {
+                "name": weights.name,
+                "path": None if path is None else str(path),
+                "without": weights.without,
+                "loader": weights.loader,
+            }
         )
-        path = str(paths[0]) if paths else None
-        found.append({"name": weights.name, "path": path, "without": weights.without, "loader": weights.loader})
     return found
 
 

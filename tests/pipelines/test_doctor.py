@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
@@ -81,6 +82,13 @@ def test_weights_are_found_below_the_folder(tmp_path: Path) -> None:
     found = {row["name"]: row["path"] for row in find_weights(tmp_path)}
     assert found["face_landmarker.task"] == str(tmp_path / "deep" / "face_landmarker.task")
     assert found["Wan VAE"] is None
+
+
+def test_every_named_loader_exists() -> None:
+    loaders = {weights.loader for weights in doctor.KNOWN_WEIGHTS} - {None}
+    assert "curation.backends.clip_images" in loaders
+    for loader in loaders:
+        assert importlib.util.find_spec(str(loader)) is not None
 
 
 def test_doctor_imports_neither_torch_nor_ray() -> None:
