@@ -9,7 +9,7 @@ floor          PyAV decodes every frame once (thread_type AUTO); measured before
 facts          measure_video with the scorers of --facts
 no_networks    with every scorer of the catalog but those of --networks
 all            with every scorer
-networks       bare inference of the people networks on the frames that `subject` samples
+networks       bare inference of the people and text networks on the frames that `subject` and `text` sample
 encoder        a bare loop over the clips' frames: decode, libx264 with the settings of --write; its own time apart
 write_encode   pipelines.clip_files_stage writes the same clips, mode encode
 write_copy     the same, mode copy_or_encode
@@ -81,6 +81,7 @@ def part_clips(job: dict[str, Any]) -> dict[str, Any]:
             clips.append({**clip.row(), "frames": int(inside), "fps": header.fps})
         shape = {"pixels": header.width_px * header.height_px, "frames": result.frames, "seconds": result.end_s}
         row = {"uri": str(path), "size_bytes": header.size_bytes, "rotation_deg": header.rotation_deg, "clips": clips}
+        row["pixel_aspect"] = header.pixel_aspect
         videos.append({**row, **shape})
     return {"videos": videos, "left_out": left_out}
 
@@ -113,20 +114,29 @@ def part_measure(job: dict[str, Any]) -> dict[str, Any]:
 def part_networks(job: dict[str, Any]) -> dict[str, Any]:
     """Decoding is kept apart: a video's sampled frames are gathered first, then the networks see them."""
     from curation.backends.mediapipe_people import detect_people
+    from curation.backends.text_detector import text_mask
     from curation.decode import decode_for
     from curation.scorers.subject import Subject
+    from curation.scorers.text import Text
 
     spent_s, frames = 0.0, 0
     for video in job["videos"]:
         pictures: list[Any] = []
-        decode_for(
-            video["uri"], [Subject.needs], lambda _, batch, kept=pictures: kept.extend(batch.rgb_THWC),
-            video["rotation_deg"],
-        )  # fmt: skip
+        pages: list[Any] = []
+
+        def keep(name: str, batch: Any, pictures: list[Any] = pictures, pages: list[Any] = pages) -> None:
+            if name == Text.name:
+                pages.extend(batch.luma_THW)
+            else:
+                pictures.extend(batch.rgb_THWC)
+
+        decode_for(video["uri"], [Subject.needs, Text.needs], keep, video["rotation_deg"])
         before_s = cpu_s()
         for rgb_HWC in pictures:
             detect_people(rgb_HWC)
-        spent_s, frames = spent_s + cpu_s() - before_s, frames + len(pictures)
+        for luma_HW in pages:
+            text_mask(luma_HW)
+        spent_s, frames = spent_s + cpu_s() - before_s, frames + len(pictures) + len(pages)
     return {"cpu_s": spent_s, "frames": frames}
 
 
@@ -302,7 +312,7 @@ def main() -> int:
     parser.add_argument("folder", nargs="?", help="folder of videos")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--facts", default="cut_strength,motion", help="scorers of the part facts")
-    parser.add_argument("--networks", default="subject", help="scorers that run neural networks")
+    parser.add_argument("--networks", default="subject,text,aesthetic", help="scorers that run neural networks")
     parser.add_argument("--write", default="{}", help='settings of write_clips as JSON, such as {"preset": "veryfast"}')
     # A window of 64 frames at 2 a second is full after 32 s: a shorter video would make that look like growth.
     parser.add_argument("--memory-s", type=float, default=35.0, help="length of the short video of the part memory")
