@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import ClassVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,8 @@ _EVERY_S = 0.1
 # for fast motion, which flow would lose between far ones; far frames for slow motion, to stand above flow's noise.
 _FAST_PAIR_S, _PAIR_S, _SLOW_PAIR_S = 1 / 30, 1 / 15, 0.2
 _FAST_DIAG_PER_S, _SLOW_DIAG_PER_S = 0.24, 0.09
+# A far pair is trusted for this many samples, unless the near change has grown by this factor since: things speed up.
+_TRUSTED_SAMPLES, _SPEED_UP = 3, 1.15
 _SAME_TIME_S = 1e-3
 
 
@@ -58,6 +61,7 @@ class _MotionSession:
     def __init__(self) -> None:
         self._earlier: deque[tuple[float, NDArray[np.uint8]]] = deque()
         self._due_s = 0.0
+        self._pair_s, self._change, self._trusted = _PAIR_S, 0.0, 0
 
     def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
         camera_T, residual_T, span_s_T = np.zeros((3, len(frames)), dtype=np.float32)
@@ -80,13 +84,19 @@ class _MotionSession:
         The near pair comes first: a far one may lose what moves fast, and then look slow.
         """
         near_s, near_HW = self._nearest(now_s - _FAST_PAIR_S)
-        split, span_s = split_motion(near_HW, luma_HW), now_s - near_s
-        speed = (split.camera + split.residual) / span_s
-        if speed > _FAST_DIAG_PER_S:
-            return split, span_s
-        far_s, far_HW = self._nearest(now_s - (_SLOW_PAIR_S if speed < _SLOW_DIAG_PER_S else _PAIR_S))
-        if far_s == near_s:
-            return split, span_s
+        change = cv2.norm(luma_HW, near_HW, cv2.NORM_L1) / luma_HW.size / (now_s - near_s)
+        self._trusted -= 1
+        if self._trusted < 0 or change > _SPEED_UP * self._change:
+            split, span_s = split_motion(near_HW, luma_HW), now_s - near_s
+            speed = (split.camera + split.residual) / span_s
+            if speed > _FAST_DIAG_PER_S:
+                self._trusted = 0
+                return split, span_s
+            self._pair_s = _SLOW_PAIR_S if speed < _SLOW_DIAG_PER_S else _PAIR_S
+            self._trusted, self._change = _TRUSTED_SAMPLES, change
+            if self._nearest(now_s - self._pair_s)[0] == near_s:
+                return split, span_s
+        far_s, far_HW = self._nearest(now_s - self._pair_s)
         return split_motion(far_HW, luma_HW), now_s - far_s
 
     def _nearest(self, time_s: float) -> tuple[float, NDArray[np.uint8]]:
