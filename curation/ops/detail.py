@@ -30,9 +30,15 @@ _NOISE_TENTH = 0.53
 UNSEEN_VARIANCE = 3.0
 # Weights in `clarity`; chosen on every second clip of a folder with benchmarks/quality_ladders.py. Those of noise
 # together exceed those of detail, so that strong noise never pays.
-WEIGHTS: Mapping[str, float] = {"fine": 0.25, "middle": 1.0, "noise": -0.75, "middle_noise": -0.75, "border": -0.75}
-
-CROWDING = 0.4
+WEIGHTS: Mapping[str, float] = {
+    "fine": 0.25,
+    "middle": 1.0,
+    "coarse": 0.05,
+    "noise": -0.75,
+    "middle_noise": -0.75,
+    "border": -0.5,
+}
+CROWDING = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,7 @@ def clarity(energies: BlockEnergies) -> float:
     return (
         WEIGHTS["fine"] * detail(energies.fine_B, FINE_GAIN)
         + WEIGHTS["middle"] * detail(energies.middle_corner_B, MIDDLE_CORNER_GAIN)
+        + WEIGHTS["coarse"] * detail(energies.coarse_B, COARSE_GAIN)
         + WEIGHTS["noise"] * noise(energies.corner_B, CORNER_GAIN)
         + WEIGHTS["middle_noise"] * noise(energies.middle_B, MIDDLE_GAIN)
         # Bounded: a blocky picture must not gain more by a blur than the blur takes.
@@ -194,7 +201,7 @@ def clarity(energies: BlockEnergies) -> float:
 
 
 def crowding(luma_HW: NDArray[np.uint8]) -> float:
-    """What `clarity` owes to a small picture: 0.4 per halving of the shorter side below 360 pixels, else 0.
+    """What `clarity` owes to a small picture: 0.6 per halving of the shorter side below 360 pixels, else 0.
 
     The same scene in fewer pixels has more contrast between neighbours (spectra fall with frequency, Field 1987), so
     that a ruin of 144 rows would otherwise pass for a clean picture of 720.

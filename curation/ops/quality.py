@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 # `clarity` at which quality is half, and how steeply quality runs through it.
-CLARITY_HALVES, STEEPNESS = -0.12, 6.0
+CLARITY_HALVES, STEEPNESS = 0.08, 6.0
 
 
 def ramp(value: float, zero_at: float, one_at: float) -> float:

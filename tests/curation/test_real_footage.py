@@ -60,7 +60,7 @@ def test_a_ruined_copy_is_far_below_the_pristine_one(clips_dir: Path) -> None:
         quality[kind] = whole(facts, Technical())["quality"]
     assert quality["pristine"] > 0.8
     # Under the threshold of the recipes. At this size its block edges are as fine as other pictures' detail.
-    assert quality["distorted"] < 0.4
+    assert quality["distorted"] < 0.35
 
 
 @pytest.mark.parametrize(

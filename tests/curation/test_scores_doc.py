@@ -62,7 +62,7 @@ def test_every_ramp_of_quality_begins_and_ends_where_it_is_said_to(name: str) ->
 def test_quality_has_no_ramp_and_no_weight_that_is_not_said() -> None:
     assert {row.removesuffix(" ramp") for row in ROWS if row.endswith(" ramp")} == set(RAMPS)
     text = DOC.read_text(encoding="utf-8")
-    assert f"exp(-{STEEPNESS:g} (clarity + {-CLARITY_HALVES:g}))" in text
+    assert f"exp(-{STEEPNESS:g} (clarity - {CLARITY_HALVES:g}))" in text
     assert f"{detail.CROWDING:g} log2(360 / short side)" in text
     assert f"U = {detail.UNSEEN_VARIANCE:g}" in text
     assert {row: float(ROWS[row][0]) for row in detail.WEIGHTS} == detail.WEIGHTS
