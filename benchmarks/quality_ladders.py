@@ -4,8 +4,8 @@
 
 Takes 12 frames of each clip at a random place and cuts 480 px (short side) out of their middle, adds two generated
 scenes, builds the ladders on luma, and prints per ladder the share of steps at which `quality` falls, from the
-untouched excerpt on. `re` ladders are encoded again, at crf 18 after noise, else at crf 10. Then: quality of untouched excerpts
-and of ruins (the last step of each ladder, and noise of 20), and how often an excerpt lies above a ruin (AUC).
+untouched excerpt on. `re` ladders are encoded again, at crf 18 after noise, else at crf 10. Then: quality of untouched
+excerpts and of ruins (the last step of each ladder, and noise of 20), and how often an excerpt lies above a ruin (AUC).
 --half takes every second clip of the sorted folder: constants were chosen on the odd ones, the even are the check.
 """
 
