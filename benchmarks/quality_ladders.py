@@ -1,9 +1,12 @@
-"""Does quality fall at every step of blur, noise, enlargement and compression?
+"""Does quality fall at every step of blur, noise, enlargement and compression, and does it tell clean from ruined?
 
-    python benchmarks/quality_ladders.py CLIPS_FOLDER --seed 1 [--clips 20]
+    python benchmarks/quality_ladders.py CLIPS_FOLDER --seed 1 [--clips 20] [--half even|odd]
 
-Takes a short excerpt of each clip at a random place, builds the ladders on its luma, and prints per ladder the share of
-steps at which the logit of `quality` falls, from the untouched excerpt on. `re` ladders are encoded again at crf 10.
+Takes 12 frames of each clip at a random place and cuts 480 px (short side) out of their middle, adds two generated
+scenes, builds the ladders on luma, and prints per ladder the share of steps at which `quality` falls, from the
+untouched excerpt on. `re` ladders are encoded again, at crf 18 after noise, else at crf 10. Then: quality of untouched
+excerpts and of ruins (the last step of each ladder, and noise of 20), and how often an excerpt lies above a ruin (AUC).
+--half takes every second clip of the sorted folder: constants were chosen on the odd ones, the even are the check.
 """
 
 from __future__ import annotations
@@ -26,23 +29,52 @@ from schemas.frames import LumaBatch
 from schemas.scores import FrameFacts
 
 Clip = NDArray[np.uint8]
-FRAMES, MEASURED = 12, 4
+FRAMES, SHORT_SIDE_PX, LONG_SIDE_PX = 12, 480, 640
 INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 
 
-def excerpt(path: Path, rng: np.random.Generator) -> Clip:
-    """(T, H, W) luma of consecutive frames from a random place, at even size."""
+def excerpt(path: Path, rng: np.random.Generator) -> Clip | None:
+    """(T, H, W) luma of consecutive frames from a random place, the middle of the picture, at even size.
+
+    None where five places show nothing: a black picture has no worse copy.
+    """
     with av.open(str(path)) as container:
         count = sum(packet.size > 0 for packet in container.demux(video=0))
-    first, frames = int(rng.integers(0, max(1, count - FRAMES))), []
-    with av.open(str(path)) as container:
-        for index, frame in enumerate(container.decode(video=0)):
-            if index >= first:
-                frames.append(frame_luma(frame, (frame.width, frame.height), 0))
-            if len(frames) == FRAMES:
-                break
-    clip = np.stack(frames)
-    return clip[:, : clip.shape[1] // 2 * 2, : clip.shape[2] // 2 * 2]
+    for _ in range(5):
+        first, frames = int(rng.integers(0, max(1, count - FRAMES + 1))), []
+        with av.open(str(path)) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if index >= first:
+                    frames.append(frame_luma(frame, (frame.width, frame.height), 0))
+                if len(frames) == FRAMES:
+                    break
+        if frames and min(frame.std() for frame in frames) > 8:
+            return np.stack([middle(frame) for frame in frames])
+    return None
+
+
+def middle(luma_HW: Clip) -> Clip:
+    """The middle of the picture, at most 480 by 640 pixels, cut on multiples of 16 so that coding blocks stay put."""
+    height, width = luma_HW.shape
+    most_hw = (SHORT_SIDE_PX, LONG_SIDE_PX) if width >= height else (LONG_SIDE_PX, SHORT_SIDE_PX)
+    rows, columns = min(height, most_hw[0]) // 2 * 2, min(width, most_hw[1]) // 2 * 2
+    top, left = (height - rows) // 2 // 16 * 16, (width - columns) // 2 // 16 * 16
+    return luma_HW[top : top + rows, left : left + columns]
+
+
+def scene(octaves_px: tuple[float, ...], discs: int, rng: np.random.Generator) -> Clip:
+    """A panned picture of noise in several octaves, with discs on it."""
+    wide_HW = np.zeros((360, 640 + 2 * FRAMES), dtype=np.float32)
+    for sigma_px in octaves_px:
+        grain_HW = rng.normal(0, 1, wide_HW.shape).astype(np.float32)
+        grain_HW = cv2.GaussianBlur(grain_HW, (0, 0), sigma_px)
+        wide_HW += grain_HW / grain_HW.std() * np.sqrt(sigma_px)
+    wide_HW = wide_HW / wide_HW.std() * 35 + 125
+    for _ in range(discs):
+        x, y, radius = (int(rng.integers(*span)) for span in ((0, wide_HW.shape[1]), (0, 360), (8, 50)))
+        cv2.circle(wide_HW, (x, y), radius, float(rng.uniform(30, 220)), -1)
+    picture_HW = np.clip(np.rint(wide_HW), 0, 255).astype(np.uint8)
+    return np.stack([picture_HW[:, 2 * t : 2 * t + 640] for t in range(FRAMES)])
 
 
 def encoded(clip_THW: Clip, crf: int) -> Clip:
@@ -90,13 +122,25 @@ def jpeg(luma_HW: Clip, quality: int) -> Clip:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
 
 
-def logit(clip_THW: Clip) -> float:
-    """Logarithm of the odds of `quality` over a few frames: it does not run out of digits near 0 and 1."""
-    chosen = np.unique(np.linspace(0, len(clip_THW) - 1, MEASURED).astype(int))
-    facts = Technical().open().measure(LumaBatch(clip_THW[chosen], np.arange(len(chosen), dtype=np.float64)))
-    scores = Technical().reduce(FrameFacts(np.arange(len(chosen), dtype=np.float64), float(len(chosen)), facts))
-    quality = float(scores["quality"] or 0.0)
-    return float(np.log(quality + 1e-300) - np.log1p(-quality))
+def quality(clip_THW: Clip) -> float:
+    """`quality` of a clip whose every frame is measured."""
+    pts_s_T = np.arange(len(clip_THW), dtype=np.float64)
+    facts = Technical().open().measure(LumaBatch(clip_THW, pts_s_T))
+    return float(Technical().reduce(FrameFacts(pts_s_T, float(len(clip_THW)), facts))["quality"] or 0.0)
+
+
+def sources(folder: Path, half: str | None, clips: int, rng: np.random.Generator) -> Iterator[tuple[str, Clip]]:
+    """Name and excerpt of the chosen clips, then of two generated scenes."""
+    paths = sorted(p for p in folder.iterdir() if p.suffix in {".mp4", ".avi", ".mkv", ".webm", ".mov"})
+    paths = [p for p in paths if not p.name.startswith(("bad_", "odd_"))]
+    if half is not None:
+        paths = paths[half == "odd" :: 2]
+    for index in sorted(rng.permutation(len(paths))[:clips]):
+        clip_THW = excerpt(paths[index], rng)
+        if clip_THW is not None:
+            yield paths[index].stem, clip_THW
+    yield "generated texture", scene((0.5, 1, 2, 4, 8), 0, rng)
+    yield "generated discs", scene((1, 3, 9), 25, rng)
 
 
 def main() -> None:
@@ -104,21 +148,29 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--half", choices=("even", "odd"))
+    parser.add_argument("--failures", action="store_true", help="print every step at which quality does not fall")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     rng = np.random.default_rng(args.seed)
-    paths = sorted(p for p in args.folder.iterdir() if p.suffix in {".mp4", ".avi", ".mkv", ".webm", ".mov"})
-    paths = [p for p in paths if not p.name.startswith(("bad_", "odd_"))]
     fell: dict[str, list[bool]] = defaultdict(list)
-    for index in sorted(rng.permutation(len(paths))[: args.clips]):
-        clip_THW = excerpt(paths[index], rng)
-        untouched = logit(clip_THW)
+    untouched, ruined = [], []
+    for source, clip_THW in sources(args.folder, args.half, args.clips, rng):
+        untouched.append(quality(clip_THW))
         for name, steps in ladders(clip_THW, rng):
-            values = [untouched, *(logit(step) for step in steps)]
-            fell[name] += [after < before for before, after in itertools.pairwise(values)]
-    for name, falls in fell.items():
-        print(f"{name:18} {np.mean(falls):.3f} of {len(falls)}")
+            values = [untouched[-1], *(quality(step) for step in steps)]
+            falls = [after < before for before, after in itertools.pairwise(values)]
+            fell[name] += falls
+            ruined += values[-2:] if name.startswith("noise") else values[-1:]
+            if args.failures and not all(falls):
+                print(f"{source}, {name}: {' '.join(f'{value:.4f}' for value in values)}")
+    for name, all_falls in fell.items():
+        print(f"{name:18} {np.mean(all_falls):.3f} of {len(all_falls)}")
     print(f"{'overall':18} {np.mean([fall for falls in fell.values() for fall in falls]):.3f}")
+    for name, values in (("untouched", untouched), ("ruined", ruined)):
+        low, half_way, high = np.percentile(values, (10, 50, 90))
+        print(f"{name:18} 10 % under {low:.2f}, half under {half_way:.2f}, 90 % under {high:.2f} (of {len(values)})")
+    print(f"{'AUC':18} {np.mean([clean > ruin for clean in untouched for ruin in ruined]):.3f}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ _NEARLY_ALL = 0.98
 
 def is_black(luma_HW: NDArray[np.uint8]) -> bool:
     """Whether 98 % of the pixels are black."""
-    return float((luma_HW < BLACK_LUMA).mean()) >= _NEARLY_ALL
+    return cv2.countNonZero(_dark(luma_HW)) >= _NEARLY_ALL * luma_HW.size
 
 
 def active_picture(luma_HW: NDArray[np.uint8]) -> tuple[float, float, float, float]:
@@ -23,16 +23,29 @@ def active_picture(luma_HW: NDArray[np.uint8]) -> tuple[float, float, float, flo
     (0, 0, 1, 1) for a frame without bars and for one that is black altogether. A bar is what lies outside the first
     and last row and column of which more than 2 % is not black.
     """
-    dark_HW = (luma_HW < BLACK_LUMA).astype(np.uint8)
-    rows = cv2.reduce(dark_HW, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel() >= _NEARLY_ALL
-    columns = cv2.reduce(dark_HW, 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel() >= _NEARLY_ALL
+    border = (luma_HW[0], luma_HW[-1], np.ascontiguousarray(luma_HW[:, 0]), np.ascontiguousarray(luma_HW[:, -1]))
+    # A bar reaches the border; most pictures are done here.
+    if not any(is_black(line[None]) for line in border):
+        return 0.0, 0.0, 1.0, 1.0
+    dark_HW = _dark(luma_HW)
+    rows, columns = _dark_columns(cv2.transpose(dark_HW)), _dark_columns(dark_HW)
     if rows.all() or columns.all():
         return 0.0, 0.0, 1.0, 1.0
     top, bottom = int(np.argmin(rows)), len(rows) - int(np.argmin(rows[::-1]))
     # Rows of the bars say nothing of the columns: a title picture within letterbox is judged by its own height.
-    inner = cv2.reduce(dark_HW[top:bottom], 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel() >= _NEARLY_ALL
+    inner = _dark_columns(dark_HW[top:bottom])
     left, right = int(np.argmin(inner)), len(inner) - int(np.argmin(inner[::-1]))
     return left / len(columns), top / len(rows), right / len(columns), bottom / len(rows)
+
+
+def _dark(luma_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """255 where the pixel is black, else 0."""
+    return np.asarray(cv2.compare(luma_HW, BLACK_LUMA, cv2.CMP_LT), dtype=np.uint8)
+
+
+def _dark_columns(dark_HW: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    sums_W = cv2.reduce(dark_HW, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
+    return np.asarray(sums_W >= _NEARLY_ALL * 255 * len(dark_HW))
 
 
 def is_interlaced(luma_HW: NDArray[np.uint8]) -> bool:

@@ -25,9 +25,9 @@ def blockiness(luma_HW: NDArray[np.uint8]) -> float:
         steps = cv2.absdiff(lines_HW[:, 1:], lines_HW[:, :-1])
         # Sums saturate at 255, which no step exceeds: there nothing stands out, as it should be.
         beside = cv2.max(steps[:, :-2], steps[:, 2:])
-        bound = cv2.add(cv2.add(beside, beside), np.full_like(beside, 2))
+        bound = cv2.add(cv2.add(beside, beside), 2.0)
         stands_out = cv2.compare(steps[:, 1:-1], bound, cv2.CMP_GT)
-        columns = cv2.reduce(stands_out, 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel() / 255.0
+        columns = cv2.reduce(stands_out, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() / (255.0 * len(stands_out))
         shares = [float(np.sort(columns[p::_BLOCK_PX])[:-1].mean()) for p in range(_BLOCK_PX)]
         excess += max(shares) - float(np.median(shares))
     return excess / 2

@@ -26,9 +26,8 @@ def flatness_and_screen(luma_HW: NDArray[np.uint8]) -> tuple[float, float]:
     every = max(1, min(luma_HW.shape) // _SHORT_SIDE_PX)
     luma_HW = np.ascontiguousarray(luma_HW[::every, ::every])
     flat = _flat_share(luma_HW)
-    across = cv2.Sobel(luma_HW, cv2.CV_32F, 1, 0)
-    down = cv2.Sobel(luma_HW, cv2.CV_32F, 0, 1)
-    strong = cv2.max(cv2.absdiff(across, 0.0), cv2.absdiff(down, 0.0)) > _STRONG_EDGE
+    across, down = cv2.spatialGradient(luma_HW, borderType=cv2.BORDER_REFLECT_101)
+    strong = cv2.max(cv2.max(across, -across), cv2.max(down, -down)) > _STRONG_EDGE
     across, down = np.abs(across[strong]), np.abs(down[strong])
     if not len(across):
         return flat, 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.ops import bars, blocks, detail, garbage, graphics
-from curation.ops.quality import composite_quality, detail_logit
+from curation.ops.quality import composite_quality
 from curation.scorers.base import ClipValue, mean, median
 from schemas.frames import FrameRequest, LumaBatch
 from schemas.scores import Fact, FrameFacts, ScoreSpec
@@ -24,16 +24,16 @@ class Technical:
     """Sharpness, noise, compression, exposure, bars, combing, screens and garbage on two frames a second."""
 
     name: ClassVar[str] = "technical"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[FrameRequest] = FrameRequest("technical", fps=2.0, short_side_px=None, pixels="luma")
     fact_names: ClassVar[tuple[str, ...]] = (
-        "sharpness", "noise_sigma", "blockiness", "detail_logit", "luma_mean", "contrast", "black", "interlaced",
+        "sharpness", "noise_sigma", "blockiness", "clarity", "luma_mean", "contrast", "black", "interlaced",
         *_ACTIVE, "flat", "screen", "corrupted",
     )  # fmt: skip
     specs: ClassVar[tuple[ScoreSpec, ...]] = (
-        ScoreSpec("sharpness", "0-1", "higher_is_better", 2, _SPEC),
-        ScoreSpec("noise_sigma", "luma levels", "lower_is_better", 2, "Amer and Dubois 2005"),
-        ScoreSpec("blockiness", "share of block borders", "lower_is_better", 2, _SPEC),
+        ScoreSpec("sharpness", "0-1", "higher_is_better", 3, _SPEC),
+        ScoreSpec("noise_sigma", "luma levels", "lower_is_better", 3, "Amer and Dubois 2005"),
+        ScoreSpec("blockiness", "share of block borders", "lower_is_better", 3, _SPEC),
         ScoreSpec("luma_mean", "luma levels 0-255", "neutral", 1, _SPEC),
         ScoreSpec("contrast", "share of range", "higher_is_better", 1, _SPEC),
         ScoreSpec("black_fraction", "share of frames", "lower_is_better", 1, _SPEC),
@@ -46,7 +46,7 @@ class Technical:
         ScoreSpec("flat_fraction", "share of area", "neutral", 1, _SPEC),
         ScoreSpec("screen_fraction", "share of frames", "lower_is_better", 1, _SPEC),
         ScoreSpec("corrupted_fraction", "share of frames", "lower_is_better", 1, _SPEC),
-        ScoreSpec("quality", "0-1", "higher_is_better", 2, _SPEC),
+        ScoreSpec("quality", "0-1", "higher_is_better", 3, _SPEC),
     )
 
     def open(self) -> _TechnicalSession:
@@ -60,9 +60,8 @@ class Technical:
         shown = ~black_T
         medians = {name: median(facts.values(name)[shown]) for name in ("sharpness", "noise_sigma", "blockiness")}
         luma_mean, contrast = mean(facts.values("luma_mean")), mean(facts.values("contrast"))
-        logit = mean(facts.values("detail_logit")[shown])
-        noise, block = medians["noise_sigma"] or 0.0, medians["blockiness"] or 0.0
-        quality = 0.0 if logit is None else composite_quality(logit, noise, block, luma_mean or 0.0, contrast or 0.0)
+        clarity = mean(facts.values("clarity")[shown])
+        quality = 0.0 if clarity is None else composite_quality(clarity, luma_mean or 0.0, contrast or 0.0)
         # Bars are what every shown frame has: the picture is the union of what is inside them.
         edges = {name: facts.values(name)[shown] for name in _ACTIVE}
         outermost = (np.min, np.min, np.max, np.max)
@@ -96,20 +95,20 @@ class _TechnicalSession:
 
     def _frame(self, luma_HW: NDArray[np.uint8]) -> tuple[float, ...]:
         energies = detail.block_energies(luma_HW)
-        block = blocks.blockiness(detail.middle_rows(luma_HW))
+        middle_HW = detail.middle_rows(luma_HW)
         histogram = cv2.calcHist([luma_HW], [0], None, [256], [0, 256]).ravel()
         flat, screen = graphics.flatness_and_screen(luma_HW)
         return (
             detail.sharpness(energies),
             detail.noise_sigma(energies),
-            block,
-            detail_logit(detail.traits(energies), block),
+            blocks.blockiness(middle_HW),
+            detail.clarity(energies) - detail.crowding(luma_HW),
             float(np.dot(histogram, np.arange(256)) / luma_HW.size),
             blocks.contrast(histogram),
             float(bars.is_black(luma_HW)),
-            float(bars.is_interlaced(detail.middle_rows(luma_HW))),
+            float(bars.is_interlaced(middle_HW)),
             *bars.active_picture(luma_HW),
             flat,
             screen,
-            float(self._garbage.sees(detail.middle_rows(luma_HW))),
+            float(self._garbage.sees(middle_HW)),
         )

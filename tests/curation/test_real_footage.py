@@ -58,8 +58,9 @@ def test_a_ruined_copy_is_far_below_the_pristine_one(clips_dir: Path) -> None:
     for kind in ("pristine", "distorted"):
         facts, _ = measure_video(clips_dir / f"talkinghead_qcif_{kind}.mp4", 0, [Technical()])
         quality[kind] = whole(facts, Technical())["quality"]
-    assert quality["pristine"] > 0.6
-    assert quality["distorted"] < 0.25
+    assert quality["pristine"] > 0.8
+    # Under the threshold of the recipes. At this size its block edges are as fine as other pictures' detail.
+    assert quality["distorted"] < 0.35
 
 
 @pytest.mark.parametrize(

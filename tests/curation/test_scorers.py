@@ -127,11 +127,12 @@ def test_a_worse_copy_has_worse_technical_scores(tmp_path: Path) -> None:
         name: whole(facts_of(tmp_path / f"{name}.mp4", Technical(), rgb, 4), Technical())
         for name, rgb in copies.items()
     }
-    assert scores["clean"]["quality"] > 0.7
+    # Not higher: 144 rows are a small picture.
+    assert scores["clean"]["quality"] > 0.85
     assert scores["blurred"]["sharpness"] < 0.7 * scores["clean"]["sharpness"]
     assert scores["noisy"]["noise_sigma"] == pytest.approx(12, rel=0.15)
     assert scores["dark"]["luma_mean"] < 20
-    assert all(scores[name]["quality"] < 0.6 * scores["clean"]["quality"] for name in ("blurred", "noisy", "dark"))
+    assert all(scores[name]["quality"] < 0.5 * scores["clean"]["quality"] for name in ("blurred", "noisy", "dark"))
 
 
 def test_bars_black_frames_and_combs_are_counted(tmp_path: Path) -> None:

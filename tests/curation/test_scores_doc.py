@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from curation.catalog import make_scorers, score_specs
-from curation.ops.quality import BIAS, WEIGHTS, composite_quality
+from curation.ops import detail
+from curation.ops.quality import CLARITY_HALVES, STEEPNESS, composite_quality
 from schemas.scores import ScoreSpec
 
 DOC = Path(__file__).parents[2] / "docs" / "scores.md"
-CLEAN = {"logit": 0.0, "noise": 0.0, "block": 0.0, "luma_mean": 120.0, "spread": 1.0}
+CLEAN = {"clarity": CLARITY_HALVES, "luma_mean": 120.0, "spread": 1.0}
 RAMPS = {"distance of `luma_mean` from 120": "luma_mean", "`contrast`": "spread"}
 
 
@@ -48,7 +49,7 @@ def test_every_ramp_of_quality_begins_and_ends_where_it_is_said_to(name: str) ->
     def quality(value: float) -> float:
         if name.startswith("distance"):
             value += 120.0
-        # Half is what a logit of 0 leaves of a picture that can be seen, and a twentieth of it stays.
+        # Half is what this clarity leaves of a picture that can be seen, and a twentieth of it stays.
         return (2.0 * composite_quality(**{**CLEAN, RAMPS[name]: value}) - 0.05) / 0.95
 
     assert quality(zero_at) == pytest.approx(0)
@@ -60,14 +61,11 @@ def test_every_ramp_of_quality_begins_and_ends_where_it_is_said_to(name: str) ->
 
 def test_quality_has_no_ramp_and_no_weight_that_is_not_said() -> None:
     assert {row.removesuffix(" ramp") for row in ROWS if row.endswith(" ramp")} == set(RAMPS)
-    assert composite_quality(**{**CLEAN, "block": 0.02}) == 0.25
-    assert composite_quality(**{**CLEAN, "noise": 10.0}) == 0.25
-    assert "(noise_sigma / 10)^2" in DOC.read_text(encoding="utf-8")
-    assert "(blockiness / 0.02)^4" in DOC.read_text(encoding="utf-8")
-    assert {row: float(cells[0]) for row, cells in ROWS.items() if row in {*WEIGHTS, "constant"}} == {
-        **WEIGHTS,
-        "constant": BIAS,
-    }
+    text = DOC.read_text(encoding="utf-8")
+    assert f"exp(-{STEEPNESS:g} (clarity - {CLARITY_HALVES:g}))" in text
+    assert f"{detail.CROWDING:g} log2(360 / short side)" in text
+    assert f"U = {detail.UNSEEN_VARIANCE:g}" in text
+    assert {row: float(ROWS[row][0]) for row in detail.WEIGHTS} == detail.WEIGHTS
 
 
 def test_sampling_and_facts_of_the_scorers_are_as_said() -> None:
