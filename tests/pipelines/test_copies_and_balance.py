@@ -16,7 +16,7 @@ from tests.curation.footage import texture
 
 def pan(seed: int, frames: int = 40, step_px: int = 3) -> np.ndarray:  # type: ignore[type-arg]
     """A pan over a picture, slowing down half-way."""
-    picture = texture(seed, (96, 400), grain_px=12)
+    picture = texture(seed, (96, 400), grain_px=5)
     left = np.cumsum([step_px + step_px * (t % 16 < 8) for t in range(frames)])
     views = np.stack([picture[:, x : x + 128] for x in left])
     return np.repeat(views[..., None], 3, axis=-1)
