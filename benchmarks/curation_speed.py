@@ -100,9 +100,12 @@ def part_floor(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def part_measure(job: dict[str, Any]) -> dict[str, Any]:
+    import cv2
+
     from curation.catalog import choose_scorers, make_scorers
     from curation.measure import measure_video
 
+    cv2.setNumThreads(1)  # as a worker of curate does
     names = [scorer.name for scorer in make_scorers()]
     names = [name for name in (job["scorers"] or names) if name not in job["without"]]
     scorers, frames, before_s = choose_scorers(names), 0, cpu_s()

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pyarrow as pa
 
 from curation.catalog import COSTLY, choose_scorers, make_scorers
@@ -43,6 +44,8 @@ class CurateStage:
     until_rejected: Policy | None = None
 
     def __call__(self) -> RowFunction:
+        # Videos are spread over processors already; on pictures this small OpenCV's threads mostly wait for each other.
+        cv2.setNumThreads(1)
         scorers, units = choose_scorers(self.scorer_names), UnitStore(self.units_dir)
         costly = [scorer for scorer in scorers if self.until_rejected is not None and scorer.name in COSTLY]
         at_once = [scorer for scorer in scorers if scorer not in costly]

@@ -17,7 +17,7 @@ from schemas.scores import Fact, FrameFacts, ScoreSpec
 
 # Smaller pictures hold too few blocks for dense flow.
 _SMALLEST_PX = 32
-_EVERY_S = 0.1
+_EVERY_S = 0.125
 # Time between the two frames of a pair, by speed (camera and rest together, in frame diagonals per second): near frames
 # for fast motion, which flow would lose between far ones; far frames for slow motion, to stand above flow's noise.
 _FAST_PAIR_S, _PAIR_S, _SLOW_PAIR_S = 1 / 30, 1 / 15, 0.2
@@ -28,7 +28,7 @@ _SAME_TIME_S = 1e-3
 
 
 class Motion:
-    """Speeds from optical flow ten times a second, in frame diagonals per second.
+    """Speeds from optical flow eight times a second, in frame diagonals per second.
 
     Dividing by the time between the frames and by the diagonal makes them independent of frame rate and size.
     """
