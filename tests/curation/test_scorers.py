@@ -36,7 +36,7 @@ def facts_of(
 
 
 def crossing(fps: int, size_hw: tuple[int, int] = (144, 256), seconds: float = 2.0) -> NDArray[np.uint8]:
-    """A textured square, seven tenths of the height wide, crosses a still picture at a quarter of its width per second."""
+    """A textured square, 0.7 of the height wide, crosses a still picture at a quarter of its width per second."""
     height, width = size_hw
     background = cv2.resize(texture(1, (144, 256)), (width, height), interpolation=cv2.INTER_AREA)
     side = round(0.7 * height)
