@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.planes import frame_luma
+from curation.planes import FramePlanes
 from curation.scorers.technical import Technical
 from schemas.frames import LumaBatch
 from schemas.scores import FrameFacts
@@ -45,7 +45,7 @@ def excerpt(path: Path, rng: np.random.Generator) -> Clip | None:
         with av.open(str(path)) as container:
             for index, frame in enumerate(container.decode(video=0)):
                 if index >= first:
-                    frames.append(frame_luma(frame, (frame.width, frame.height), 0))
+                    frames.append(FramePlanes(frame).luma((frame.width, frame.height), 0))
                 if len(frames) == FRAMES:
                     break
         if frames and min(frame.std() for frame in frames) > 8:
@@ -91,7 +91,7 @@ def encoded(clip_THW: Clip, crf: int) -> Clip:
         container.mux(stream.encode())
     data.seek(0)
     with av.open(data) as container:
-        return np.stack([frame_luma(f, (f.width, f.height), 0) for f in container.decode(video=0)])
+        return np.stack([FramePlanes(f).luma((f.width, f.height), 0) for f in container.decode(video=0)])
 
 
 def ladders(clip_THW: Clip, rng: np.random.Generator) -> Iterator[tuple[str, list[Clip]]]:
