@@ -4,6 +4,25 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+# What the manifest states of a file and what follows from it, in videos/ and in clips/.
+_STATED = [
+    ("style", pa.string()),
+    ("licence", pa.string()),
+    ("consent", pa.string()),
+    ("source", pa.string()),
+    ("take_id", pa.string()),
+    ("view_id", pa.string()),
+    ("camera", pa.string()),
+    ("ground_truth", pa.string()),
+    ("capture_fps", pa.float64()),
+    ("split", pa.string()),
+    ("ground_truth_sha256", pa.string()),
+    ("split_key", pa.string()),
+    ("real_time_factor", pa.float64()),
+    ("style_stated", pa.string()),
+]
+
+
 VIDEOS = pa.schema(
     [
         ("video_id", pa.string()),
@@ -19,19 +38,7 @@ VIDEOS = pa.schema(
         ("frames", pa.int64()),
         ("status", pa.string()),
         ("status_message", pa.string()),
-        ("licence", pa.string()),
-        ("consent", pa.string()),
-        ("source", pa.string()),
-        ("style", pa.string()),
-        ("take_id", pa.string()),
-        ("view_id", pa.string()),
-        ("camera", pa.string()),
-        ("ground_truth", pa.string()),
-        ("capture_fps", pa.float64()),
-        ("split", pa.string()),
-        ("ground_truth_sha256", pa.string()),
-        ("split_key", pa.string()),
-        ("real_time_factor", pa.float64()),
+        *_STATED,
         ("pixel_aspect", pa.float64()),
         ("field_order", pa.string()),
         ("bits_per_component", pa.int64()),
@@ -46,7 +53,6 @@ VIDEOS = pa.schema(
         ("frame_interval_min_s", pa.float64()),
         ("frame_interval_max_s", pa.float64()),
         ("frame_interval_cv", pa.float64()),
-        ("style_stated", pa.string()),
     ]
 )
 
@@ -63,20 +69,7 @@ CLIP_IDENTITY = pa.schema(
         ("width_px", pa.int64()),
         ("height_px", pa.int64()),
         ("short_side_px", pa.int64()),
-        ("style", pa.string()),
-        ("licence", pa.string()),
-        ("consent", pa.string()),
-        ("source", pa.string()),
-        ("take_id", pa.string()),
-        ("view_id", pa.string()),
-        ("camera", pa.string()),
-        ("ground_truth", pa.string()),
-        ("capture_fps", pa.float64()),
-        ("split", pa.string()),
-        ("ground_truth_sha256", pa.string()),
-        ("split_key", pa.string()),
-        ("real_time_factor", pa.float64()),
-        ("style_stated", pa.string()),
+        *_STATED,
         # Null for a clip without copies in this run.
         ("copy_group", pa.string()),
         ("copy_quality", pa.float64()),
