@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="most workers at once; 0: one per processor")
     parser.add_argument(
         "--measure", choices=("all", "until_rejected"), default="all",
-        help="all scores of every clip, or none by networks (people, text, looks) of clips that the policy rejects without them",
+        help="all scores, or none by networks (people, text, looks) of clips that the policy rejects without them",
     )  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="say what would run and what is reused, and stop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
