@@ -77,6 +77,23 @@ def test_amplitude_is_unchanged_under_rate_and_size(
     assert again["motion_amplitude_diag_per_s"] == pytest.approx(before, rel=0.1)
 
 
+@pytest.mark.parametrize("hold", [2, 3])
+def test_motion_counts_the_same_when_every_picture_is_shown_for_longer(
+    tmp_path: Path, reference: dict[str, float], hold: int
+) -> None:
+    smooth = crossing(24)
+    again = whole(facts_of(tmp_path / "m.mp4", Motion(), smooth[np.arange(len(smooth)) // hold * hold], 24), Motion())
+    before = reference["motion_amplitude_diag_per_s"]
+    assert again["motion_amplitude_diag_per_s"] == pytest.approx(before, rel=0.12)
+
+
+def test_a_thing_that_jumps_once_moves_as_far_as_it_jumps(tmp_path: Path) -> None:
+    jumps = crossing(24)[np.repeat([0, 3], 24)]
+    scores = whole(facts_of(tmp_path / "jump.mp4", Motion(), jumps, 24), Motion())
+    jump_diag = 3 * 0.25 * 256 / 24 / float(np.hypot(144, 256))
+    assert scores["motion_amplitude_diag_per_s"] * 2 == pytest.approx(jump_diag, rel=0.2)
+
+
 def test_a_pan_is_camera_motion_of_its_speed(tmp_path: Path) -> None:
     scores = whole(facts_of(tmp_path / "pan.mp4", Motion(), panned(48, 24), 24), Motion())
     assert scores["camera_motion_diag_per_s"] == pytest.approx(48 / np.hypot(144, 256), rel=0.05)
