@@ -33,6 +33,7 @@ X264_DEFAULTS = ("write_clips.crf=23", "write_clips.preset=medium")
 MOTIONLOOM: dict[str, tuple[str, tuple[str, ...], str]] = {
     "motionloom-facts": ("local", (), "split, duration, resolution, motion"),
     "motionloom-clips": ("local", (COPY, *X264_DEFAULTS), "the same, clips written: copied at keyframes, else x264"),
+    "motionloom-own": ("local", (COPY,), "as motionloom-clips, encoded as motionloom does by default"),
     "motionloom-encode": ("local", (ENCODE, *X264_DEFAULTS), "the same, every clip encoded by x264"),
     "motionloom-ray-facts": ("ray", (), "as motionloom-facts, as a Ray Data job"),
     "motionloom-ray-clips": ("ray", (COPY, *X264_DEFAULTS), "as motionloom-clips, as a Ray Data job"),
