@@ -27,7 +27,7 @@ class Subject:
     """MediaPipe's detectors on four frames a second, and what they say of the main subject."""
 
     name: ClassVar[str] = "subject"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[FrameRequest] = FrameRequest("subject", fps=4.0, short_side_px=256)
     fact_names: ClassVar[tuple[str, ...]] = (
         "person", "people", "face", "hands", "subject_area", "shot", "at_border", "dominance", "subject_body_per_s",
@@ -43,7 +43,7 @@ class Subject:
         ScoreSpec("subject_border_fraction", "share of frames", "lower_is_better", 1, _SPEC),
         ScoreSpec("subject_lost_fraction", "share of frames", "lower_is_better", 1, _SPEC),
         ScoreSpec("subject_motion_body_per_s", "body heights per second", "neutral", 2, _SPEC),
-        ScoreSpec("subject_consistency", "0-1", "higher_is_better", 2, _SPEC),
+        ScoreSpec("subject_consistency", "0-1", "higher_is_better", 3, _SPEC),
         ScoreSpec("shot_scale", "name", "neutral", 1, _SPEC, text=True),
     )
 
@@ -94,7 +94,7 @@ class _SubjectSession:
         of_subject = {name: np.zeros(steps, dtype=np.float32) for name in ("subject_area", "at_border", "dominance")}
         subject_T, speed_present_T = np.zeros(steps, dtype=np.bool_), np.zeros(steps, dtype=np.bool_)
         speed_T = np.zeros(steps, dtype=np.float32)
-        look_TD = np.zeros((steps, appearance.SIZE), dtype=np.float32)
+        look_TD = np.zeros((steps, appearance.SIZE), dtype=np.uint8)
         for t, rgb_HWC in enumerate(frames.rgb_THWC):
             seen = self._detect(rgb_HWC)
             pose_J3 = seen.pose_J3 if people.has_body(seen.pose_J3) else None

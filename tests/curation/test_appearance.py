@@ -63,6 +63,11 @@ def test_a_video_of_nobody_and_a_single_sample_were_not_measured() -> None:
     assert appearance.consistency(looks(painted(RED))) is None
 
 
+def test_another_lightness_of_the_same_hue_is_another_look() -> None:
+    black, white = (painted(shirt, scene=(110, 110, 110)) for shirt in ((30, 30, 30), (225, 225, 225)))
+    assert value(looks(*[black] * 10, *[white] * 10)) < 0.85
+
+
 def test_a_face_of_a_few_pixels_has_no_light_and_dark() -> None:
     tiny = np.array([0.45, 0.2, 0.05, 0.08], dtype=np.float32)
     small, large = (appearance.descriptor(painted(RED), None, face) for face in (tiny, FACE_4))
