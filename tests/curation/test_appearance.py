@@ -30,7 +30,8 @@ def looks(*pictures: np.ndarray, seen: bool = True) -> NDArray[np.float32]:
 def value(descriptors_TD: NDArray[np.float32]) -> float:
     found = appearance.consistency(descriptors_TD)
     assert found is not None
-    return found
+    assert not found.embedded
+    return found.value
 
 
 def test_one_look_throughout_is_one() -> None:
