@@ -69,13 +69,14 @@ def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], polic
     publish_table(run_dir / "clips", in_batches(clips_rows, clips_schema()), clips_schema())
     failure_rows = (d["failure"] for d in documents() if d["failure"])
     failures = publish_table(run_dir / "failures", in_batches(failure_rows, FAILURES), FAILURES)
-    _publish_frames(run_dir, units, ordered)
+    publish_frames(run_dir, units, ordered)
     verdicts = publish_decisions(run_dir, policy)
     counts = {"inputs": len(ordered), "videos": videos, "partial": partial, "failures": failures, **verdicts}
     return {"counts": counts, "seconds": seconds, "balance": publish_balance(run_dir)}
 
 
-def _publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -> None:
+def publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -> None:
+    """Replaces `frames/` by the units' frames, in the order of video_ids."""
     names = [name for scorer in make_scorers() for name in scorer.fact_names]
     types: dict[str, pa.DataType] = dict.fromkeys(names, pa.float32())
     for video_id in video_ids:
