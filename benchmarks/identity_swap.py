@@ -5,7 +5,7 @@
 Each FILE of FOLDER shows one person (or one dominant person). Same: the first half of a clip, a dissolve, and its
 second half, under other light in half of the cases. Swapped: the first half of one clip, a dissolve, and the second
 half of another. Everything is encoded and measured as a file, whole, whatever the cuts say. It prints the area under
-the ROC curve.
+the ROC curve, and what the values came from: an open_clip model has a say where the weights folder has one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from curation.decode import decode_for
 from curation.measure import measure_video
+from curation.scorers.base import ClipValue
 from curation.scorers.subject import Subject
 from schemas.frames import FrameRequest
 
@@ -79,9 +80,13 @@ def main() -> None:
     clips = {name: frames_of(args.folder / name) for name in args.files}
     scorer = Subject()
 
+    bases: set[ClipValue] = set()
+
     def measured(frames: Frames, folder: Path) -> float | None:
         path = write_video(folder / "v.mp4", frames, Fraction(FPS), options={"crf": "20", "preset": "veryfast"})
-        value = scorer.reduce(measure_video(path, 0, [scorer])[0])["subject_consistency"]
+        scores = scorer.reduce(measure_video(path, 0, [scorer])[0])
+        value = scores["subject_consistency"]
+        bases.add(scores["subject_consistency_basis"])
         return value if isinstance(value, float) else None
 
     same: list[float] = []
@@ -100,7 +105,7 @@ def main() -> None:
             swapped += [] if value is None else [value]
     print(f"same person: {len(same)}, lowest {min(same):.3f}, median {np.median(same):.3f}")
     print(f"swapped:     {len(swapped)}, highest {max(swapped):.3f}, median {np.median(swapped):.3f}")
-    print(f"AUC {area_under_curve(same, swapped):.4f}")
+    print(f"AUC {area_under_curve(same, swapped):.4f}, from {' | '.join(sorted(str(basis) for basis in bases))}")
 
 
 if __name__ == "__main__":

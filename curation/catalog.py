@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from curation.backends.clip_images import model_files
 from curation.scorers.aesthetic import Aesthetic, weight_files
 from curation.scorers.base import FrameScorer
 from curation.scorers.cadence import Cadence
@@ -37,7 +38,10 @@ CUTTING = frozenset({"cut_strength"})
 COSTLY = frozenset({"aesthetic", "subject", "text"})
 
 # What these measure depends on weights that somebody may have put into the weights folder.
-WEIGHT_FILES: dict[str, Callable[[], tuple[Path, ...]]] = {"aesthetic": weight_files}
+WEIGHT_FILES: dict[str, Callable[[], tuple[Path, ...]]] = {
+    "aesthetic": weight_files,
+    "subject": model_files,
+}
 
 
 def make_scorers() -> tuple[FrameScorer, ...]:
@@ -77,8 +81,8 @@ def fact_weights(names: Collection[str] | None = None) -> dict[str, str]:
 
     Empty where no weights are given. Raises: ResourceError for weights that are incomplete or cannot be read.
     """
-    files = [file for scorer in choose_scorers(names) for file in WEIGHT_FILES.get(scorer.name, tuple)()]
+    files = {file for scorer in choose_scorers(names) for file in WEIGHT_FILES.get(scorer.name, tuple)()}
     try:
-        return {file.name: file_sha256(file) for file in files}
+        return {file.name: file_sha256(file) for file in sorted(files)}
     except OSError as error:
         raise ResourceError(f"weights cannot be read: {error}") from error

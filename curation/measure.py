@@ -50,8 +50,8 @@ def measure_video(
             times_s_T = np.concatenate([times for times, _ in measured[name]])
             pieces = [*(facts for _, facts in measured[name]), session.finish()]
             joined = {
-                fact: Fact(
-                    np.concatenate([piece[fact].values_T for piece in pieces]),
+                fact: Fact.of_measured(
+                    np.concatenate([piece[fact].measured_N for piece in pieces]),
                     np.concatenate([piece[fact].present_T for piece in pieces]),
                 )
                 for fact in pieces[-1]
@@ -64,16 +64,13 @@ def measure_video(
     return FrameFacts(real_s_T * real_time_factor, result.end_s, columns), result
 
 
-def _spread(pts_s_T: np.ndarray, pieces: Sequence[tuple[np.ndarray, Fact]]) -> Fact:  # type: ignore[type-arg]
-    """One fact on the full clock, from the windows in which it was measured."""
-    if not pieces:
-        return Fact(np.zeros(len(pts_s_T), dtype=np.float32), np.zeros(len(pts_s_T), dtype=np.bool_))
-    shape = (len(pts_s_T), *pieces[0][1].values_T.shape[1:])
-    values_T, present_T = np.zeros(shape, dtype=np.float32), np.zeros(len(pts_s_T), dtype=np.bool_)
+def _spread(pts_s_T: NDArray[np.float64], pieces: Sequence[tuple[NDArray[np.float64], Fact]]) -> Fact:
+    """One fact on the full clock, from the windows in which it was measured, in order."""
+    present_T = np.zeros(len(pts_s_T), dtype=np.bool_)
     for piece_pts_s, fact in pieces:
-        rows = np.searchsorted(pts_s_T, piece_pts_s)
-        values_T[rows], present_T[rows] = fact.values_T, fact.present_T
-    return Fact(values_T, present_T)
+        present_T[np.searchsorted(pts_s_T, piece_pts_s[fact.present_T])] = True
+    kept = [fact.measured_N for _, fact in pieces]
+    return Fact.of_measured(np.concatenate(kept) if kept else np.zeros(0, dtype=np.float32), present_T)
 
 
 def facts_to_table(video_id: str, facts: FrameFacts) -> pa.Table:
@@ -83,11 +80,14 @@ def facts_to_table(video_id: str, facts: FrameFacts) -> pa.Table:
         "pts_s": pa.array(facts.pts_s_T, pa.float64()),
     }
     for name, fact in facts.facts.items():
-        if fact.values_T.ndim == 1:
+        if fact.measured_N.ndim == 1:
             columns[name] = pa.array(fact.values_T, pa.float32(), mask=~fact.present_T)
         else:
-            rows = [row if there else None for row, there in zip(fact.values_T, fact.present_T, strict=True)]
-            columns[name] = pa.array(rows, pa.list_(pa.float32()))
+            width = fact.measured_N.shape[1]
+            ends_T = np.concatenate([[0], np.cumsum(fact.present_T)]).astype(np.int32) * np.int32(width)
+            columns[name] = pa.ListArray.from_arrays(
+                pa.array(ends_T), pa.array(fact.measured_N.ravel()), mask=pa.array(~fact.present_T)
+            )
     return pa.table(columns)
 
 
@@ -100,11 +100,9 @@ def facts_from_table(table: pa.Table, end_s: float) -> FrameFacts:
         column = table.column(name).combine_chunks()
         present_T = column.is_valid().to_numpy(zero_copy_only=False).astype(np.bool_)
         if pa.types.is_list(column.type):
-            rows = [row for row in column.to_pylist() if row is not None]
-            values_T = np.zeros((len(column), len(rows[0]) if rows else 0), dtype=np.float32)
-            if rows:
-                values_T[present_T] = np.asarray(rows, dtype=np.float32)
+            rows = int(np.count_nonzero(present_T))
+            measured_N = column.flatten().to_numpy(zero_copy_only=False).reshape(rows, -1 if rows else 0)
         else:
-            values_T = column.fill_null(0).to_numpy(zero_copy_only=False).astype(np.float32)
-        facts[name] = Fact(values_T, present_T)
+            measured_N = column.drop_null().to_numpy(zero_copy_only=False).astype(np.float32)
+        facts[name] = Fact.of_measured(measured_N, present_T)
     return FrameFacts(table.column("pts_s").to_numpy().astype(np.float64), end_s, facts)

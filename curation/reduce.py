@@ -11,13 +11,13 @@ from curation.catalog import score_specs
 from curation.clock import on_real_clock
 from curation.scorers.base import FrameScorer
 from schemas.clip import NOTE_FIELDS, ClipSpan, VideoRecord
-from schemas.scores import Fact, FrameFacts
+from schemas.scores import FrameFacts
 
 
 def facts_between(facts: FrameFacts, start_s: float, end_s: float) -> FrameFacts:
     """The facts of the frames presented in [start_s, end_s)."""
     first, last = np.searchsorted(facts.pts_s_T, (start_s - 1e-9, end_s - 1e-9))
-    inside = {name: Fact(fact.values_T[first:last], fact.present_T[first:last]) for name, fact in facts.facts.items()}
+    inside = {name: fact.between(first, last) for name, fact in facts.facts.items()}
     return FrameFacts(facts.pts_s_T[first:last], end_s, inside)
 
 

@@ -44,7 +44,7 @@ KNOWN_WEIGHTS = (
     Weights(
         "open_clip checkpoint",
         CLIP_PATTERNS,
-        "the aesthetic score and the style estimate are null",
+        "the aesthetic score and the style estimate are null, subject_consistency goes by colours alone",
         "curation.backends.clip_images",
     ),
     Weights(

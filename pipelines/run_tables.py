@@ -33,10 +33,9 @@ def clips_schema() -> pa.Schema:
     return pa.schema([*CLIP_IDENTITY, *scores])
 
 
-def frames_schema(sizes: dict[str, bool]) -> pa.Schema:
-    """sizes: fact name to whether it is a descriptor (a list per frame)."""
-    facts = [pa.field(name, pa.list_(pa.float32()) if wide else pa.float32()) for name, wide in sizes.items()]
-    return pa.schema([("video_id", pa.string()), ("pts_s", pa.float64()), *facts])
+def frames_schema(types: dict[str, pa.DataType]) -> pa.Schema:
+    """types: of each fact's column; a descriptor is a list per frame."""
+    return pa.schema([("video_id", pa.string()), ("pts_s", pa.float64()), *types.items()])
 
 
 def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], policy: Policy) -> dict[str, Any]:
@@ -70,20 +69,21 @@ def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], polic
     publish_table(run_dir / "clips", in_batches(clips_rows, clips_schema()), clips_schema())
     failure_rows = (d["failure"] for d in documents() if d["failure"])
     failures = publish_table(run_dir / "failures", in_batches(failure_rows, FAILURES), FAILURES)
-    _publish_frames(run_dir, units, ordered)
+    publish_frames(run_dir, units, ordered)
     verdicts = publish_decisions(run_dir, policy)
     counts = {"inputs": len(ordered), "videos": videos, "partial": partial, "failures": failures, **verdicts}
     return {"counts": counts, "seconds": seconds, "balance": publish_balance(run_dir)}
 
 
-def _publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -> None:
+def publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -> None:
+    """Replaces `frames/` by the units' frames, in the order of video_ids."""
     names = [name for scorer in make_scorers() for name in scorer.fact_names]
-    wide: dict[str, bool] = dict.fromkeys(names, False)
+    types: dict[str, pa.DataType] = dict.fromkeys(names, pa.float32())
     for video_id in video_ids:
         for field in units.table(video_id).schema:
-            if field.name in wide and pa.types.is_list(field.type):
-                wide[field.name] = True
-    schema = frames_schema(wide)
+            if field.name in types and pa.types.is_list(field.type):
+                types[field.name] = field.type
+    schema = frames_schema(types)
 
     def tables() -> Iterator[pa.Table]:
         for video_id in video_ids:
@@ -91,7 +91,8 @@ def _publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -
             if table.num_rows:
                 columns = {
                     field.name: table.column(field.name)
-                    if field.name in table.column_names
+                    if field.name in table.column_names and table.column(field.name).type == field.type
+                    # A descriptor that was measured on no frame has no width: its column is of nulls.
                     else pa.nulls(table.num_rows, field.type)
                     for field in schema
                 }

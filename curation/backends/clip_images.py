@@ -86,6 +86,12 @@ def checkpoint_files(checkpoint: Path) -> tuple[Path, ...]:
     raise ResourceError(f"{checkpoint} has no weights beside it: put {' or '.join(_FOLDER_WEIGHTS)} there")
 
 
+def model_files() -> tuple[Path, ...]:
+    """Every file of the weights folder's model; none without one. Raises: ResourceError as `checkpoint_files`."""
+    checkpoint = find_checkpoint()
+    return () if checkpoint is None else checkpoint_files(checkpoint)
+
+
 def find_clip() -> ClipImages | None:
     """The model of the weights folder, loaded once per process, on a GPU where torch sees one; None without a file.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.backends.aesthetic_head import find_head, find_head_file
-from curation.backends.clip_images import ClipImages, checkpoint_files, find_checkpoint, find_clip
+from curation.backends.clip_images import ClipImages, find_clip, model_files
 from curation.ops.styles import STYLES, style_probabilities, style_vectors
 from curation.scorers.base import ClipValue, mean
 from schemas.frames import FrameBatch, FrameRequest
@@ -76,7 +76,5 @@ def weight_files() -> tuple[Path, ...]:
 
     Raises: ResourceError when the model's folder is incomplete.
     """
-    checkpoint, head = find_checkpoint(), find_head_file()
-    if checkpoint is None:
-        return ()
-    return checkpoint_files(checkpoint) if head is None else (*checkpoint_files(checkpoint), head)
+    model, head = model_files(), find_head_file()
+    return model if head is None or not model else (*model, head)

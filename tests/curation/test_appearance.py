@@ -30,7 +30,8 @@ def looks(*pictures: np.ndarray, seen: bool = True) -> NDArray[np.float32]:
 def value(descriptors_TD: NDArray[np.float32]) -> float:
     found = appearance.consistency(descriptors_TD)
     assert found is not None
-    return found
+    assert not found.embedded
+    return found.value
 
 
 def test_one_look_throughout_is_one() -> None:
@@ -61,6 +62,11 @@ def test_where_the_subject_is_hardly_seen_the_scene_speaks() -> None:
 def test_a_video_of_nobody_and_a_single_sample_were_not_measured() -> None:
     assert appearance.consistency(looks(*[painted(RED)] * 8, seen=False)) is None
     assert appearance.consistency(looks(painted(RED))) is None
+
+
+def test_another_lightness_of_the_same_hue_is_another_look() -> None:
+    black, white = (painted(shirt, scene=(110, 110, 110)) for shirt in ((30, 30, 30), (225, 225, 225)))
+    assert value(looks(*[black] * 10, *[white] * 10)) < 0.85
 
 
 def test_a_face_of_a_few_pixels_has_no_light_and_dark() -> None:

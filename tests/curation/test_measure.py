@@ -130,9 +130,12 @@ def test_facts_survive_their_table(data: st.DataObject) -> None:
         values_T[~present_T] = 0
         return Fact(values_T, present_T)
 
-    facts = FrameFacts(np.arange(frames) / 25, 9.0, {"one": fact(None), "many": fact(3)})
+    one, many = fact(None), fact(3)
+    small = Fact(np.abs(many.values_T).astype(np.uint8), many.present_T)
+    facts = FrameFacts(np.arange(frames) / 25, 9.0, {"one": one, "many": many, "bytes": small})
     table = facts_to_table("v", facts)
     assert table.column("one").null_count == frames - int(facts.facts["one"].present_T.sum())
+    assert table.schema.field("bytes").type == pa.list_(pa.uint8())
     assert_same(facts, facts_from_table(table, 9.0))
 
 

@@ -55,6 +55,25 @@ def test_a_mirrored_smaller_copy_is_found_in_the_units_and_the_better_one_leads(
     assert max(found, key=lambda name: found[name][1]) == best
 
 
+def test_a_video_without_a_descriptor_shares_the_frames_table_with_one_that_has_it(tmp_path: Path) -> None:
+    from curation.measure import facts_to_table
+    from pipelines.run_tables import publish_frames
+    from schemas.scores import Fact, FrameFacts
+
+    units = UnitStore(tmp_path / "units")
+    there, never = np.array([True, False]), np.zeros(2, dtype=np.bool_)
+    looks = Fact(np.array([[1, 2, 3], [0, 0, 0]], dtype=np.uint8), there)
+    # What a video has whose measured intervals hold no sample of the scorer.
+    unmeasured = Fact(np.zeros(2, dtype=np.float32), never)
+    for name, fact in (("a", looks), ("b", unmeasured)):
+        facts = FrameFacts(np.array([0.0, 0.1]), 0.2, {"appearance": fact})
+        units.commit(name, facts_to_table(name, facts), {})
+    publish_frames(tmp_path, units, ["a", "b"])
+    table = pads.dataset(tmp_path / "frames", format="parquet").to_table()
+    assert table.column("appearance").to_pylist() == [[1, 2, 3], None, None, None]
+    assert table.column("video_id").to_pylist() == ["a", "a", "b", "b"]
+
+
 def test_balance_is_of_the_kept_clips_only(tmp_path: Path) -> None:
     from builders import write_parts
 

@@ -53,6 +53,21 @@ def test_a_fact_ignores_what_is_absent_and_refuses_nan_in_what_is_present() -> N
         Fact.full(values)
 
 
+def test_a_fact_keeps_the_present_frames_alone_and_is_cut_by_frames() -> None:
+    words_T2 = np.arange(10, dtype=np.uint8).reshape(5, 2)
+    fact = Fact(words_T2, np.array([False, True, False, True, True]))
+    assert fact.measured_N.tolist() == [[2, 3], [6, 7], [8, 9]]
+    assert fact.values_T.tolist() == [[0, 0], [2, 3], [0, 0], [6, 7], [8, 9]]
+    assert fact.values_T.dtype == np.uint8
+    inside = fact.between(1, 4)
+    assert (inside.measured_N.tolist(), inside.present_T.tolist()) == ([[2, 3], [6, 7]], [True, False, True])
+    assert len(fact.between(5, 9)) == 0
+    with pytest.raises(SchemaError, match="do not fit 3 present frames"):
+        Fact.of_measured(words_T2, fact.present_T)
+    with pytest.raises(SchemaError, match="do not fit presence"):
+        Fact(words_T2, fact.present_T[:4])
+
+
 def test_a_span_is_half_open_seconds() -> None:
     span = ClipSpan("c", "v", "u", 1.5, 4.0)
     assert span.duration_s == 2.5
