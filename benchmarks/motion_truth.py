@@ -20,6 +20,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from builders import write_video
 from numpy.typing import NDArray
 
 from curation.catalog import make_scorers
@@ -33,6 +34,7 @@ Frames = NDArray[np.uint8]
 SCORERS = ("motion", "cadence")
 # Below this amplitude a clip shows nothing that moves; doubling nothing proves nothing.
 MOVES_DIAG_PER_S = 0.01
+ENCODING = {"crf": "18", "preset": "veryfast"}
 
 
 def scores_of(path: Path) -> dict[str, float | None]:
@@ -42,18 +44,6 @@ def scores_of(path: Path) -> dict[str, float | None]:
     for scorer in scorers:
         found.update(scorer.reduce(facts))  # type: ignore[arg-type]
     return found
-
-
-def write(path: Path, frames: Frames, fps: Fraction, crf: int = 18) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2] // 2 * 2, frames.shape[1] // 2 * 2, "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
-        for rgb_HWC in frames:
-            picture = np.ascontiguousarray(rgb_HWC[: stream.height, : stream.width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
 
 
 def longest_shot(path: Path, seconds: float) -> tuple[Frames, Fraction] | None:
@@ -160,7 +150,8 @@ def main() -> None:
         folder = Path(scratch)
 
         def measure(frames: Frames, fps: Fraction) -> dict[str, float | None]:
-            return scores_of(write(folder / "v.mp4", frames, fps))
+            height, width = (side // 2 * 2 for side in frames.shape[1:3])
+            return scores_of(write_video(folder / "v.mp4", frames[:, :height, :width], fps, options=ENCODING))
 
         for path in sorted(
             p for p in args.folder.iterdir() if p.suffix in (".mp4", ".avi", ".mov") and args.only in p.name
