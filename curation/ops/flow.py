@@ -14,6 +14,9 @@ WORK_PX = 144
 _CELL_PX = 8
 # Share of the cells, those that move most, whose mean is the amplitude: about what one person fills.
 _SUBJECT_SHARE = 0.2
+# How far from the camera model a cell may be that follows it. Perspective, a rolling shutter and near and far things
+# make a similarity true only to a share of the displacement.
+_TOLERANCE_PX, _TOLERANCE_DIAG, _TOLERANCE_MOVED = 0.4, 0.002, 0.05
 # A camera model that fewer of the textured cells follow than this is none.
 _FEWEST_FOLLOWERS = 0.25
 _FEWEST_CELLS = 12
@@ -26,6 +29,8 @@ _SEEN_SHARE = 0.5
 # Beyond a few pixels the difference no longer grows with the displacement.
 _LINEAR_PX = 4.0
 _STILL_CAMERA_PX = 0.1
+# One shift of the whole picture is believed when it leaves less than this share of the difference.
+_EXPLAINED = 0.6
 
 Gray = NDArray[np.uint8]
 
@@ -63,11 +68,10 @@ def split_motion(gray_from_HW: Gray, gray_to_HW: Gray) -> MotionSplit:
     gray_from_HW, gray_to_HW = work_size(gray_from_HW), work_size(gray_to_HW)
     height, width = gray_from_HW.shape
     diag_px = float(np.hypot(height, width))
-    flow_N2 = _flow(gray_from_HW, gray_to_HW)
     points_N2 = _cell_centres(height, width)
     soft_HW = cv2.GaussianBlur(gray_from_HW, (3, 3), 0)
     slopes_2N = _slopes(soft_HW)
-    camera_23 = _camera(points_N2, flow_N2, np.minimum(*slopes_2N) >= _TEXTURED, diag_px)
+    camera_23, flow_N2 = _camera_and_flow(gray_from_HW, gray_to_HW, np.minimum(*slopes_2N) >= _TEXTURED)
     carried_N2 = (points_N2 @ camera_23[:, :2].T + camera_23[:, 2]).astype(np.float32)
     camera = float(np.median(np.linalg.norm(carried_N2 - points_N2, axis=1)))
     aligned_HW = gray_to_HW
@@ -94,30 +98,73 @@ def camera_between(gray_from_HW: Gray, gray_to_HW: Gray) -> NDArray[np.float64]:
     The identity where too little agrees on one.
     """
     small_from_HW, small_to_HW = work_size(gray_from_HW), work_size(gray_to_HW)
-    height, width = small_from_HW.shape
     textured_N = np.minimum(*_slopes(cv2.GaussianBlur(small_from_HW, (3, 3), 0))) >= _TEXTURED
-    flow_N2 = _flow(small_from_HW, small_to_HW)
-    camera_23 = _camera(_cell_centres(height, width), flow_N2, textured_N, float(np.hypot(height, width)))
+    camera_23, _ = _camera_and_flow(small_from_HW, small_to_HW, textured_N)
     # Rotation and zoom are the same at every size, only the shift is in pixels.
-    camera_23[:, 2] *= gray_from_HW.shape[0] / height
+    camera_23[:, 2] *= gray_from_HW.shape[0] / small_from_HW.shape[0]
     return camera_23
 
 
+def _camera_and_flow(
+    gray_from_HW: Gray, gray_to_HW: Gray, textured_N: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """(2, 3) similarity that the background follows, the identity where there is none, and the cells' (N, 2) flow.
+
+    A whip pan carries the picture further than flow reaches. Where no camera is found, one shift of the whole picture
+    is tried, and flow looks for the rest.
+    """
+    flow_N2 = _flow(gray_from_HW, gray_to_HW)
+    camera_23 = _camera(flow_N2, textured_N, *gray_from_HW.shape)
+    if camera_23 is None and (shift_2 := _whole_shift(gray_from_HW, gray_to_HW)) is not None:
+        shifted_N2 = _flow(gray_from_HW, _shifted(gray_to_HW, shift_2)) + shift_2
+        camera_23 = _camera(shifted_N2, textured_N, *gray_from_HW.shape)
+        flow_N2 = flow_N2 if camera_23 is None else shifted_N2
+    return np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) if camera_23 is None else camera_23, flow_N2
+
+
 def _camera(
-    points_N2: NDArray[np.float32], flow_N2: NDArray[np.float32], textured_N: NDArray[np.bool_], diag_px: float
-) -> NDArray[np.float64]:
-    """(2, 3) similarity that most textured cells follow; the identity when there is none."""
-    still_23 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    flow_N2: NDArray[np.float32], textured_N: NDArray[np.bool_], height: int, width: int
+) -> NDArray[np.float64] | None:
+    """(2, 3) similarity that most textured cells follow, by RANSAC; None when there is none."""
     if textured_N.sum() < _FEWEST_CELLS:
-        return still_23
+        return None
+    points_N2, flow_N2 = _cell_centres(height, width)[textured_N], flow_N2[textured_N]
+    typical_px = float(np.linalg.norm(np.median(flow_N2, axis=0)))
+    tolerance_px = max(_TOLERANCE_PX, _TOLERANCE_DIAG * float(np.hypot(height, width)), _TOLERANCE_MOVED * typical_px)
     cv2.setRNGSeed(0)
-    model, inliers = cv2.estimateAffinePartial2D(
-        points_N2[textured_N], points_N2[textured_N] + flow_N2[textured_N],
-        ransacReprojThreshold=max(0.4, 0.002 * diag_px), maxIters=200, refineIters=5,
-    )  # fmt: skip
-    if model is None or float(inliers.mean()) < _FEWEST_FOLLOWERS:
-        return still_23
+    model, followers = cv2.estimateAffinePartial2D(
+        points_N2, points_N2 + flow_N2, ransacReprojThreshold=tolerance_px, maxIters=200, refineIters=5
+    )
+    if model is None or float(followers.mean()) < _FEWEST_FOLLOWERS:
+        return None
     return np.asarray(model, dtype=np.float64)
+
+
+def _whole_shift(gray_from_HW: Gray, gray_to_HW: Gray) -> NDArray[np.float32] | None:
+    """(2,) whole pixels x, y by which the picture moved as one; None unless that explains most of the difference.
+
+    Source: phase correlation, Kuglin and Hines 1975, as OpenCV has it.
+    """
+    window_HW = cv2.createHanningWindow(gray_from_HW.shape[::-1], cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(gray_from_HW.astype(np.float32), gray_to_HW.astype(np.float32), window_HW)
+    shift_2 = np.rint((x, y)).astype(np.float32)
+    left, top = (max(0, -int(v)) for v in shift_2)
+    right, bottom = (size - max(0, int(v)) for size, v in zip(gray_from_HW.shape[::-1], shift_2, strict=True))
+    if not shift_2.any() or right - left < _CELL_PX or bottom - top < _CELL_PX:
+        return None
+    # The part of the first picture that is still in the second one.
+    seen = slice(top, bottom), slice(left, right)
+    before = cv2.norm(gray_from_HW[seen], gray_to_HW[seen], cv2.NORM_L1)
+    after = cv2.norm(gray_from_HW[seen], _shifted(gray_to_HW, shift_2)[seen], cv2.NORM_L1)
+    return shift_2 if after < _EXPLAINED * before else None
+
+
+def _shifted(gray_to_HW: Gray, shift_2: NDArray[np.float32]) -> Gray:
+    """The later picture, moved back by the shift."""
+    back_23 = np.array([[1, 0, -shift_2[0]], [0, 1, -shift_2[1]]], dtype=np.float32)
+    size_wh = gray_to_HW.shape[::-1]
+    moved: Gray = cv2.warpAffine(gray_to_HW, back_23, size_wh, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return moved
 
 
 def _flow(gray_from_HW: Gray, gray_to_HW: Gray) -> NDArray[np.float32]:

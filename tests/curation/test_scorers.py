@@ -94,9 +94,10 @@ def test_a_thing_that_jumps_once_moves_as_far_as_it_jumps(tmp_path: Path) -> Non
     assert scores["motion_amplitude_diag_per_s"] * 2 == pytest.approx(jump_diag, rel=0.2)
 
 
-def test_a_pan_is_camera_motion_of_its_speed(tmp_path: Path) -> None:
-    scores = whole(facts_of(tmp_path / "pan.mp4", Motion(), panned(48, 24), 24), Motion())
-    assert scores["camera_motion_diag_per_s"] == pytest.approx(48 / np.hypot(144, 256), rel=0.05)
+@pytest.mark.parametrize("px_per_s", [48, 960])
+def test_a_pan_and_a_whip_pan_are_camera_motion_of_their_speed(tmp_path: Path, px_per_s: int) -> None:
+    scores = whole(facts_of(tmp_path / "pan.mp4", Motion(), panned(px_per_s, 24), 24), Motion())
+    assert scores["camera_motion_diag_per_s"] == pytest.approx(px_per_s / np.hypot(144, 256), rel=0.05)
     assert scores["motion_amplitude_diag_per_s"] < 0.1 * scores["camera_motion_diag_per_s"]
 
 
