@@ -172,7 +172,16 @@ def _flow(gray_from_HW: Gray, gray_to_HW: Gray) -> NDArray[np.float32]:
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     # Refinement smooths the field pixel by pixel, at three times the cost; means over cells do not gain by it.
     dis.setVariationalRefinementIterations(0)
-    return _cells(dis.calc(gray_from_HW, gray_to_HW, None)).reshape(-1, 2)
+    # The preset's finest patches are of a quarter of the size; in half pictures they are the same, and found quicker.
+    dis.setFinestScale(1)
+    half_hw2 = dis.calc(_half(gray_from_HW), _half(gray_to_HW), None)
+    means = cv2.resize(half_hw2, _grid_wh(*gray_from_HW.shape), interpolation=cv2.INTER_AREA)
+    return 2 * np.asarray(means, dtype=np.float32).reshape(-1, 2)
+
+
+def _half(gray_HW: Gray) -> Gray:
+    half: Gray = cv2.resize(gray_HW, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return half
 
 
 def _slopes(soft_HW: Gray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
