@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from curation.balance import UNKNOWN
 from pipelines.report_pages import render
 
 
@@ -19,11 +20,11 @@ def balance_html(summary: Any) -> Markup:
             continue
         rows = [
             (name, cell["clips"], cell["seconds"], 100 * cell["share"])
-            for name, cell in values.items()
+            for name, cell in sorted(values.items(), key=lambda item: (item[0] == UNKNOWN, -item[1]["clips"], item[0]))
             if cell["clips"]
         ]
         # Nothing to see where no clip has a value.
-        if any(name != "unknown" for name, *_ in rows):
+        if any(name != UNKNOWN for name, *_ in rows):
             axes.append((axis.replace("_", " "), rows))
     lacks = [(lack["axis"].replace("_", " "), lack["value"], 100 * lack["share"]) for lack in summary.get("lacks", [])]
     return render("balance.html", axes=axes, lacks=lacks) if axes else Markup("")

@@ -29,6 +29,7 @@ class Thumbnail:
 class ClipCard:
     """One clip with its verdict."""
 
+    clip_id: str
     name: str
     uri: str
     start_s: float
@@ -75,6 +76,7 @@ def clip_card(clip: Mapping[str, Any], reasons: Iterable[str], pictures: Mapping
     """A row of `clips/` with what spoke against it."""
     picture = pictures.get(clip["clip_id"])
     return ClipCard(
+        clip_id=clip["clip_id"],
         name=Path(clip["uri"]).name,
         uri=clip["uri"],
         start_s=clip["start_s"],

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pipelines.terminal import number_text, printable
 
 WIDTH, HEIGHT = 320.0, 164.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 8.0, 8.0, 44.0, 20.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 8.0, 48.0, 20.0
+_MARGIN = 8.0
 BINS = 24
 FloatSeries: TypeAlias = Sequence[float] | NDArray[np.float64]
 
@@ -31,14 +32,19 @@ class Threshold:
 
 
 def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten) within [low, high], about `wanted` of them."""
+    """Round numbers (1, 2 or 5 times a power of ten) within [low, high], about `wanted` of them and at least three."""
     if not high > low:
         return [low]
     rough = (high - low) / max(wanted, 1)
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
+    widest = next(factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    found: list[float] = []
+    for factor in (10, 5, 2, 1, 0.5):
+        step = power * factor
+        if factor <= widest and len(found) < 3:
+            first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+            found = [number * step for number in range(first, last + 1)]
+    return found
 
 
 def histogram(
@@ -53,7 +59,7 @@ def histogram(
     kept_N, rejected_N = (np.histogram(np.asarray(group, dtype=np.float64), edges)[0] for group in (kept, rejected))
     top = max(1, int((kept_N + rejected_N).max()))
     bar_width = (WIDTH - _LEFT - _RIGHT) / BINS
-    parts = [_axis(low, high)]
+    parts = [_axis(low, high), *_counts_axis(top)]
     for index in range(BINS):
         x = _LEFT + index * bar_width
         y = HEIGHT - _BOTTOM
@@ -73,8 +79,8 @@ def histogram(
             _n(x), _n(_TOP - 14), _n(HEIGHT - _BOTTOM)))  # fmt: skip
         parts.append(_text(x + shift, _TOP - 5, f"{sign} {number_text(bound.value)}", "bound-text", anchor))
     count = len(kept) + len(rejected)
-    parts.append(_text(_LEFT, 12, title, "plot-title"))
-    parts.append(_text(_LEFT, 25, unit if count else "not measured", "axis-text"))
+    parts.append(_text(_MARGIN, 13, title, "plot-title"))
+    parts.append(_text(_MARGIN, 28, unit if count else "not measured", "axis-text"))
     return _svg(parts, WIDTH, HEIGHT, f"histogram of {title}")
 
 
@@ -164,6 +170,18 @@ def _axis(low: float, high: float) -> Markup:
         x = min(max(_scale(value, low, high), _LEFT + 6), WIDTH - _RIGHT - 6)
         parts.append(_text(x, HEIGHT - 5, number_text(value) or "", "axis-text", "middle"))
     return Markup("").join(parts)
+
+
+def _counts_axis(top: int) -> list[Markup]:
+    """The height of the highest bar, in clips."""
+    text = str(top) if top < 10_000 else f"{top / 1000:.0f}k"
+    return [
+        Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+            _n(_LEFT), _n(WIDTH - _RIGHT), _n(_TOP), _n(_TOP)),
+        _text(_LEFT - 4, _TOP + 4, text, "axis-text", "end"),
+        _text(_LEFT - 4, _TOP + 16, "clips", "axis-text", "end"),
+        _text(_LEFT - 4, HEIGHT - _BOTTOM, "0", "axis-text", "end"),
+    ]  # fmt: skip
 
 
 def _n(value: float) -> str:

@@ -10,25 +10,48 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipelines.stages import Row, Stage
+from pipelines.stages import Row, RowFunction, Stage
+from schemas import errors
 from schemas.codecs import decode_json, encode_json
+from schemas.errors import MotionloomError
 
 
 class _Worker:
-    """An actor's body: makes the row function once, applies it to every row."""
+    """An actor's body: makes the row function once, applies it to every row.
+
+    An error with a message for the user travels as a row: raised, it would reach the user wrapped in Ray's tracebacks,
+    or, from a constructor, only as the death of the actor.
+    """
 
     def __init__(self, stage: Stage) -> None:
-        self._function = stage.make()
+        self._function: RowFunction | None = None
+        self._error: MotionloomError | None = None
+        try:
+            self._function = stage.make()
+        except MotionloomError as error:
+            self._error = error
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         # Rows travel as JSON text: Arrow would guess other types for empty lists and nulls.
-        return {"row": encode_json(self._function(decode_json(row["row"])))}
+        if self._function is None:
+            return _error_row(self._error)
+        try:
+            return {"row": encode_json(self._function(decode_json(row["row"]))), "error": None, "message": None}
+        except MotionloomError as error:
+            return _error_row(error)
+
+
+def _error_row(error: MotionloomError | None) -> dict[str, Any]:
+    """Class and message; of a class that schemas.errors does not know, the nearest above it that it does."""
+    known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+    return {"row": None, "error": known.__name__, "message": str(error)}
 
 
 def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
     """Joins the cluster of RAY_ADDRESS (as in a submitted job), or starts one on this machine for the run.
 
     workers is the most that run at once; with 0, as many as the cluster has processors.
+    Raises: MotionloomError that the stage raised, as it was; anything else as Ray wraps it.
     """
     import ray
 
@@ -49,6 +72,8 @@ def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
             num_cpus=_cpus_per_worker(stage.num_cpus, most, total_cpus),
         )
         for item in dataset.iter_rows():
+            if item["error"] is not None:
+                raise getattr(errors, item["error"])(item["message"])
             yield decode_json(item["row"])
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curation.findings import Finding, reason_counts
+
+_PIECE_ROWS = 50_000
+# What JSON in ASCII writes as it is.
+_PLAIN = bytes(sorted(set(range(0x20, 0x7F)) - set(b'"\\')))
+_Rows = TypeVar("_Rows", pa.Table, pa.ChunkedArray)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,11 @@ class VerdictChanges:
         """
         yield json.dumps({**more, "changes": self.counts}, allow_nan=False).removesuffix("}")
         yield ', "newly_kept": ['
-        yield ", ".join(_quoted(self.kept_ids))
-        for name, ids, reasons in (
-            ("reasons_gone", self.gone_ids, self.gone_reasons),
-            ("newly_rejected", self.rejected_ids, self.rejected_reasons),
-        ):
-            yield f'{"]" if name == "reasons_gone" else "}"}, "{name}": {{'
-            pairs = zip(_quoted(ids), _quoted_lists(reasons), strict=True)
-            yield ", ".join([f"{clip_id}: [{texts}]" for clip_id, texts in pairs])
+        yield from _comma_separated(_quoted(piece.combine_chunks()) for piece in _pieces(self.kept_ids))
+        yield '], "reasons_gone": {'
+        yield from _comma_separated(_members(self.gone_ids, self.gone_reasons))
+        yield '}, "newly_rejected": {'
+        yield from _comma_separated(_members(self.rejected_ids, self.rejected_reasons))
         yield "}}\n"
 
 
@@ -130,19 +132,44 @@ def _pairs(ids: pa.ChunkedArray, reasons: pa.ChunkedArray) -> dict[str, list[str
     return dict(zip(ids.to_pylist(), reasons.to_pylist(), strict=True))
 
 
-def _quoted(texts: pa.ChunkedArray) -> list[str]:
-    """Each text as JSON."""
-    return [encode_basestring_ascii(text) for text in texts.to_pylist()]
-
-
-def _quoted_lists(lists: pa.ChunkedArray) -> Iterator[str]:
-    """The texts of each list as JSON with commas between them; each text is quoted once, however often it occurs."""
-    for chunk in lists.iterchunks():
-        encoded = chunk.flatten().dictionary_encode()
-        quoted = pa.array([encode_basestring_ascii(text) for text in encoded.dictionary.to_pylist()], pa.string())
-        ends = np.cumsum(chunk.value_lengths().to_numpy(), dtype=np.int32)
+def _members(ids: pa.ChunkedArray, reasons: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """`"id": ["reason", …]` per clip, as columns of text."""
+    for piece in _pieces(pa.table({"id": ids, "reasons": reasons})):
+        lists = piece.column("reasons").combine_chunks()
+        ends = np.cumsum(lists.value_lengths().to_numpy(), dtype=np.int32)
         offsets = pa.array(np.concatenate([np.zeros(1, dtype=np.int32), ends]))
-        yield from pc.binary_join(pa.ListArray.from_arrays(offsets, quoted.take(encoded.indices)), ", ").to_pylist()
+        texts = pc.binary_join(pa.ListArray.from_arrays(offsets, _quoted(lists.flatten())), ", ")
+        yield pc.binary_join_element_wise(_quoted(piece.column("id").combine_chunks()), ": [", texts, "]", "")
+
+
+def _pieces(rows: _Rows) -> Iterator[_Rows]:
+    """The rows in bounded pieces: their text and its parts are in memory several times over."""
+    for begin in range(0, len(rows), _PIECE_ROWS):
+        yield rows.slice(begin, _PIECE_ROWS)
+
+
+def _comma_separated(columns: Iterable[pa.Array]) -> Iterator[str]:
+    """The texts of all columns with commas between them."""
+    separator = ""
+    for column in columns:
+        yield separator
+        yield _joined(column, ", ")
+        separator = ", "
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """Each text as JSON. Nearly all names and reasons have nothing to escape: Python then handles none by itself."""
+    if not _joined(texts, "").encode().translate(None, delete=_PLAIN):
+        return pc.binary_join_element_wise('"', texts, '"', "")
+    encoded = texts.dictionary_encode()
+    quoted = [encode_basestring_ascii(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(quoted, pa.string()).take(encoded.indices)
+
+
+def _joined(texts: pa.Array, separator: str) -> str:
+    whole = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts)
+    text: str = pc.binary_join(whole, separator)[0].as_py()
+    return text
 
 
 def _mask(column: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -96,8 +96,9 @@ def test_the_report_shows_shares_and_what_lacks() -> None:
     cell = {"clips": 3, "seconds": 6.0, "share": 0.75}
     nothing = {"unknown": {"clips": 4, "seconds": 8.0, "share": 1.0}}
     lacks = [{"axis": "shot_scale", "value": "full_body", "share": 0.0}]
-    html = balance_html({"shot_scale": {"<b>": cell}, "action": nothing, "lacks": lacks})
-    assert "&lt;b&gt;" in html
+    scales = {"rare": {**cell, "clips": 1}, "unknown": {**cell, "clips": 9}, "<b>": cell}
+    html = balance_html({"shot_scale": scales, "action": nothing, "lacks": lacks})
+    assert html.index("&lt;b&gt;") < html.index("rare") < html.index("unknown</th>")
     assert "width: 75.0%" in html
     assert "shot scale full_body (0.0 %)" in html
     assert "action" not in html

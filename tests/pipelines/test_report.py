@@ -147,8 +147,9 @@ def test_run_section_shows_what_lies_closest_to_a_threshold_nearest_first(run_di
     """Qualities are 0, 0.61, 0.5, 0.63; the bound is 0.6."""
     html = str(run_section(run_dir).html)
     sheet = html[html.index("quality ≥ 0.6") :]
+    found = [("0.5", "rejected"), ("0", "rejected"), ("0.61", "kept"), ("0.63", "kept")]
     captions = [Page(part.partition("</figcaption>")[0]).text.split() for part in sheet.split("<figcaption>")[1:]]
-    assert captions == [["0.5", "square.mp4"], ["0", "square.mp4"], ["0.61", "square.mp4"], ["0.63", "square.mp4"]]
+    assert captions == [[value, verdict, "square.mp4"] for value, verdict in found]
 
 
 def test_every_clip_is_decoded_once(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +339,10 @@ def test_frame_at_shows_the_frame_of_that_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0, 1, [0, 0.5, 1]), (0, 10, [0, 5, 10]), (3, 3, [3]), (-1, 1, [-1, -0.5, 0, 0.5, 1]), (0, 250, [0, 100, 200])],
+    [
+        *[(0, 1, [0, 0.5, 1]), (0, 10, [0, 5, 10]), (3, 3, [3]), (-1, 1, [-1, -0.5, 0, 0.5, 1])],
+        *[(0, 250, [0, 100, 200]), (0.2, 9.6, [2, 4, 6, 8])],
+    ],
 )
 def test_ticks_are_round_numbers_inside_the_range(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
@@ -348,6 +352,9 @@ def test_histogram_counts_everything_once() -> None:
     svg = str(histogram([0.1, 0.1, 0.9], [0.1], [Threshold(0.5, True)], "quality", "0-1"))
     counts = [title.split(": ")[1] for title in svg.split("<title>")[1:]]
     assert [text.split("</title>")[0] for text in counts] == ["1 rejected", "2 kept", "1 kept"]
+    # The highest bar stands for three clips.
+    assert ">3</text>" in svg
+    assert ">12k</text>" in str(histogram([1.0] * 12_000, [], [], "quality", "0-1"))
 
 
 @pytest.mark.parametrize("values", [[], [0.0], [1e300, -1e300], [5.0] * 3])

@@ -12,6 +12,7 @@ from builders import write_parts
 from curation.decide import decisions_of
 from curation.findings import find_all
 from pipelines import redecide as command
+from pipelines import verdict_changes
 from pipelines.recipe_models import CurateRecipe
 from pipelines.redecide import redecide
 from pipelines.run_tables import publish_decisions, read_run, read_table, write_run
@@ -90,6 +91,14 @@ def test_names_that_json_must_escape_come_back_as_they_were() -> None:
     lost = changes(same, Policy(), same, Policy(accept_styles=("real",)))
     assert lost["newly_rejected"] == {name: [f"style {name} not in real"] for name in names}
     assert changes(same.slice(0, 0), LOW, same.slice(0, 0), HIGH)["newly_kept"] == []
+
+
+def test_many_clips_are_written_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict_changes, "_PIECE_ROWS", 2)
+    same = clips("a", "b", "c", "d", "e", "f", '"')
+    # Both go through the pieces: `changes` compares them with the plain values.
+    assert len(changes(same, Policy(), same, HIGH)["newly_rejected"]) == 3
+    assert len(changes(same, LOW, same, Policy())["newly_kept"]) == 4
 
 
 @pytest.fixture
