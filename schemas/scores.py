@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,6 +48,12 @@ class Fact:
     def full(values_T: NDArray[np.floating[Any]]) -> Fact:
         """A fact that every frame has."""
         return Fact(np.asarray(values_T, dtype=np.float32), np.ones(len(values_T), dtype=np.bool_))
+
+    @staticmethod
+    def of(values: Sequence[float | None]) -> Fact:
+        """A fact that some frames lack: None there."""
+        present_T = np.array([value is not None for value in values], dtype=np.bool_)
+        return Fact(np.array([value or 0.0 for value in values], dtype=np.float32), present_T)
 
     def __len__(self) -> int:
         return len(self.present_T)

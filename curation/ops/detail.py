@@ -31,12 +31,12 @@ UNSEEN_VARIANCE = 3.0
 # Weights in `clarity`; chosen on every second clip of a folder with benchmarks/quality_ladders.py. Those of noise
 # together exceed those of detail, so that strong noise never pays.
 WEIGHTS: Mapping[str, float] = {
-    "fine": 0.25,
+    "fine": 0.4,
     "middle": 1.0,
-    "coarse": 0.05,
-    "noise": -0.75,
-    "middle_noise": -0.75,
-    "border": -0.5,
+    "coarse": 0.06,
+    "noise": -1.15,
+    "middle_noise": -0.4,
+    "border": -0.75,
 }
 CROWDING = 0.6
 
@@ -193,7 +193,8 @@ def clarity(energies: BlockEnergies) -> float:
         WEIGHTS["fine"] * detail(energies.fine_B, FINE_GAIN)
         + WEIGHTS["middle"] * detail(energies.middle_corner_B, MIDDLE_CORNER_GAIN)
         + WEIGHTS["coarse"] * detail(energies.coarse_B, COARSE_GAIN)
-        + WEIGHTS["noise"] * noise(energies.corner_B, CORNER_GAIN)
+        # At the borders, since coding blocks show first where a picture is quiet.
+        + WEIGHTS["noise"] * noise(energies.border_B, FINE_GAIN)
         + WEIGHTS["middle_noise"] * noise(energies.middle_B, MIDDLE_GAIN)
         # Bounded: a blocky picture must not gain more by a blur than the blur takes.
         + WEIGHTS["border"] * (1.0 - (fine + floor) / (border + floor))
