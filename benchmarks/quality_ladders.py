@@ -4,7 +4,8 @@
 
 Takes 12 frames of each clip at a random place and cuts 480 px (short side) out of their middle, adds two generated
 scenes, builds the ladders on luma, and prints per ladder the share of steps at which `quality` falls, from the
-untouched excerpt on. `re` ladders are encoded again, at crf 18 after noise, else at crf 10. Then: quality of untouched
+untouched excerpt on. `re` ladders are encoded again, at crf 18 after noise, else at crf 10. What was encoded has the
+quantiser of its encoding, all else that of the file it came from: a fine copy of a coarse file gains by it. Then: quality of untouched
 excerpts and of ruins (the last step of each ladder, and noise of 20), and how often an excerpt lies above a ruin (AUC).
 --half takes every second clip of the sorted folder: constants were chosen on the odd ones, the even are the check.
 """
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.coding import EXPORT_OPTIONS, coding_step
+from curation.ops.bars import is_black
 from curation.planes import FramePlanes
 from curation.scorers.technical import Technical
 from schemas.frames import LumaBatch
@@ -70,7 +72,8 @@ def excerpt(path: Path, rng: np.random.Generator) -> Clip | None:
         count = sum(packet.size > 0 for packet in container.demux(video=0))
     for _ in range(5):
         clip = decoded(path, int(rng.integers(0, max(1, count - FRAMES + 1))))
-        if min((luma_HW.std() for luma_HW in clip.luma_THW), default=0.0) > 8:
+        shown = [luma_HW.std() > 8 and not is_black(middle(luma_HW)) for luma_HW in clip.luma_THW]
+        if shown and all(shown):
             return clip.each(middle)
     return None
 
