@@ -5,8 +5,9 @@
 Takes 12 frames of each clip at a random place and cuts 480 px (short side) out of their middle, adds two generated
 scenes, builds the ladders on luma, and prints per ladder the share of steps at which `quality` falls, from the
 untouched excerpt on. `re` ladders are encoded again, at crf 18 after noise, else at crf 10. What was encoded has the
-quantiser of its encoding, all else that of the file it came from: a fine copy of a coarse file gains by it. Then: quality of untouched
-excerpts and of ruins (the last step of each ladder, and noise of 20), and how often an excerpt lies above a ruin (AUC).
+quantiser of its encoding, all else that of the file it came from: a fine copy of a coarse file gains by it. Then:
+quality of untouched excerpts and of ruins (the last step of each ladder, and noise of 20), and how often an excerpt
+lies above a ruin (AUC).
 --half takes every second clip of the sorted folder: constants were chosen on the odd ones, the even are the check.
 """
 
@@ -27,7 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.coding import EXPORT_OPTIONS, coding_step
+from curation.coding import coding_step, export_coding
 from curation.ops.bars import is_black
 from curation.planes import FramePlanes
 from curation.scorers.technical import Technical
@@ -57,7 +58,7 @@ class Clip:
 def decoded(source: Path | io.BytesIO, first: int = 0) -> Clip:
     """FRAMES frames from the first one on, or as many as there are."""
     with av.open(source) as container:
-        container.streams.video[0].codec_context.options = EXPORT_OPTIONS
+        export_coding(container.streams.video[0])
         frames = list(itertools.islice(container.decode(video=0), first, first + FRAMES))
         pictures = [FramePlanes(frame).luma((frame.width, frame.height), 0) for frame in frames]
         return Clip(np.asarray(pictures, dtype=np.uint8), tuple(coding_step(frame) for frame in frames))

@@ -10,13 +10,18 @@ import numpy as np
 from av.sidedata.encparams import VideoEncParamsType
 from av.sidedata.sidedata import Type
 
-# For a decoder's context, before it opens. Decoders of H.264, VP9 and MPEG-1/2/4 heed it, the others say nothing.
-EXPORT_OPTIONS = {"export_side_data": "venc_params"}
 # AVVideoBlockParams (libavutil/video_enc_params.h): where a block is, in four 32-bit integers; the fifth is this.
 _DELTA_QP = slice(16, 20)
 # VP9's AC quantiser, in eighths, at some indices (VP9 bitstream specification, 8.6.1); between them linear within 2 %.
 _VP9_INDEX = (0, 1, 95, 120, 150, 176, 190, 205, 220, 238, 255)
 _VP9_AC = (4, 8, 102, 152, 255, 408, 530, 702, 933, 1317, 1828)
+
+
+def export_coding(stream: av.video.stream.VideoStream) -> None:
+    """Has the decoder say how frames were coded; before its first frame. Those of H.264, VP9 and MPEG-1/2/4 do."""
+    stream.codec_context.options = {"export_side_data": "venc_params"}
+    # A thread per frame would hand frames out whose quantisers are still being read: other values in every run.
+    stream.thread_type = "SLICE"
 
 
 def coding_step(frame: av.VideoFrame) -> float | None:

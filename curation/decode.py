@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.clock import PLAYBACK, Clock
-from curation.coding import EXPORT_OPTIONS, coding_step
+from curation.coding import coding_step, export_coding
 from curation.planes import FramePlanes, frame_rgb
 from schemas.errors import DecodeError, ProbeError
 from schemas.frames import FrameBatch, FrameRequest, LumaBatch, Pixels
@@ -66,9 +66,14 @@ def open_video(path: str | Path) -> av.container.InputContainer:
     Raises: ProbeError when it cannot be opened.
     """
     try:
-        return av.open(str(path), mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
+        container = av.open(str(path), mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ProbeError(f"cannot be opened: {error}") from error
+    for stream in container.streams.video:
+        # PyAV's type says otherwise, but an unknown codec has no context.
+        if getattr(stream, "codec_context", None) is not None:
+            stream.thread_type = "AUTO"
+    return container
 
 
 def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
@@ -77,10 +82,8 @@ def video_stream(container: av.container.InputContainer) -> av.video.stream.Vide
     if not streams:
         raise ProbeError("no video stream")
     stream: av.video.stream.VideoStream = streams[0]
-    # PyAV's type says otherwise, but an unknown codec has no context.
     if getattr(stream, "codec_context", None) is None:
         raise ProbeError("no decoder for its video codec")
-    stream.thread_type = "AUTO"
     return stream
 
 
@@ -287,11 +290,12 @@ def decode_for(
     """
     result = DecodeResult()
     with open_video(path) as container:
+        stream = video_stream(container)
         if any(request.coding for request in requests):
-            video_stream(container).codec_context.options = EXPORT_OPTIONS
+            export_coding(stream)
         feeds: list[_Feed] | None = None
         by_planes = any(request.pixels != "rgb" for request in requests)
-        aspect = pixel_aspect(video_stream(container))
+        aspect = pixel_aspect(stream)
         everybody = None if clock.max_fps is None else _Grid(1.0 / clock.max_fps)
         for pts_s, frame in presented_frames(container, result, start_s, end_s):
             if feeds is None:

@@ -8,17 +8,19 @@ import av
 import numpy as np
 import pytest
 
-from curation.coding import EXPORT_OPTIONS, coding_step
+from curation.coding import coding_step, export_coding
 from curation.decode import decode_for
 from schemas.frames import FrameRequest, LumaBatch
 from tests.builders import moving_square_frames, write_video
+from tests.curation.footage import texture
 
 FRAMES = moving_square_frames(4)
 
 
-def steps_of(path: Path, options: dict[str, str] = EXPORT_OPTIONS) -> list[float | None]:
+def steps_of(path: Path, exported: bool = True) -> list[float | None]:
     with av.open(str(path)) as container:
-        container.streams.video[0].codec_context.options = options
+        if exported:
+            export_coding(container.streams.video[0])
         return [coding_step(frame) for frame in container.decode(video=0)]
 
 
@@ -49,7 +51,7 @@ def test_a_step_of_vp9_is_between_those_of_its_ends(tmp_path: Path) -> None:
 
 def test_what_no_decoder_states_is_not_known(tmp_path: Path) -> None:
     assert steps_of(write_video(tmp_path / "x.avi", FRAMES, 8, "ffv1", {})) == [None] * 4
-    assert steps_of(write_video(tmp_path / "x.mp4", FRAMES), {}) == [None] * 4
+    assert steps_of(write_video(tmp_path / "x.mp4", FRAMES), exported=False) == [None] * 4
 
 
 def test_steps_reach_who_asks_for_them(tmp_path: Path) -> None:
@@ -63,6 +65,18 @@ def test_steps_reach_who_asks_for_them(tmp_path: Path) -> None:
     assert coding.present_T.all()
     np.testing.assert_allclose(coding.values_T[1:], 2**3)
     np.testing.assert_array_equal(batches["plain"].luma_THW, batches["coding"].luma_THW)
+
+
+def test_steps_are_the_same_in_every_run(tmp_path: Path) -> None:
+    wide_HW = texture(0, (720, 1280 + 64))
+    rgb_THWC = np.stack([np.repeat(wide_HW[:, 2 * t : 2 * t + 1280, None], 3, axis=-1) for t in range(32)])
+    path = write_video(tmp_path / "x.mp4", rgb_THWC, 25, options={"crf": "23", "preset": "veryfast"})
+    runs: list[LumaBatch] = []
+    for _ in range(3):
+        decode_for(path, [FrameRequest("coding", None, 32, "luma", coding=True)], lambda _, batch: runs.append(batch))
+    steps = [batch.coding_step.values_T for batch in runs if batch.coding_step is not None]
+    np.testing.assert_array_equal(steps, [steps[0]] * 3)
+    np.testing.assert_allclose(steps[0], np.asarray(steps_of(path), dtype=np.float32))
 
 
 def test_steps_do_not_come_with_rgb() -> None:
