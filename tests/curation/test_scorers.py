@@ -121,17 +121,16 @@ def test_a_worse_copy_has_worse_technical_scores(tmp_path: Path) -> None:
     copies = {
         "clean": clean,
         "blurred": np.stack([cv2.GaussianBlur(rgb, (0, 0), 4) for rgb in clean]),
-        "noisy": np.clip(clean + rng.normal(0, 12, (*clean.shape[:3], 1)), 0, 255).astype(np.uint8),
+        "noisy": np.clip(clean + rng.normal(0, 20, (*clean.shape[:3], 1)), 0, 255).astype(np.uint8),
         "dark": (clean // 12),
     }
     scores = {
         name: whole(facts_of(tmp_path / f"{name}.mp4", Technical(), rgb, 4), Technical())
         for name, rgb in copies.items()
     }
-    # Not higher: 144 rows are a small picture.
-    assert scores["clean"]["quality"] > 0.3
+    assert scores["clean"]["quality"] > 0.9
     assert scores["blurred"]["sharpness"] < 0.7 * scores["clean"]["sharpness"]
-    assert scores["noisy"]["noise_sigma"] == pytest.approx(12, rel=0.15)
+    assert scores["noisy"]["noise_sigma"] == pytest.approx(20, rel=0.15)
     assert scores["dark"]["luma_mean"] < 20
     assert all(scores[name]["quality"] < 0.5 * scores["clean"]["quality"] for name in ("blurred", "noisy", "dark"))
 
