@@ -34,7 +34,7 @@ WEIGHTS: Mapping[str, float] = {
     "fine": 0.4,
     "middle": 1.0,
     "coarse": 0.08,
-    "noise": -1.25,
+    "noise": -1.3,
     "middle_noise": -0.25,
     "border": -0.6,
 }
@@ -177,7 +177,7 @@ def sharpness(energies: BlockEnergies) -> float:
 def clarity(energies: BlockEnergies) -> float:
     """How far a picture's detail stands above its noise, less what coding blocks' borders stand out; natural logarithm.
 
-    The heart of `quality`: see docs/scores.md for the reasons. About 0 for a ruin, 0.5 for clean footage.
+    The heart of `quality`: see docs/scores.md for the reasons. -0.1 for a ruin, about 0.4 for clean footage.
     """
 
     def detail(band_B: NDArray[np.float32], gain: float) -> float:

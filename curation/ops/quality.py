@@ -7,7 +7,7 @@ import math
 # Weight of the quantisation error, and the variance of an error that is not seen as such, luma levels squared.
 CODING_WEIGHT, UNSEEN_CODING_VARIANCE = 0.3, 1500.0
 # `clarity` at which quality is half, and how steeply quality runs through it.
-CLARITY_HALVES, STEEPNESS = 0.15, 8.0
+CLARITY_HALVES, STEEPNESS = 0.03, 8.0
 
 
 def ramp(value: float, zero_at: float, one_at: float) -> float:
