@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from curation.catalog import make_scorers
 from curation.cuts import CutRules, cut_clips
-from curation.decode import decode_for, frame_rgb, scaled_size_wh
+from curation.decode import decode_for, scaled_size_wh
 from curation.measure import measure_video
+from curation.planes import frame_rgb
 from curation.reduce import facts_between
 from schemas.errors import DataError
 

@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.clock import PLAYBACK, Clock
-from curation.planes import FramePlanes
+from curation.coding import coding_step, export_coding
+from curation.planes import FramePlanes, frame_rgb
 from schemas.errors import DecodeError, ProbeError
 from schemas.frames import FrameBatch, FrameRequest, LumaBatch, Pixels
+from schemas.scores import Fact
 
 WINDOW_BYTES = 48 << 20
 WINDOW_FRAMES = 64
@@ -64,9 +66,14 @@ def open_video(path: str | Path) -> av.container.InputContainer:
     Raises: ProbeError when it cannot be opened.
     """
     try:
-        return av.open(str(path), mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
+        container = av.open(str(path), mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ProbeError(f"cannot be opened: {error}") from error
+    for stream in container.streams.video:
+        # PyAV's type says otherwise, but an unknown codec has no context.
+        if getattr(stream, "codec_context", None) is not None:
+            stream.thread_type = "AUTO"
+    return container
 
 
 def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
@@ -75,10 +82,8 @@ def video_stream(container: av.container.InputContainer) -> av.video.stream.Vide
     if not streams:
         raise ProbeError("no video stream")
     stream: av.video.stream.VideoStream = streams[0]
-    # PyAV's type says otherwise, but an unknown codec has no context.
     if getattr(stream, "codec_context", None) is None:
         raise ProbeError("no decoder for its video codec")
-    stream.thread_type = "AUTO"
     return stream
 
 
@@ -199,15 +204,6 @@ def _nominal_step_s(stream: av.video.stream.VideoStream) -> float:
     return 1.0 / float(rate) if rate else 0.04
 
 
-def frame_rgb(frame: av.VideoFrame, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
-    """(H, W, 3) in presentation orientation. size_wh is the size before rotation; scaling is FFmpeg's area filter."""
-    width, height = size_wh
-    scaled = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-    rgb: NDArray[np.uint8] = scaled.to_ndarray()
-    quarter_turns = round(rotation_deg / 90) % 4
-    return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
-
-
 def scaled_size_wh(width_px: int, height_px: int, short_side_px: int | None) -> tuple[int, int]:
     """Size with the shorter side at short_side_px, never enlarged, at least 1 px."""
     short = min(width_px, height_px)
@@ -240,10 +236,12 @@ class _Feed:
     grid: _Grid | None
     size_wh: tuple[int, int]
     pixels: Pixels
+    coding: bool
     window: int
     pictures: list[NDArray[np.uint8]] = field(default_factory=list)
     chroma: list[NDArray[np.uint8]] = field(default_factory=list)
     pts_s: list[float] = field(default_factory=list)
+    steps: list[float | None] = field(default_factory=list)
 
     def add(self, pts_s: float, frame: av.VideoFrame, planes: FramePlanes | None, rotation_deg: int) -> None:
         """planes: of this frame, shared by all feeds; None when all of them want "rgb"."""
@@ -254,13 +252,16 @@ class _Feed:
             if self.pixels == "yuv":
                 self.chroma.append(planes.chroma(self.size_wh, rotation_deg))
         self.pts_s.append(pts_s)
+        if self.coding:
+            self.steps.append(coding_step(frame))
 
     def take(self) -> FrameBatch | LumaBatch:
         pictures, chroma, pts_s_T = self.pictures, self.chroma, np.asarray(self.pts_s)
-        self.pictures, self.chroma, self.pts_s = [], [], []
+        coding = Fact.of(self.steps) if self.coding else None
+        self.pictures, self.chroma, self.pts_s, self.steps = [], [], [], []
         if self.pixels == "rgb":
             return FrameBatch(np.stack(pictures), pts_s_T)
-        return LumaBatch(np.stack(pictures), pts_s_T, np.stack(chroma) if chroma else None)
+        return LumaBatch(np.stack(pictures), pts_s_T, np.stack(chroma) if chroma else None, coding)
 
 
 def decode_for(
@@ -277,9 +278,9 @@ def decode_for(
     """Decodes once and delivers to every request its windows of frames, in order.
 
     A request for "rgb" gets FrameBatch, one for "luma" or "yuv" LumaBatch.
-    Requests of equal rate, size and pixels share one resize. Every resize starts from the native frame: what a consumer
-    sees must not change when another one is added. Pixels that are not square in the file are square when delivered,
-    but for native luma or YUV planes, which come as they are stored.
+    Requests that differ in nothing but their name share one resize. Every resize starts from the native frame: what a
+    consumer sees must not change when another one is added. Pixels that are not square in the file are square when
+    delivered, but for native luma or YUV planes, which come as they are stored.
     Delivered times are relative to start_s, on `clock`; start_s, end_s and the result are in presentation time, and
     the result counts the frames that the clock's max_fps leaves out.
     on_frame sees every frame of the interval as it is (an encoder, a counter), with its time on `clock`.
@@ -289,9 +290,12 @@ def decode_for(
     """
     result = DecodeResult()
     with open_video(path) as container:
+        stream = video_stream(container)
+        if any(request.coding for request in requests):
+            export_coding(stream)
         feeds: list[_Feed] | None = None
         by_planes = any(request.pixels != "rgb" for request in requests)
-        aspect = pixel_aspect(video_stream(container))
+        aspect = pixel_aspect(stream)
         everybody = None if clock.max_fps is None else _Grid(1.0 / clock.max_fps)
         for pts_s, frame in presented_frames(container, result, start_s, end_s):
             if feeds is None:
@@ -330,16 +334,16 @@ def _deliver(feed: _Feed, deliver: Callable[[str, Any], None]) -> None:
 
 
 def _feeds(requests: Sequence[FrameRequest], stored_wh: tuple[int, int], aspect: float, clock: Clock) -> list[_Feed]:
-    feeds: dict[tuple[float | None, tuple[int, int], Pixels], _Feed] = {}
+    feeds: dict[tuple[float | None, tuple[int, int], Pixels, bool], _Feed] = {}
     for request in requests:
         # Resampling would hide the coding blocks and soften the detail that native planes are asked for.
         as_stored = request.short_side_px is None and request.pixels != "rgb"
         native_wh = stored_wh if as_stored else square_size_wh(*stored_wh, aspect)
         size_wh = scaled_size_wh(*native_wh, request.short_side_px)
-        key = (request.fps, size_wh, request.pixels)
+        key = (request.fps, size_wh, request.pixels, request.coding)
         if key not in feeds:
             window = max(2, min(WINDOW_FRAMES, WINDOW_BYTES // (size_wh[0] * size_wh[1] * 3)))
             grid = None if request.fps is None else _Grid(clock.period_s(request.fps))
-            feeds[key] = _Feed([], grid, size_wh, request.pixels, window)
+            feeds[key] = _Feed([], grid, size_wh, request.pixels, request.coding, window)
         feeds[key].names.append(request.name)
     return list(feeds.values())

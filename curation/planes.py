@@ -1,4 +1,5 @@
-"""Luma and chroma straight from the decoder's planes: no colour conversion, so a small picture costs one resize.
+"""A decoded frame's pixels at any size: luma and chroma straight from its planes, where a small picture costs one
+resize, or converted to RGB.
 
 Axes: H rows, W columns, 2 Cb and Cr.
 """
@@ -27,6 +28,13 @@ def _limited_to_full() -> NDArray[np.uint8]:
 
 
 _TO_FULL = _limited_to_full()
+
+
+def frame_rgb(frame: av.VideoFrame, size_wh: tuple[int, int], rotation_deg: int) -> NDArray[np.uint8]:
+    """(H, W, 3) in presentation orientation. size_wh is the size before rotation; scaling is FFmpeg's area filter."""
+    width, height = size_wh
+    scaled = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+    return _turned(scaled.to_ndarray(), rotation_deg)
 
 
 class FramePlanes:

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import av
 
-from curation.decode import frame_rgb, square_size_wh
+from curation.decode import square_size_wh
+from curation.planes import frame_rgb
 from pipelines.recipe_models import VideoEncoding
 from schemas.errors import DecodeError
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import SchemaError
+from schemas.scores import Fact
 
 # What a consumer gets of a frame. "rgb" costs a colour conversion of the native frame; "luma" and "yuv" are resized
 # straight from the decoder's planes and cost a fraction of it.
@@ -26,18 +27,22 @@ class FrameRequest:
     short_side_px: frames are resized from native so that the shorter side has this length; never enlarged.
                    None asks for native size.
     pixels:        "rgb" is delivered as FrameBatch, "luma" and "yuv" as LumaBatch.
+    coding:        whether a LumaBatch also says how coarsely its frames were coded.
     """
 
     name: str
     fps: float | None
     short_side_px: int | None
     pixels: Pixels = "rgb"
+    coding: bool = False
 
     def __post_init__(self) -> None:
         if self.fps is not None and not self.fps > 0:
             raise ValueError(f"frame request {self.name}: fps must be positive, got {self.fps}")
         if self.short_side_px is not None and self.short_side_px < 1:
             raise ValueError(f"frame request {self.name}: short_side_px must be at least 1, got {self.short_side_px}")
+        if self.coding and self.pixels == "rgb":
+            raise ValueError(f"frame request {self.name}: how frames were coded comes with luma, not with rgb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,15 @@ class LumaBatch:
     luma_THW:    uint8, full range (0 black - 255 white) whatever the file's range is.
     chroma_THW2: uint8, Cb and Cr around 128, half as high and wide as luma (rounded up); None for a "luma" request.
     pts_s_T:     float64, seconds since the video's first frame, strictly increasing.
+    coding_step: step of the quantiser in luma levels (curation/coding.py), absent where the decoder does not say; None
+                 where it was not asked for.
     Raises:      SchemaError when shapes, types or the order of time are wrong.
     """
 
     luma_THW: NDArray[np.uint8]
     pts_s_T: NDArray[np.float64]
     chroma_THW2: NDArray[np.uint8] | None = None
+    coding_step: Fact | None = None
 
     def __post_init__(self) -> None:
         if self.luma_THW.ndim != 3 or self.luma_THW.dtype != np.uint8:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,6 +81,12 @@ class Fact:
         """The fact of frames first to last, without the latter."""
         before, inside_T = np.count_nonzero(self.present_T[:first]), self.present_T[first:last]
         return Fact.of_measured(self.measured_N[before : before + np.count_nonzero(inside_T)], inside_T)
+
+    @staticmethod
+    def of(values: Sequence[float | None]) -> Fact:
+        """A fact that some frames lack: None there."""
+        present_T = np.array([value is not None for value in values], dtype=np.bool_)
+        return Fact(np.array([value or 0.0 for value in values], dtype=np.float32), present_T)
 
     def __len__(self) -> int:
         return len(self.present_T)

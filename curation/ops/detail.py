@@ -27,18 +27,18 @@ MIDDLE_GAIN, MIDDLE_CORNER_GAIN = FINE_GAIN / 4, CORNER_GAIN / 4
 _NOISE_TENTH = 0.53
 
 # Variance of noise that is not seen as such, luma levels squared: it is added within all logarithms.
-UNSEEN_VARIANCE = 3.0
+UNSEEN_VARIANCE = 10.0
 # Weights in `clarity`; chosen on every second clip of a folder with benchmarks/quality_ladders.py. Those of noise
 # together exceed those of detail, so that strong noise never pays.
 WEIGHTS: Mapping[str, float] = {
-    "fine": 0.25,
+    "fine": 0.4,
     "middle": 1.0,
-    "coarse": 0.05,
-    "noise": -0.75,
-    "middle_noise": -0.75,
-    "border": -0.5,
+    "coarse": 0.08,
+    "noise": -1.3,
+    "middle_noise": -0.25,
+    "border": -0.6,
 }
-CROWDING = 0.6
+CROWDING = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +177,15 @@ def sharpness(energies: BlockEnergies) -> float:
 def clarity(energies: BlockEnergies) -> float:
     """How far a picture's detail stands above its noise, less what coding blocks' borders stand out; natural logarithm.
 
-    The heart of `quality`: see docs/scores.md for the reasons. -0.7 for a ruin, about 0.3 for clean footage.
+    The heart of `quality`: see docs/scores.md for the reasons. -0.1 for a ruin, about 0.4 for clean footage.
     """
 
     def detail(band_B: NDArray[np.float32], gain: float) -> float:
         # The mean over blocks of logarithms: weak texture, which goes first, counts as much as strong edges.
         return float(np.log(band_B / gain + UNSEEN_VARIANCE).mean(dtype=np.float64))
 
-    def noise(band_B: NDArray[np.float32], gain: float) -> float:
-        return float(np.log(np.percentile(band_B, 25) / gain + UNSEEN_VARIANCE))
+    def noise(band_B: NDArray[np.float32], gain: float, percentile: int) -> float:
+        return float(np.log(np.percentile(band_B, percentile) / gain + UNSEEN_VARIANCE))
 
     fine, border = (float(band_B.mean(dtype=np.float64)) for band_B in (energies.fine_B, energies.border_B))
     floor = FINE_GAIN * UNSEEN_VARIANCE
@@ -193,15 +193,16 @@ def clarity(energies: BlockEnergies) -> float:
         WEIGHTS["fine"] * detail(energies.fine_B, FINE_GAIN)
         + WEIGHTS["middle"] * detail(energies.middle_corner_B, MIDDLE_CORNER_GAIN)
         + WEIGHTS["coarse"] * detail(energies.coarse_B, COARSE_GAIN)
-        + WEIGHTS["noise"] * noise(energies.corner_B, CORNER_GAIN)
-        + WEIGHTS["middle_noise"] * noise(energies.middle_B, MIDDLE_GAIN)
+        # At the borders, since coding blocks show first where a picture is quiet.
+        + WEIGHTS["noise"] * noise(energies.border_B, FINE_GAIN, 25)
+        + WEIGHTS["middle_noise"] * noise(energies.middle_B, MIDDLE_GAIN, 50)
         # Bounded: a blocky picture must not gain more by a blur than the blur takes.
         + WEIGHTS["border"] * (1.0 - (fine + floor) / (border + floor))
     )
 
 
 def crowding(luma_HW: NDArray[np.uint8]) -> float:
-    """What `clarity` owes to a small picture: 0.6 per halving of the shorter side below 360 pixels, else 0.
+    """What `clarity` owes to a small picture: 0.4 per halving of the shorter side below 360 pixels, else 0.
 
     The same scene in fewer pixels has more contrast between neighbours (spectra fall with frequency, Field 1987), so
     that a ruin of 144 rows would otherwise pass for a clean picture of 720.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -18,22 +19,24 @@ from schemas.scores import Fact, FrameFacts, ScoreSpec
 _SPEC = "docs/scores.md"
 _SCREEN = 0.6
 _ACTIVE = ("active_left", "active_top", "active_right", "active_bottom")
+_OF_PIXELS = (
+    "sharpness", "noise_sigma", "blockiness", "clarity", "luma_mean", "contrast", "black", "interlaced",
+    *_ACTIVE, "flat", "screen", "corrupted",
+)  # fmt: skip
 
 
 class Technical:
     """Sharpness, noise, compression, exposure, bars, combing, screens and garbage on two frames a second."""
 
     name: ClassVar[str] = "technical"
-    version: ClassVar[int] = 3
-    needs: ClassVar[FrameRequest] = FrameRequest("technical", fps=2.0, short_side_px=None, pixels="luma")
-    fact_names: ClassVar[tuple[str, ...]] = (
-        "sharpness", "noise_sigma", "blockiness", "clarity", "luma_mean", "contrast", "black", "interlaced",
-        *_ACTIVE, "flat", "screen", "corrupted",
-    )  # fmt: skip
+    version: ClassVar[int] = 4
+    needs: ClassVar[FrameRequest] = FrameRequest("technical", 2.0, None, pixels="luma", coding=True)
+    fact_names: ClassVar[tuple[str, ...]] = (*_OF_PIXELS, "coding_step")
     specs: ClassVar[tuple[ScoreSpec, ...]] = (
         ScoreSpec("sharpness", "0-1", "higher_is_better", 3, _SPEC),
         ScoreSpec("noise_sigma", "luma levels", "lower_is_better", 3, "Amer and Dubois 2005"),
         ScoreSpec("blockiness", "share of block borders", "lower_is_better", 3, _SPEC),
+        ScoreSpec("coding_step", "luma levels", "lower_is_better", 1, _SPEC),
         ScoreSpec("luma_mean", "luma levels 0-255", "neutral", 1, _SPEC),
         ScoreSpec("contrast", "share of range", "higher_is_better", 1, _SPEC),
         ScoreSpec("black_fraction", "share of frames", "lower_is_better", 1, _SPEC),
@@ -46,7 +49,7 @@ class Technical:
         ScoreSpec("flat_fraction", "share of area", "neutral", 1, _SPEC),
         ScoreSpec("screen_fraction", "share of frames", "lower_is_better", 1, _SPEC),
         ScoreSpec("corrupted_fraction", "share of frames", "lower_is_better", 1, _SPEC),
-        ScoreSpec("quality", "0-1", "higher_is_better", 3, _SPEC),
+        ScoreSpec("quality", "0-1", "higher_is_better", 4, _SPEC),
     )
 
     def open(self) -> _TechnicalSession:
@@ -61,7 +64,11 @@ class Technical:
         medians = {name: median(facts.values(name)[shown]) for name in ("sharpness", "noise_sigma", "blockiness")}
         luma_mean, contrast = mean(facts.values("luma_mean")), mean(facts.values("contrast"))
         clarity = mean(facts.values("clarity")[shown])
-        quality = 0.0 if clarity is None else composite_quality(clarity, luma_mean or 0.0, contrast or 0.0)
+        log_step = mean(np.log(facts.values("coding_step")))
+        coding_step = None if log_step is None else math.exp(log_step)
+        quality = 0.0
+        if clarity is not None:
+            quality = composite_quality(clarity, coding_step, contrast or 0.0)
         # Bars are what every shown frame has: the picture is the union of what is inside them.
         edges = {name: facts.values(name)[shown] for name in _ACTIVE}
         outermost = (np.min, np.min, np.max, np.max)
@@ -71,6 +78,7 @@ class Technical:
         ]
         return {
             **medians,
+            "coding_step": coding_step,
             "luma_mean": luma_mean,
             "contrast": contrast,
             "black_fraction": float(black_T.mean()),
@@ -91,7 +99,8 @@ class _TechnicalSession:
     def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
         rows = [self._frame(luma_HW) for luma_HW in frames.luma_THW]
         columns = np.asarray(rows, dtype=np.float32).T
-        return {name: Fact.full(column) for name, column in zip(Technical.fact_names, columns, strict=True)}
+        of_pixels = {name: Fact.full(column) for name, column in zip(_OF_PIXELS, columns, strict=True)}
+        return {**of_pixels, "coding_step": frames.coding_step or Fact.of([None] * len(frames))}
 
     def _frame(self, luma_HW: NDArray[np.uint8]) -> tuple[float, ...]:
         energies = detail.block_energies(luma_HW)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -217,6 +219,14 @@ def test_ramp_is_linear_between_its_ends_in_either_order() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.floats(-1e6, 1e6), st.floats(0, 255), st.floats(0, 1))
-def test_quality_stays_in_its_range(clarity: float, level: float, spread: float) -> None:
-    assert 0 <= composite_quality(clarity, level, spread) <= 1
+@given(st.floats(-1e6, 1e6), st.none() | st.floats(0, 1e6), st.floats(0, 1))
+def test_quality_stays_in_its_range(clarity: float, step: float | None, spread: float) -> None:
+    assert 0 <= composite_quality(clarity, step, spread) <= 1
+
+
+def test_quality_falls_with_the_coding_step_hardly_at_first() -> None:
+    # A clean picture at no known step, and at H.264's QP 16, 28, 40 and 51.
+    values = [composite_quality(0.4, step, 1.0) for step in (None, 4, 16, 64, 228)]
+    assert all(after < before for before, after in pairwise(values))
+    assert values[2] > 0.99 * values[0]
+    assert values[4] < 0.5 * values[0]

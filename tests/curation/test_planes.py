@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from curation.decode import frame_rgb
-from curation.planes import FramePlanes
+from curation.planes import FramePlanes, frame_rgb
 from schemas.errors import SchemaError
 from schemas.frames import LumaBatch
 from tests.curation.footage import coloured, texture

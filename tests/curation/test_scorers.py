@@ -139,19 +139,38 @@ def test_a_worse_copy_has_worse_technical_scores(tmp_path: Path) -> None:
     copies = {
         "clean": clean,
         "blurred": np.stack([cv2.GaussianBlur(rgb, (0, 0), 4) for rgb in clean]),
-        "noisy": np.clip(clean + rng.normal(0, 12, (*clean.shape[:3], 1)), 0, 255).astype(np.uint8),
+        "noisy": np.clip(clean + rng.normal(0, 20, (*clean.shape[:3], 1)), 0, 255).astype(np.uint8),
         "dark": (clean // 12),
     }
     scores = {
         name: whole(facts_of(tmp_path / f"{name}.mp4", Technical(), rgb, 4), Technical())
         for name, rgb in copies.items()
     }
-    # Not higher: 144 rows are a small picture.
-    assert scores["clean"]["quality"] > 0.85
+    assert scores["clean"]["quality"] > 0.9
     assert scores["blurred"]["sharpness"] < 0.7 * scores["clean"]["sharpness"]
-    assert scores["noisy"]["noise_sigma"] == pytest.approx(12, rel=0.15)
+    assert scores["noisy"]["noise_sigma"] == pytest.approx(20, rel=0.15)
     assert scores["dark"]["luma_mean"] < 20
     assert all(scores[name]["quality"] < 0.5 * scores["clean"]["quality"] for name in ("blurred", "noisy", "dark"))
+
+
+def test_coarser_coding_is_read_from_the_file_and_lowers_quality(tmp_path: Path) -> None:
+    rgb_THWC = gray(np.stack([texture(4, grain_px=1.0)] * 4))
+    scores = []
+    for qp in (16, 28, 40):
+        path = write_video(tmp_path / f"{qp}.mp4", rgb_THWC, 4, options={"qp": str(qp), "preset": "ultrafast"})
+        scores.append(whole(measure_video(path, 0, [Technical()])[0], Technical()))
+    # QP 28: its first frame at 25, since x264 codes keyframes finer by three.
+    assert scores[1]["coding_step"] == pytest.approx(2 ** ((28 - 3 / 2 - 4) / 6), rel=0.3)
+    assert scores[0]["coding_step"] < scores[1]["coding_step"] < scores[2]["coding_step"]
+    assert scores[0]["quality"] > scores[1]["quality"] > scores[2]["quality"]
+
+
+def test_quality_does_without_a_coding_step(tmp_path: Path) -> None:
+    rgb_THWC = gray(np.stack([texture(4, (360, 480), 1.0)] * 4))
+    path = write_video(tmp_path / "lossless.avi", rgb_THWC, 4, "ffv1", {})
+    scores = whole(measure_video(path, 0, [Technical()])[0], Technical())
+    assert "coding_step" not in scores, "null where the codec has no quantiser"
+    assert scores["quality"] > 0.9
 
 
 def test_bars_black_frames_and_combs_are_counted(tmp_path: Path) -> None:

@@ -8,12 +8,18 @@ import pytest
 
 from curation.catalog import make_scorers, score_specs
 from curation.ops import detail
-from curation.ops.quality import CLARITY_HALVES, STEEPNESS, composite_quality
+from curation.ops.quality import (
+    CLARITY_HALVES,
+    CODING_WEIGHT,
+    STEEPNESS,
+    UNSEEN_CODING_VARIANCE,
+    composite_quality,
+)
 from schemas.scores import ScoreSpec
 
 DOC = Path(__file__).parents[2] / "docs" / "scores.md"
-CLEAN = {"clarity": CLARITY_HALVES, "luma_mean": 120.0, "spread": 1.0}
-RAMPS = {"distance of `luma_mean` from 120": "luma_mean", "`contrast`": "spread"}
+CLEAN = {"clarity": CLARITY_HALVES, "coding_step": None, "spread": 1.0}
+RAMPS = {"`contrast`": "spread"}
 
 
 def table_rows() -> dict[str, list[str]]:
@@ -47,8 +53,6 @@ def test_every_ramp_of_quality_begins_and_ends_where_it_is_said_to(name: str) ->
     zero_at, one_at = (float(cell) for cell in ROWS[f"{name} ramp"])
 
     def quality(value: float) -> float:
-        if name.startswith("distance"):
-            value += 120.0
         # Half is what this clarity leaves of a picture that can be seen, and a twentieth of it stays.
         return (2.0 * composite_quality(**{**CLEAN, RAMPS[name]: value}) - 0.05) / 0.95
 
@@ -62,7 +66,8 @@ def test_every_ramp_of_quality_begins_and_ends_where_it_is_said_to(name: str) ->
 def test_quality_has_no_ramp_and_no_weight_that_is_not_said() -> None:
     assert {row.removesuffix(" ramp") for row in ROWS if row.endswith(" ramp")} == set(RAMPS)
     text = DOC.read_text(encoding="utf-8")
-    assert f"exp(-{STEEPNESS:g} (clarity - {CLARITY_HALVES:g}))" in text
+    assert f"exp(-{STEEPNESS:g} (clarity - coarseness - {CLARITY_HALVES:g}))" in text
+    assert f"{CODING_WEIGHT:g} log(1 + coding_step^2 / 12 / {UNSEEN_CODING_VARIANCE:g})" in text
     assert f"{detail.CROWDING:g} log2(360 / short side)" in text
     assert f"U = {detail.UNSEEN_VARIANCE:g}" in text
     assert {row: float(ROWS[row][0]) for row in detail.WEIGHTS} == detail.WEIGHTS
