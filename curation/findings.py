@@ -241,11 +241,21 @@ def _rejected_siblings(clips: pa.Table, earlier: list[Finding]) -> Finding:
     take_N, ids = numbered(_column(clips, TAKE_COLUMN)), _column(clips, "clip_id")
     rows_N, sibling_N = rejected_siblings(take_N, ids, broken_mask(earlier, clips.num_rows))
     named_N, text_of_N = np.unique(sibling_N, return_inverse=True)
-    named = np.zeros(clips.num_rows, dtype=np.bool_)
-    named[named_N] = True
-    own = pc.binary_join(reasons_of(earlier, clips.num_rows).filter(pa.array(named)), "; ").combine_chunks()
+    own = pc.binary_join(reasons_of(_of_rows(earlier, named_N, clips.num_rows), len(named_N)), "; ").combine_chunks()
     texts = pc.binary_join_element_wise("sibling ", ids.take(pa.array(named_N)), ": ", own, "")
     return Finding("sibling", "takes together", rows_N, text_of_N.astype(np.int64), texts)
+
+
+def _of_rows(findings: list[Finding], wanted_N: NDArray[np.int64], rows: int) -> list[Finding]:
+    """The findings on these rows alone (rising), which are then row 0, 1, …"""
+    place_N = np.full(rows, -1)
+    place_N[wanted_N] = np.arange(len(wanted_N))
+    found = []
+    for finding in findings:
+        among = place_N[finding.rows_N] >= 0
+        rows_N, text_of_N = place_N[finding.rows_N[among]], finding.text_of_N[among]
+        found.append(Finding(finding.column, finding.demand, rows_N, text_of_N, finding.texts))
+    return found
 
 
 def _same_text(column: str, demand: str, text: str, mask: NDArray[np.bool_]) -> Finding:

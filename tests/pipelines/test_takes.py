@@ -218,24 +218,26 @@ def test_ray_cuts_takes_as_the_local_runner_does(footage: Path, tmp_path: Path, 
 
 
 @pytest.mark.slow
-def test_measuring_until_rejected_scores_the_common_clips_that_are_left(footage: Path, tmp_path: Path) -> None:
-    policy = [SMALL_IS_BAD, "scorers=[technical, text]"]
+@pytest.mark.parametrize(("shortest_s", "left_over"), [(0.7, [False, True, True]), (1.5, [False, False, False])])
+def test_measuring_until_rejected_scores_the_common_clips_that_are_left(
+    footage: Path, tmp_path: Path, shortest_s: float, left_over: list[bool]
+) -> None:
+    rules = f"[{{score: short_side_px, at_least: 90}}, {{score: duration_s, at_least: {shortest_s}}}]"
+    policy = [f"policy.rules={rules}", "scorers=[technical, text]"]
     whole, spared, later = tmp_path / "whole", tmp_path / "spared", tmp_path / "later"
     curate([str(footage)], whole, recipe(*policy), "local")
     curate([str(footage)], spared, recipe(*policy), "local", measure="until_rejected")
     expected, lean = clips_of(whole), clips_of(spared)
     assert [row["text_fraction"] is None for row in lean["right"]] == [True, True]
-    assert lean["left"] == expected["left"]
-    assert any(row["text_fraction"] is not None for row in lean["left"])
+    # Text is looked for every 2 s, so not in the clip between.
+    assert [row["text_fraction"] is not None for row in expected["left"]] == [True, False, True]
+    pairs = zip(expected["left"], left_over, strict=True)
+    spared_of = [row if is_left else {**row, "text_fraction": None} for row, is_left in pairs]
+    assert lean["left"] == spared_of
     # Cut alone first, then with its sibling: what was measured for the clips of before leaves no trace.
-    curate(
-        [str(footage / "left.mp4"), str(footage / "alone.mp4")],
-        later,
-        recipe(*policy),
-        "local",
-        measure="until_rejected",
-    )
-    curate([str(footage / "right.mp4")], later, recipe(*policy), "local", measure="until_rejected")
+    for names in (("left", "alone"), ("right",)):
+        files = [str(footage / f"{name}.mp4") for name in names]
+        curate(files, later, recipe(*policy), "local", measure="until_rejected")
     assert_same_tables(later, spared)
 
 
