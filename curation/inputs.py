@@ -7,7 +7,8 @@ import glob
 import json
 import logging
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ VIDEO_SUFFIXES = frozenset(
         *(".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
     }
 )
+# What macOS writes beside the files of a foreign disk; the suffix is that of the file it belongs to.
+_NOT_MEDIA = "._"
 MANIFEST_NAMES = ("manifest.csv", "manifest.jsonl", "manifest.parquet")
 # Manifest columns that travel with a file, under the spellings that are found in the wild.
 _COLUMNS = {
@@ -54,7 +57,8 @@ def find_inputs(sources: Sequence[str]) -> list[Path]:
 
     A file that is named outright is taken whatever its suffix; a folder or glob yields media suffixes only, links that
     lead nowhere among them (they become failures). What is passed over is counted in the log.
-    Raises: RecipeError when a source matches nothing or cannot be searched.
+    Folders that are links are not searched, which the log says. Raises: RecipeError when a source matches nothing or
+    cannot be searched whole.
     """
     found: dict[Path, Path] = {}
     for source in sources:
@@ -63,11 +67,11 @@ def find_inputs(sources: Sequence[str]) -> list[Path]:
             found.setdefault(path.resolve(), path)
             continue
         try:
-            names = path.rglob("*") if path.is_dir() else (Path(name) for name in glob.iglob(source, recursive=True))
+            names = _below(path) if path.is_dir() else (Path(name) for name in glob.iglob(source, recursive=True))
             files = [file for file in names if file.is_file() or (file.is_symlink() and not file.exists())]
         except OSError as error:
-            raise RecipeError(f"input {source} cannot be searched: {error.strerror}") from error
-        media = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+            raise RecipeError(f"input {source} cannot be searched: {error.filename}: {error.strerror}") from error
+        media = [file for file in files if _is_media(file.name)]
         passed_over = sum(file.name not in MANIFEST_NAMES for file in files) - len(media)
         if passed_over:
             log.info("%s: %d files without a video suffix are passed over", source, passed_over)
@@ -79,11 +83,28 @@ def find_inputs(sources: Sequence[str]) -> list[Path]:
     return sorted(found.values())
 
 
+def _is_media(name: str) -> bool:
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(_NOT_MEDIA)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Files in a folder and its folders. Raises: OSError for one that cannot be read: its videos would be lost."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        for name in folders:
+            if (Path(root) / name).is_symlink():
+                log.warning("%s: a link to a folder is not searched; name it as an input of its own", Path(root) / name)
+        yield from (Path(root) / name for name in names)
+
+
 def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
     """Notes of the manifests that lie in the inputs' folders; a file that no manifest names is left out.
 
-    Raises: RecipeError when a manifest cannot be read, has no `file` column, holds a value of the wrong kind, names a
-    side file that is not there, or puts the views of one take on both sides of a split.
+    Raises: RecipeError when a manifest cannot be read, has no `file` column, holds a value of the wrong kind or two
+    that differ, names a side file that is not there, or puts the views of one take on both sides of a split.
     """
     notes: dict[Path, SourceNote] = {}
     known = set(inputs)
@@ -94,12 +115,15 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
         strangers = []
         for row in _rows(manifest):
             if not isinstance(row, dict) or not row.get("file"):
-                raise RecipeError(f"{manifest}: a row without a `file`; every row names a file in its folder")
+                columns = f" (its columns: {', '.join(map(str, row))})" if isinstance(row, dict) else ""
+                raise RecipeError(f"{manifest}: a row without a `file`{columns}; every row names a file in its folder")
             path = folder / str(row["file"])
             try:
-                notes[path] = _note(row, folder)
+                note = _note(row, folder)
             except ValueError as error:
                 raise RecipeError(f"{manifest}: {row['file']}: {error}") from error
+            if notes.setdefault(path, note) != note:
+                raise RecipeError(f"{manifest}: {row['file']} has two rows that say different things")
             if path not in known:
                 strangers.append(str(row["file"]))
         if strangers:

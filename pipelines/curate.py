@@ -62,7 +62,7 @@ def curate(
     Raises: ResourceError when weights are given that cannot be used.
     """
     from curation.catalog import fact_versions, fact_weights
-    from curation.decide import check_policy, policy_fingerprint
+    from curation.decide import check_policy
     from curation.inputs import find_inputs, read_notes
     from pipelines.clip_files import check_clip_files, forget_clip_files, write_clip_files
     from pipelines.clip_scoring import cheap_part
@@ -91,7 +91,7 @@ def curate(
     cheap = cheap_part(recipe.policy) if measure == "until_rejected" else None
     if cheap is not None:
         # Here it decides what is measured.
-        identity["until_rejected"] = policy_fingerprint(cheap)
+        identity["until_rejected"] = cheap.model_dump(mode="json", exclude_defaults=True)
     check_folder(run_dir, identity, "curate", "choose another --output")
     _check_same_policy(run_dir, recipe.policy)
     check_clip_files(run_dir, recipe.write_clips)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.verdict_changes import VerdictChanges
+    from schemas.policy import Policy
 
 HELP = "apply another policy to a finished run and show what changes"
 _SHOWN = 20
@@ -49,7 +50,7 @@ def redecide(run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | No
     listed: how many clips to name on each side of the change; None names all.
     Returns: counts; `changes`, how many verdicts change and for which reasons; `newly_kept` (clip ids) with
     `reasons_gone`, what spoke against them before; `newly_rejected` (clip id to reasons).
-    Raises: RecipeError when RUN is not finished or the policy names an unknown score.
+    Raises: RecipeError when RUN is not finished or the policy names an unknown score or asks for scores that were spared.
     """
     result, changes = _redecide(run_dir, recipe, dry_run)
     return {**result, **changes.document(listed)}
@@ -62,6 +63,7 @@ def _redecide(run_dir: Path, recipe: Any, dry_run: bool) -> tuple[dict[str, Any]
 
     began_s = time.monotonic()
     document = read_run(run_dir)
+    _check_measured(run_dir, recipe.policy)
     after, findings = decide_run(run_dir, recipe.policy)
     changes = compare_verdicts(
         read_table(run_dir, "decisions", ("clip_id", "kept")),
@@ -77,6 +79,28 @@ def _redecide(run_dir: Path, recipe: Any, dry_run: bool) -> tuple[dict[str, Any]
         result["balance"] = publish_balance(run_dir)
         write_run(run_dir, resolved, recipe.policy, {**result, "counts": {**document["counts"], **counts}})
     return {"counts": counts, "dry_run": dry_run, "wall_s": round(time.monotonic() - began_s, 3)}, changes
+
+
+def _check_measured(run_dir: Path, policy: Policy) -> None:
+    """Raises: RecipeError when the policy asks for scores that `--measure until_rejected` spared clips it may keep."""
+    import pyarrow.compute as pc
+
+    from pipelines.clip_scoring import cheap_part
+    from pipelines.run_tables import decide_run
+    from pipelines.sink import read_recipe
+    from schemas.errors import RecipeError
+    from schemas.policy import Policy
+
+    spared_by, cheap = read_recipe(run_dir).get("until_rejected"), cheap_part(policy)
+    if spared_by is None or len(cheap.rules) == len(policy.rules):
+        return
+    measured, left = (decide_run(run_dir, each)[0] for each in (Policy.model_validate(spared_by), cheap))
+    unmeasured = pc.sum(pc.and_not(left.column("kept"), measured.column("kept"))).as_py() or 0
+    if unmeasured:
+        raise RecipeError(
+            f"{run_dir} was measured until rejected: {unmeasured} clips that this policy does not reject by cheap "
+            "scores lack the others; curate into another --output with this recipe, or with --measure all"
+        )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.stages import Row, RowFunction, Stage
 from schemas import errors
 from schemas.codecs import decode_json, encode_json
-from schemas.errors import MotionloomError
+from schemas.errors import MotionloomError, ResourceError
 
 
 class _Worker:
@@ -107,7 +107,14 @@ def cluster() -> Iterator[None]:
     # Unix sockets have short names: the folder must not lie deep.
     folder = tempfile.mkdtemp(prefix="mloom-")
     try:
-        ray.init(address="local", include_dashboard=False, _temp_dir=folder, **quiet)
+        try:
+            ray.init(address="local", include_dashboard=False, _temp_dir=folder, **quiet)
+        except Exception as error:
+            # Ray gives up after 30 s, by a bare Exception, where a busy machine has not started its processes.
+            ray.shutdown()
+            raise ResourceError(
+                f"Ray cannot start on this machine: {error} Try again when it is less busy, or with --runner local"
+            ) from error
         try:
             yield
         finally:

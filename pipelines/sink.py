@@ -58,6 +58,18 @@ def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> 
         raise RecipeError(f"{folder} exists and was not made by motionloom {kind}; choose another --output")
 
 
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """What a folder was begun with; nothing for one that was never claimed. Raises: RecipeError when it is unreadable."""
+    note = folder / RECIPE_FILE
+    if not note.is_file():
+        return {}
+    try:
+        recipe: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"{note} cannot be read: {error}") from error
+    return recipe
+
+
 def _changed_keys(before: Any, after: Any, name: str = "") -> Iterator[str]:
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted(set(before) | set(after)):

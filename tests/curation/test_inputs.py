@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,6 +52,46 @@ def test_a_source_without_footage_stops_the_run(footage: Path, source: str, mess
     (footage / "empty").mkdir()
     with pytest.raises(RecipeError, match=message):
         find_inputs([str(footage), f"{footage}/{source}"])
+
+
+def test_what_stands_beside_footage_on_foreign_disks_is_no_footage(footage: Path) -> None:
+    (footage / "._b.mp4").touch()
+    assert "._b.mp4" not in names(find_inputs([str(footage)]), footage)
+
+
+def test_a_folder_that_cannot_be_read_stops_the_run(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests may run as a user whom no permission stops.
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if Path(path).name == "er":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(RecipeError, match="deep/er: Permission denied"):
+        find_inputs([str(footage)])
+
+
+def test_a_linked_folder_is_named_in_the_log(footage: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (footage / "deep" / "link").symlink_to(footage / "deep" / "er", target_is_directory=True)
+    assert names(find_inputs([str(footage)]), footage) == ["a.webm", "b.mp4", "deep/er/c.MOV"]
+    assert "deep/link: a link to a folder is not searched" in caplog.text
+
+
+def test_two_rows_of_a_file_must_say_the_same(footage: Path) -> None:
+    inputs = find_inputs([str(footage)])
+    (footage / "manifest.csv").write_text("file,style\nb.mp4,real\nb.mp4,real\n", encoding="utf-8")
+    assert read_notes(inputs)[footage / "b.mp4"].style == "real"
+    (footage / "manifest.csv").write_text("file,style\nb.mp4,real\nb.mp4,anime\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"b\.mp4 has two rows that say different things"):
+        read_notes(inputs)
+
+
+def test_a_manifest_without_a_file_column_is_told_its_columns(footage: Path) -> None:
+    (footage / "manifest.csv").write_text("File,Style\nb.mp4,real\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"without a `file` \(its columns: File, Style\)"):
+        read_notes(find_inputs([str(footage)]))
 
 
 def test_a_manifest_speaks_of_the_files_it_names(footage: Path) -> None:

@@ -238,3 +238,10 @@ def test_measuring_until_rejected_spares_networks_and_changes_no_verdict(footage
         assert lean == expected
     with pytest.raises(RecipeError, match="until_rejected"):
         curate([str(footage)], spared, recipe, "local")
+    rule = "{score: person_fraction, at_most: 0.5}"
+    with pytest.raises(RecipeError, match="measured until rejected: 2 clips that this policy"):
+        redecide(spared, curate_recipe("keep_all", [f"policy.rules=[{rule}]"]))
+    # A policy that asks more of the cheap scores, or nothing of the others, can be told from what was measured.
+    for rules in (f"{{score: luma_mean, at_least: 75}}, {rule}", "{score: luma_mean, at_least: 10}"):
+        policy = curate_recipe("keep_all", [f"policy.rules=[{rules}]"])
+        assert redecide(spared, policy)["counts"] == redecide(whole, policy)["counts"]
