@@ -50,7 +50,7 @@ def redecide(run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | No
     listed: how many clips to name on each side of the change; None names all.
     Returns: counts; `changes`, how many verdicts change and for which reasons; `newly_kept` (clip ids) with
     `reasons_gone`, what spoke against them before; `newly_rejected` (clip id to reasons).
-    Raises: RecipeError when RUN is not finished or the policy names an unknown score or asks for scores that were spared.
+    Raises: RecipeError when RUN is not finished, or the policy names an unknown score or asks for spared ones.
     """
     result, changes = _redecide(run_dir, recipe, dry_run)
     return {**result, **changes.document(listed)}

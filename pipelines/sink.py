@@ -59,7 +59,7 @@ def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> 
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
-    """What a folder was begun with; nothing for one that was never claimed. Raises: RecipeError when it is unreadable."""
+    """What a folder was begun with; empty for one that was never claimed. Raises: RecipeError when unreadable."""
     note = folder / RECIPE_FILE
     if not note.is_file():
         return {}
