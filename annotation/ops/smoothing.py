@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 # Savitzky and Golay 1964, quadratic over five points: constant velocity and acceleration pass unchanged, so fast motion
 # keeps its amplitude while frame-to-frame noise shrinks to about half its variance.
@@ -31,6 +32,32 @@ def smooth_present(values_TX: NDArray[np.float32], present_T: NDArray[np.bool_])
         windows = np.lib.stride_tricks.sliding_window_view(values_TX[start:stop], len(_WEIGHTS_5), axis=0)
         smoothed[start + 2 : stop - 2] = windows @ _WEIGHTS_5
     return smoothed
+
+
+def fill_short_gaps(
+    values_TX: NDArray[np.float32], present_T: NDArray[np.bool_], pts_s_T: NDArray[np.float64], longest_s: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Puts values into gaps between two present frames that are at most longest_s apart.
+
+    Monotone cubics (Fritsch and Carlson 1980) through the present frames of one stretch: what is put in never leaves
+    the range of its two neighbours, so no motion is invented.
+    Returns: values, and which frames were filled.
+    """
+    filled_T = np.zeros(len(present_T), np.bool_)
+    values_TX = values_TX.copy()
+    at_N = np.flatnonzero(present_T)
+    if len(at_N) < 2:
+        return values_TX, filled_T
+    # A hair more than asked, so that timestamps may be rounded.
+    far = np.flatnonzero(np.diff(pts_s_T[at_N]) > longest_s + 1e-3) + 1
+    for stretch_N in np.split(at_N, far):
+        inside = np.arange(stretch_N[0], stretch_N[-1] + 1)
+        missing = inside[~present_T[inside]]
+        if len(missing):
+            curve = PchipInterpolator(pts_s_T[stretch_N], values_TX[stretch_N].astype(np.float64), axis=0)
+            values_TX[missing] = curve(pts_s_T[missing])
+            filled_T[missing] = True
+    return values_TX, filled_T
 
 
 def moving_mean(values_T: NDArray[np.float64], weights_T: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -1,0 +1,36 @@
+"""Parts of a picture: where to look closer, and what changed. Axes: H rows, W columns, C red-green-blue."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Sides of the square parts, in long sides of the picture: people down to a fifth of it are a third of such a part.
+PARTS = (0.6, 0.4)
+BLOCK_PX = 8
+
+
+def overlapping_parts(width_px: int, height_px: int) -> list[tuple[int, int, int, int]]:
+    """Overlapping parts (left, top, right, bottom) that cover the picture, largest first; none of a tiny picture."""
+    parts = []
+    for share in PARTS:
+        side_px = int(share * max(width_px, height_px))
+        if side_px < 64:
+            continue
+        spans = []
+        for length in (width_px, height_px):
+            size = min(side_px, length)
+            # Half overlapping: who is cut by one part's edge is whole in the next.
+            steps = 1 if size == length else int(np.ceil((length - size) / (size / 2))) + 1
+            starts = [0] if steps == 1 else [round((length - size) * k / (steps - 1)) for k in range(steps)]
+            spans.append([(start, start + size) for start in starts])
+        parts += [(left, top, right, bottom) for top, bottom in spans[1] for left, right in spans[0]]
+    return parts
+
+
+def block_means(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean grey of 8 x 8 blocks."""
+    gray_HW = cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    size_wh = (max(1, gray_HW.shape[1] // BLOCK_PX), max(1, gray_HW.shape[0] // BLOCK_PX))
+    return np.asarray(cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA), np.float32)
