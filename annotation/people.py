@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import PersonDetector, PoseRead, PoseReader, Roi
 from annotation.ops.association import assign, colour_distance, pose_distance, torso_colours, visible_box
-from annotation.ops.regions import block_means, overlapping_parts
+from annotation.ops.regions import block_means, free_share, overlapping_parts
 
 PersonBoxes = Callable[[NDArray[np.uint8]], list[tuple[float, Roi]]]
 
@@ -69,6 +69,18 @@ class Person:
         return self.reads[self.last_t]
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    rgb_HWC: NDArray[np.uint8]
+    blocks_HW: NDArray[np.float32]
+    t: int
+    pts_s: float
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.rgb_HWC.shape[1], self.rgb_HWC.shape[0]
+
+
 class PeopleNetworks:
     """The networks, made once per worker, and the watch over the clip that is open."""
 
@@ -95,6 +107,7 @@ class PeopleWatch:
         self._read, self._detect, self._boxes = read, detect, boxes
         self.people: list[Person] = []
         self.frames = 0
+        self._numbers = itertools.count()
         self._looked_s = -np.inf
         self._parts: itertools.cycle[tuple[int, int, int, int]] | None = None
         self._turn = 0
@@ -109,11 +122,11 @@ class PeopleWatch:
         # A single picture, too, has a most prominent person.
         dt_s = max(0.01, pts_s - self._last_s)
         self._last_s = pts_s
-        blocks_HW = block_means(rgb_HWC)
+        frame = _Frame(rgb_HWC, block_means(rgb_HWC), t, pts_s)
         for person in self._due(pts_s):
-            self._follow(person, rgb_HWC, blocks_HW, t, pts_s)
+            self._follow(person, frame)
         self._part_ways(t)
-        self._look(rgb_HWC, blocks_HW, t, pts_s)
+        self._look(frame)
         for person in self.people:
             if person.seen:
                 person.prominence += person.share * dt_s
@@ -130,55 +143,44 @@ class PeopleWatch:
         # The small allowance makes the rate independent of how timestamps are rounded.
         return due + [p for p in others + lost if pts_s - p.last_s >= OTHERS_EVERY_S - 1e-3]
 
-    def _follow(
-        self, person: Person, rgb_HWC: NDArray[np.uint8], blocks_HW: NDArray[np.float32], t: int, pts_s: float
-    ) -> None:
-        if person.seen and person._blocks_HW is not None and _unchanged(person, blocks_HW, rgb_HWC):
-            person.reads[t] = person.last
-            person.copied.add(t)
-            person.last_t, person.last_s = t, pts_s
+    def _follow(self, person: Person, frame: _Frame) -> None:
+        if person.seen and person._blocks_HW is not None and _unchanged(person, frame):
+            person.reads[frame.t] = person.last
+            person.copied.add(frame.t)
+            person.last_t, person.last_s = frame.t, frame.pts_s
             return
         last = person.last
         roi = last.next_roi
         if not person.seen:
             # Where they were heading, for half a second at most: nobody keeps a speed longer.
-            away_s = min(0.5, pts_s - person.last_s)
+            away_s = min(0.5, frame.pts_s - person.last_s)
             roi = dataclasses.replace(roi, center_px_2=roi.center_px_2 + person.step_px_2 * away_s)
-        pose = self._read(rgb_HWC, roi)
-        if pose is None or not _in_frame(pose, rgb_HWC):
+        pose = self._read(frame.rgb_HWC, roi)
+        if pose is None or not _in_frame(pose, frame.rgb_HWC):
             person.seen = False
             return
-        looks_B = torso_colours(rgb_HWC, pose.points_J4)
+        looks_B = torso_colours(frame.rgb_HWC, pose.points_J4)
         unlike = colour_distance(looks_B, person.looks_B)
         moved = pose_distance(pose.points_J4, last.points_J4)
         if unlike is not None and unlike > _OTHER_LOOK and (moved > _JUMP or not person.seen):
             person.seen = False
             return
-        if not person.seen and (unlike is None or self._is_known(pose, t, other_than=person)):
+        if not person.seen and (unlike is None or self._is_known(pose, other_than=person)):
             return
-        self._note(person, pose, looks_B, blocks_HW, rgb_HWC, t, pts_s)
+        self._note(person, pose, looks_B, frame)
 
-    def _note(
-        self,
-        person: Person,
-        pose: PoseRead,
-        looks_B: NDArray[np.float32] | None,
-        blocks_HW: NDArray[np.float32],
-        rgb_HWC: NDArray[np.uint8],
-        t: int,
-        pts_s: float,
-    ) -> None:
-        if person.reads and pts_s > person.last_s:
-            step_px_2 = (pose.next_roi.center_px_2 - person.last.next_roi.center_px_2) / (pts_s - person.last_s)
+    def _note(self, person: Person, pose: PoseRead, looks_B: NDArray[np.float32] | None, frame: _Frame) -> None:
+        if person.reads and frame.pts_s > person.last_s:
+            step_px_2 = (pose.next_roi.center_px_2 - person.last.next_roi.center_px_2) / (frame.pts_s - person.last_s)
             person.step_px_2 = 0.5 * person.step_px_2 + 0.5 * step_px_2
         if looks_B is not None:
             person.looks_B = looks_B if person.looks_B is None else 0.9 * person.looks_B + 0.1 * looks_B
-        box_4 = visible_box(pose.points_J4, (rgb_HWC.shape[1], rgb_HWC.shape[0]))
+        box_4 = visible_box(pose.points_J4, frame.size_wh)
         area_px = 0.0 if box_4 is None else float((box_4[2] - box_4[0]) * (box_4[3] - box_4[1]))
-        person.share = float(np.sqrt(area_px / (rgb_HWC.shape[0] * rgb_HWC.shape[1])))
-        person.reads[t] = pose
-        person.last_t, person.last_s, person.seen = t, pts_s, True
-        person._blocks_HW = blocks_HW
+        person.share = float(np.sqrt(area_px / (frame.rgb_HWC.shape[0] * frame.rgb_HWC.shape[1])))
+        person.reads[frame.t] = pose
+        person.last_t, person.last_s, person.seen = frame.t, frame.pts_s, True
+        person._blocks_HW = frame.blocks_HW
 
     def _part_ways(self, t: int) -> None:
         """Two people read as one body: it is the one's whose last step it continues; the other is out of sight."""
@@ -195,21 +197,20 @@ class PeopleWatch:
             loser.last_t = max(loser.reads)
             loser.seen = False
 
-    def _is_known(self, pose: PoseRead, t: int, other_than: Person | None = None) -> bool:
+    def _is_known(self, pose: PoseRead, other_than: Person | None = None) -> bool:
         """True when somebody else's newest read is this body."""
         return any(
             p is not other_than and p.seen and pose_distance(p.last.points_J4, pose.points_J4) <= _SAME_POSE
             for p in self.people
         )
 
-    def _is_part_of_known(self, pose: PoseRead, rgb_HWC: NDArray[np.uint8]) -> bool:
+    def _is_part_of_known(self, pose: PoseRead, frame: _Frame) -> bool:
         """An arm or a leg read as a small body: inside a known person's box, and the network in doubt."""
-        size_wh = (rgb_HWC.shape[1], rgb_HWC.shape[0])
-        box_4 = visible_box(pose.points_J4, size_wh)
+        box_4 = visible_box(pose.points_J4, frame.size_wh)
         if box_4 is None or pose.presence >= _SURE_PRESENCE:
             return False
         for person in self.people:
-            other_4 = visible_box(person.last.points_J4, size_wh) if person.seen else None
+            other_4 = visible_box(person.last.points_J4, frame.size_wh) if person.seen else None
             if other_4 is None:
                 continue
             shared_2 = np.minimum(box_4[2:], other_4[2:]) - np.maximum(box_4[:2], other_4[:2])
@@ -217,91 +218,76 @@ class PeopleWatch:
                 return True
         return False
 
-    def _look(self, rgb_HWC: NDArray[np.uint8], blocks_HW: NDArray[np.float32], t: int, pts_s: float) -> None:
+    def _look(self, frame: _Frame) -> None:
         first = self._parts is None
         if self._parts is None:
-            parts = overlapping_parts(rgb_HWC.shape[1], rgb_HWC.shape[0])
-            self._parts = itertools.cycle(parts or [(0, 0, rgb_HWC.shape[1], rgb_HWC.shape[0])])
+            parts = overlapping_parts(*frame.size_wh)
+            self._parts = itertools.cycle(parts or [(0, 0, *frame.size_wh)])
         nobody = not any(p.seen for p in self.people)
-        if not (first or nobody or pts_s - self._looked_s >= LOOK_EVERY_S - 1e-3):
+        if not (first or nobody or frame.pts_s - self._looked_s >= LOOK_EVERY_S - 1e-3):
             return
-        self._looked_s = pts_s
+        self._looked_s = frame.pts_s
         if self._boxes is not None:
-            self._meet(self._boxes(rgb_HWC), rgb_HWC, blocks_HW, t, pts_s, sure=0)
+            self._meet(self._boxes(frame.rgb_HWC), frame)
             return
         whole = first or self._turn % 2 == 0
         self._turn += 1
         if whole:
             # The best of the whole picture is whom MediaPipe would follow: taken as it is when nobody is known.
-            self._meet(self._detect(rgb_HWC), rgb_HWC, blocks_HW, t, pts_s, sure=1 if nobody else 0)
-        every_part = overlapping_parts(rgb_HWC.shape[1], rgb_HWC.shape[0]) if first else []
+            self._meet(self._detect(frame.rgb_HWC), frame, sure=1 if nobody else 0)
+        every_part = overlapping_parts(*frame.size_wh) if first else []
         for part in every_part if whole else [next(self._parts)]:
-            if self._covered(part, rgb_HWC):
+            if self._covered(part, frame):
                 continue
             left, top, right, bottom = part
-            found = self._detect(np.ascontiguousarray(rgb_HWC[top:bottom, left:right]))
+            found = self._detect(np.ascontiguousarray(frame.rgb_HWC[top:bottom, left:right]))
             shifted = [
                 (score, dataclasses.replace(roi, center_px_2=roi.center_px_2 + np.array([left, top])))
                 for score, roi in found
                 if score >= _PART_SCORE
             ]
-            self._meet(shifted, rgb_HWC, blocks_HW, t, pts_s, sure=0)
+            self._meet(shifted, frame)
 
-    def _covered(self, part: tuple[int, int, int, int], rgb_HWC: NDArray[np.uint8]) -> bool:
+    def _covered(self, part: tuple[int, int, int, int], frame: _Frame) -> bool:
         """True when people already known fill the part: nobody of its size is left to be found in it."""
-        left, top, right, bottom = part
-        free_HW = np.ones((16, 16), np.bool_)
-        x_W = left + (np.arange(16) + 0.5) * (right - left) / 16
-        y_H = top + (np.arange(16) + 0.5) * (bottom - top) / 16
-        for person in self.people:
-            box_4 = visible_box(person.last.points_J4, (rgb_HWC.shape[1], rgb_HWC.shape[0])) if person.seen else None
-            if box_4 is not None:
-                inside_W, inside_H = (x_W >= box_4[0]) & (x_W <= box_4[2]), (y_H >= box_4[1]) & (y_H <= box_4[3])
-                free_HW &= ~(inside_H[:, None] & inside_W)
-        return float(free_HW.mean()) < 0.3
+        boxes = [visible_box(p.last.points_J4, frame.size_wh) for p in self.people if p.seen]
+        return free_share(part, [box_4 for box_4 in boxes if box_4 is not None]) < 0.3
 
-    def _meet(
-        self,
-        found: Sequence[tuple[float, Roi]],
-        rgb_HWC: NDArray[np.uint8],
-        blocks_HW: NDArray[np.float32],
-        t: int,
-        pts_s: float,
-        sure: int,
-    ) -> None:
+    def _meet(self, found: Sequence[tuple[float, Roi]], frame: _Frame, sure: int = 0) -> None:
         """Reads who was found, drops whom we know, and tells the lost that came back from the new."""
         met: list[tuple[PoseRead, NDArray[np.float32] | None]] = []
         for index, (_, roi) in enumerate(found):
-            if any(p.seen and p.last_t == t and _same_place(roi, p.last.next_roi) for p in self.people):
+            if any(p.seen and p.last_t == frame.t and _same_place(roi, p.last.next_roi) for p in self.people):
                 continue
-            pose = self._read(rgb_HWC, roi)
-            if pose is None or not _in_frame(pose, rgb_HWC):
+            pose = self._read(frame.rgb_HWC, roi)
+            if pose is None or not _in_frame(pose, frame.rgb_HWC):
                 continue
             # Read again where the first read says: a body stays where it is, a coat on a chair does not.
-            again = self._read(rgb_HWC, pose.next_roi)
+            again = self._read(frame.rgb_HWC, pose.next_roi)
             if again is None or pose_distance(pose.points_J4, again.points_J4) > _SAME_POSE:
                 if index >= sure:
                     continue
             else:
                 pose = again
-            box_4 = visible_box(pose.points_J4, (rgb_HWC.shape[1], rgb_HWC.shape[0]))
-            if index >= sure and box_4 is None:
-                continue
-            if index >= sure and self._is_part_of_known(pose, rgb_HWC):
+            if index >= sure and (
+                visible_box(pose.points_J4, frame.size_wh) is None or self._is_part_of_known(pose, frame)
+            ):
                 continue
             known = [p.points_J4 for p, _ in met]
-            if self._is_known(pose, t) or any(pose_distance(pose.points_J4, k) <= _SAME_POSE for k in known):
+            if self._is_known(pose) or any(pose_distance(pose.points_J4, k) <= _SAME_POSE for k in known):
                 continue
-            met.append((pose, torso_colours(rgb_HWC, pose.points_J4)))
+            met.append((pose, torso_colours(frame.rgb_HWC, pose.points_J4)))
         lost = [p for p in self.people if not p.seen]
-        cost_NM = np.array([[_return_cost(p, pose, looks_B, pts_s) for pose, looks_B in met] for p in lost], np.float64)
+        cost_NM = np.array(
+            [[_return_cost(p, pose, looks_B, frame.pts_s) for pose, looks_B in met] for p in lost], np.float64
+        )
         back = {m: lost[n] for n, m in assign(cost_NM.reshape(len(lost), len(met)))}
         for m, (pose, looks_B) in enumerate(met):
             person = back.get(m)
             if person is None:
-                person = Person(len(self.people))
+                person = Person(next(self._numbers))
                 self.people.append(person)
-            self._note(person, pose, looks_B, blocks_HW, rgb_HWC, t, pts_s)
+            self._note(person, pose, looks_B, frame)
 
 
 def _return_cost(person: Person, pose: PoseRead, looks_B: NDArray[np.float32] | None, pts_s: float) -> float:
@@ -344,15 +330,15 @@ def _in_frame(pose: PoseRead, rgb_HWC: NDArray[np.uint8]) -> bool:
     return bool(inside_J2.all(axis=1).any())
 
 
-def _unchanged(person: Person, blocks_HW: NDArray[np.float32], rgb_HWC: NDArray[np.uint8]) -> bool:
+def _unchanged(person: Person, frame: _Frame) -> bool:
     """The person's region against the frame in which they were last read (not the one before: drift adds up)."""
     assert person._blocks_HW is not None
     half_px = person.last.next_roi.side_px / 2
     low_2, high_2 = person.last.next_roi.center_px_2 - half_px, person.last.next_roi.center_px_2 + half_px
-    block_xy = np.array([rgb_HWC.shape[1], rgb_HWC.shape[0]]) / (blocks_HW.shape[1], blocks_HW.shape[0])
+    block_xy = np.array(frame.size_wh) / frame.blocks_HW.shape[::-1]
     (x0, y0), (x1, y1) = (
         np.maximum(low_2 / block_xy, 0).astype(int),
         np.ceil(np.maximum(high_2 / block_xy, 0)).astype(int),
     )
-    change_HW = np.abs(blocks_HW - person._blocks_HW)[y0:y1, x0:x1]
+    change_HW = np.abs(frame.blocks_HW - person._blocks_HW)[y0:y1, x0:x1]
     return bool(change_HW.size) and float(change_HW.max()) <= _CHANGED_LEVEL

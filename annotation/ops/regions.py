@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -34,3 +36,15 @@ def block_means(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     gray_HW = cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY).astype(np.float32)
     size_wh = (max(1, gray_HW.shape[1] // BLOCK_PX), max(1, gray_HW.shape[0] // BLOCK_PX))
     return np.asarray(cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def free_share(part: tuple[int, int, int, int], boxes: Sequence[NDArray[np.float64]]) -> float:
+    """Share of the part (left, top, right, bottom) that no box of the same form covers, to a 256th."""
+    left, top, right, bottom = part
+    free_HW = np.ones((16, 16), np.bool_)
+    x_W = left + (np.arange(16) + 0.5) * (right - left) / 16
+    y_H = top + (np.arange(16) + 0.5) * (bottom - top) / 16
+    for box_4 in boxes:
+        inside_W, inside_H = (x_W >= box_4[0]) & (x_W <= box_4[2]), (y_H >= box_4[1]) & (y_H <= box_4[3])
+        free_HW &= ~(inside_H[:, None] & inside_W)
+    return float(free_HW.mean())
