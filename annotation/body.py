@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
+from annotation.ops.skeleton import exchange, exchanged_sides, steady_limbs
 from annotation.ops.smoothing import fill_short_gaps, smooth_present
 from annotation.people import PeopleNetworks, PeopleWatch, Person
 from schemas.frames import FrameBatch, FrameRequest
@@ -64,6 +65,7 @@ class BodySession:
         world_m_PTJ3 = np.zeros((P, T, BODY_JOINTS, 3), np.float32)
         conf_PTJ = np.zeros((P, T, BODY_JOINTS), np.float32)
         present_PT, filled_PT = np.zeros((P, T), np.bool_), np.zeros((P, T), np.bool_)
+        frame_s = float(np.median(np.diff(pts_s_T))) if T > 1 else 1.0 / max(self._clip.fps, 1.0)
         for p, person in enumerate(kept):
             for t, pose in person.reads.items():
                 joints_px_PTJ2[p, t] = pose.points_J4[:, :2] * self._native_per_seen_2
@@ -71,13 +73,25 @@ class BodySession:
                 conf_PTJ[p, t] = np.clip(pose.points_J4[:, 3], 0, 1)
                 present_PT[p, t] = True
             measured_T = present_PT[p].copy()
-            joints_px_PTJ2[p], filled_PT[p] = fill_short_gaps(joints_px_PTJ2[p], measured_T, pts_s_T, FILL_S)
-            world_m_PTJ3[p], _ = fill_short_gaps(world_m_PTJ3[p], measured_T, pts_s_T, FILL_S)
-            conf_PTJ[p], _ = fill_short_gaps(conf_PTJ[p], measured_T, pts_s_T, FILL_S)
+            for chain_N in _chains(measured_T, pts_s_T):
+                exchanged_TJ = exchanged_sides(joints_px_PTJ2[p], chain_N)
+                for values_TJX in (joints_px_PTJ2[p], world_m_PTJ3[p], conf_PTJ[p]):
+                    values_TJX[...] = exchange(values_TJX, exchanged_TJ)
+            for values_TJX in (joints_px_PTJ2[p], world_m_PTJ3[p], conf_PTJ[p]):
+                values_TJX[...], filled_PT[p] = fill_short_gaps(values_TJX, measured_T, pts_s_T, FILL_S)
             present_PT[p] |= filled_PT[p]
-            joints_px_PTJ2[p] = smooth_present(joints_px_PTJ2[p], present_PT[p])
-            world_m_PTJ3[p] = smooth_present(world_m_PTJ3[p], present_PT[p])
+            joints_px_PTJ2[p] = smooth_present(joints_px_PTJ2[p], present_PT[p], frame_s)
+            steady_m_TJ3 = steady_limbs(world_m_PTJ3[p], conf_PTJ[p], present_PT[p])
+            # Smoothed directions shorten bones a little: once more.
+            smoothed_m_TJ3 = smooth_present(steady_m_TJ3, present_PT[p], frame_s)
+            world_m_PTJ3[p] = steady_limbs(smoothed_m_TJ3, conf_PTJ[p], present_PT[p])
         return BodyTrack(joints_px_PTJ2, world_m_PTJ3, conf_PTJ, present_PT, pts_s_T, filled_PT)
+
+
+def _chains(measured_T: NDArray[np.bool_], pts_s_T: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Measured frames, parted where the next one is further away than what is filled."""
+    at_N = np.flatnonzero(measured_T)
+    return np.split(at_N, np.flatnonzero(np.diff(pts_s_T[at_N]) > FILL_S + 1e-3) + 1)
 
 
 def _stayed(person: Person, pts_s_T: NDArray[np.float64]) -> bool:
