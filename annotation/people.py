@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_graphs import PersonDetector, PoseRead, PoseReader, Roi
+from annotation.backends.mediapipe_graphs import PersonDetector, PoseRead, PoseReader, Roi, body_circle, body_roi
 from annotation.ops.association import assign, colour_distance, pose_distance, torso_colours, visible_box
-from annotation.ops.regions import block_means, free_share, overlapping_parts
+from annotation.ops.regions import SteadyRegion, block_means, free_share, overlapping_parts
 
 PersonBoxes = Callable[[NDArray[np.uint8]], list[tuple[float, Roi]]]
 
@@ -58,6 +58,8 @@ class Person:
     prominence: float = 0.0
     share: float = 0.0
     looks_B: NDArray[np.float32] | None = None
+    region: SteadyRegion = field(default_factory=SteadyRegion)
+    roi: Roi | None = None
     step_px_2: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     last_t: int = -1
     last_s: float = 0.0
@@ -150,7 +152,7 @@ class PeopleWatch:
             person.last_t, person.last_s = frame.t, frame.pts_s
             return
         last = person.last
-        roi = last.next_roi
+        roi = person.roi or last.next_roi
         if not person.seen:
             # Where they were heading, for half a second at most: nobody keeps a speed longer.
             away_s = min(0.5, frame.pts_s - person.last_s)
@@ -173,6 +175,10 @@ class PeopleWatch:
         if person.reads and frame.pts_s > person.last_s:
             step_px_2 = (pose.next_roi.center_px_2 - person.last.next_roi.center_px_2) / (frame.pts_s - person.last_s)
             person.step_px_2 = 0.5 * person.step_px_2 + 0.5 * step_px_2
+        if not person.seen:
+            person.region = SteadyRegion()
+        circle_4 = person.region.follow(*body_circle(pose.next_roi), frame.pts_s - person.last_s)
+        person.roi = body_roi(circle_4.reshape(2, 2))
         if looks_B is not None:
             person.looks_B = looks_B if person.looks_B is None else 0.9 * person.looks_B + 0.1 * looks_B
         box_4 = visible_box(pose.points_J4, frame.size_wh)

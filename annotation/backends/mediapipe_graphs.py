@@ -151,7 +151,7 @@ class PersonDetector(_Detector):
 
     def find(self, rgb_HWC: NDArray[np.uint8]) -> list[tuple[float, Roi]]:
         """(score, region for PoseReader) of each person, best first."""
-        return [(each.score, _body_roi(each.points_px_K2)) for each in self._detect(rgb_HWC)]
+        return [(each.score, body_roi(each.points_px_K2)) for each in self._detect(rgb_HWC)]
 
 
 class PalmDetector(_Detector):
@@ -214,7 +214,7 @@ class PoseReader(_Reader):
             np.float32,
         )
         circle_22 = np.array([(p.x * width_px, p.y * height_px) for p in landmarks.auxiliary.landmark[:2]])
-        return PoseRead(points_J4, _xyz(landmarks.world, 1, 1), presence, _body_roi(circle_22))
+        return PoseRead(points_J4, _xyz(landmarks.world, 1, 1), presence, body_roi(circle_22))
 
 
 class HandReader(_Reader):
@@ -251,10 +251,16 @@ def _upright_angle_rad(from_px_2: NDArray[np.float64], to_px_2: NDArray[np.float
     return float(np.arctan2(right, -down))
 
 
-def _body_roi(circle_K2: NDArray[np.float64]) -> Roi:
+def body_roi(circle_K2: NDArray[np.float64]) -> Roi:
     """The circle around a whole body: its centre between the hips, and a point of its rim above the head."""
     radius_px = float(np.linalg.norm(circle_K2[1] - circle_K2[0]))
     return Roi(circle_K2[0], 2 * radius_px * _BODY_MARGIN, _upright_angle_rad(circle_K2[0], circle_K2[1]))
+
+
+def body_circle(roi: Roi) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The two points that `body_roi` makes this region of."""
+    up_2 = np.array([np.sin(roi.angle_rad), -np.cos(roi.angle_rad)])
+    return roi.center_px_2, roi.center_px_2 + roi.side_px / (2 * _BODY_MARGIN) * up_2
 
 
 def _palm_roi(palm: Found) -> Roi:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,6 +30,40 @@ def overlapping_parts(width_px: int, height_px: int) -> list[tuple[int, int, int
             spans.append([(start, start + size) for start in starts])
         parts += [(left, top, right, bottom) for top, bottom in spans[1] for left, right in spans[0]]
     return parts
+
+
+class SteadyRegion:
+    """Keeps the region in which a network reads from trembling: what it reads depends a little on where it looks.
+
+    One-euro filter (Casiez, Roussel and Vogel 2012) of centre, size and angle, with the parameters that MediaPipe uses
+    for the same points (modules/pose_landmark/pose_landmark_filtering.pbtxt): at rest almost nothing passes, a body
+    that moves by its size in a second is followed at once.
+    """
+
+    _MIN_CUTOFF_HZ, _BETA, _SPEED_CUTOFF_HZ = 0.01, 10.0, 1.0
+
+    def __init__(self) -> None:
+        self._value_4: NDArray[np.float64] | None = None
+        self._speed_4 = np.zeros(4)
+
+    def follow(
+        self, center_px_2: NDArray[np.float64], rim_px_2: NDArray[np.float64], dt_s: float
+    ) -> NDArray[np.float64]:
+        """(4,): filtered centre and a filtered point on the rim, px."""
+        new_4 = np.concatenate([center_px_2, rim_px_2])
+        if self._value_4 is None or dt_s <= 0:
+            self._value_4 = new_4
+            return new_4
+        size_px = max(2 * float(np.linalg.norm(rim_px_2 - center_px_2)), 1e-6)
+        speed_4 = (new_4 - self._value_4) / size_px / dt_s
+        self._speed_4 += _one_euro_alpha(dt_s, self._SPEED_CUTOFF_HZ) * (speed_4 - self._speed_4)
+        cutoff_4 = self._MIN_CUTOFF_HZ + self._BETA * np.abs(self._speed_4)
+        self._value_4 = self._value_4 + _one_euro_alpha(dt_s, cutoff_4) * (new_4 - self._value_4)
+        return self._value_4
+
+
+def _one_euro_alpha(dt_s: float, cutoff_hz: Any) -> Any:
+    return 1 / (1 + 1 / (2 * np.pi * cutoff_hz * dt_s))
 
 
 def block_means(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
