@@ -238,9 +238,8 @@ class PeopleWatch:
             return
         whole = first or self._turn % 2 == 0
         self._turn += 1
-        if whole:
-            # The best of the whole picture is whom MediaPipe would follow: taken as it is when nobody is known.
-            self._meet(self._detect(frame.rgb_HWC), frame, sure=1 if nobody else 0)
+        in_whole = self._detect(frame.rgb_HWC) if whole else []
+        self._meet(in_whole, frame)
         every_part = overlapping_parts(*frame.size_wh) if first else []
         for part in every_part if whole else [next(self._parts)]:
             if self._covered(part, frame):
@@ -253,6 +252,8 @@ class PeopleWatch:
                 if score >= _PART_SCORE
             ]
             self._meet(shifted, frame)
+        if not any(p.seen for p in self.people):  # whom MediaPipe would follow is better than nobody
+            self._meet(in_whole[:1], frame, sure=1)
 
     def _covered(self, part: tuple[int, int, int, int], frame: _Frame) -> bool:
         """True when people already known fill the part: nobody of its size is left to be found in it."""
@@ -270,11 +271,10 @@ class PeopleWatch:
                 continue
             # Read again where the first read says: a body stays where it is, a coat on a chair does not.
             again = self._read(frame.rgb_HWC, pose.next_roi)
-            if again is None or pose_distance(pose.points_J4, again.points_J4) > _SAME_POSE:
-                if index >= sure:
-                    continue
-            else:
-                pose = again
+            if again is not None and pose_distance(pose.points_J4, again.points_J4) <= _SAME_POSE:
+                pose = max((again, pose), key=lambda read: read.presence)
+            elif index >= sure:
+                continue
             if index >= sure and (
                 visible_box(pose.points_J4, frame.size_wh) is None or self._is_part_of_known(pose, frame)
             ):
