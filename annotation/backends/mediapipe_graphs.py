@@ -286,3 +286,12 @@ def hand_roi(points_px_J2: NDArray[np.float32]) -> Roi:
     middle_2, size_2 = (low_2 + high_2) / 2, high_2 - low_2
     center_2 = middle_2[0] * right_2 + (middle_2[1] + 0.1 * size_2[1]) * up_2
     return Roi(center_2, 2 * float(max(size_2)), angle_rad)
+
+
+def hand_region(
+    wrist_px_2: NDArray[np.float64], index_px_2: NDArray[np.float64], little_px_2: NDArray[np.float64]
+) -> Roi:
+    """hand_landmarks_from_pose_to_recrop_roi: around the middle knuckle as the body's three hand joints tell it."""
+    middle_2 = (2 * index_px_2 + little_px_2) / 3
+    side_px = 2 * float(np.linalg.norm(middle_2 - wrist_px_2)) * 2.7
+    return Roi(middle_2, side_px, _upright_angle_rad(wrist_px_2, middle_2))

@@ -1,9 +1,9 @@
-"""MediaPipe's face mesh and hand networks (0.10.21, whose wheel carries the models), one frame in, numbers out.
+"""MediaPipe's face mesh network (0.10.21, whose wheel carries the models), one frame in, numbers out.
 
 Coordinates are MediaPipe's normalised ones: x and y as a share of the frame's width and height, measured from its top
-left corner (a pixel's centre is at +0.5 px), z in the scale of x. The networks track from frame to frame; `reset`
-forgets the clip before. Axes: H rows, W columns, C red-green-blue, J joints, L landmarks, N hands found.
-Bodies: mediapipe_graphs.
+left corner (a pixel's centre is at +0.5 px), z in the scale of x. The network tracks from frame to frame; `reset`
+forgets the clip before. Axes: H rows, W columns, C red-green-blue, L landmarks. Bodies and hands:
+mediapipe_graphs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,15 +21,6 @@ from numpy.typing import NDArray
 from schemas.errors import ResourceError
 
 NETWORKS_VERSION = "mediapipe-0.10.21"
-
-
-@dataclass(frozen=True, slots=True)
-class HandFound:
-    """points_J3: x, y, z. left_score: how sure the network is that this is the person's left hand, 0-1."""
-
-    points_J3: NDArray[np.float32]
-    world_m_J3: NDArray[np.float32]
-    left_score: float
 
 
 @contextlib.contextmanager
@@ -112,25 +102,5 @@ class FaceNetwork(_Network):
         return _xyz(found[0]) if found else None
 
 
-class HandsNetwork(_Network):
-    """Up to two hands, 21 joints each."""
-
-    def _make(self) -> Any:
-        return solutions().hands.Hands(max_num_hands=2, model_complexity=1)
-
-    def find(self, rgb_HWC: NDArray[np.uint8]) -> list[HandFound]:
-        found = self._run(rgb_HWC)
-        if not found.multi_hand_landmarks:
-            return []
-        hands = zip(found.multi_hand_landmarks, found.multi_hand_world_landmarks, found.multi_handedness, strict=True)
-        return [HandFound(_xyz(points), _xyz(world), _left_score(side)) for points, world, side in hands]
-
-
 def _xyz(landmarks: Any) -> NDArray[np.float32]:
     return np.array([(p.x, p.y, p.z) for p in landmarks.landmark], np.float32)
-
-
-def _left_score(handedness: Any) -> float:
-    """The solution assumes a mirrored picture (a selfie), so in a clip as filmed its "Right" is the person's left."""
-    side = handedness.classification[0]
-    return float(side.score) if side.label == "Right" else 1.0 - float(side.score)

@@ -13,7 +13,7 @@ from scipy.signal import savgol_coeffs, savgol_filter
 # widest still follows a wave of 1 Hz; the narrowest is two frames at 25 per second.
 _HALF_WIDTHS_S = (0.08, 0.16, 0.28, 0.48)
 # How many deviations of the noise two estimates may differ by and still be of one value.
-_AGREE = 2.0
+_AGREE = 2.5
 # Third differences amplify white noise by sqrt(1 + 9 + 9 + 1); the median of its size is 0.6745 deviations.
 _NOISE_PER_THIRD = 1 / (0.6745 * np.sqrt(20.0))
 
