@@ -73,6 +73,7 @@ class HandsSession:
         self._native_per_seen_2 = np.ones(2, np.float32)
         self._stretches: list[Stretch] = []
         self._looked_s = -np.inf
+        self._turn = 0
         self._pts_s: list[float] = []
 
     def observe(self, frames: FrameBatch) -> None:
@@ -98,13 +99,14 @@ class HandsSession:
         if pts_s - self._looked_s < every_s - 1e-3:
             return
         self._looked_s = pts_s
-        for regions in (wrists, None):
-            # The detector's turn comes when the wrists did not lead to both hands.
-            if regions is None and len(followed) >= MAX_HANDS:
-                break
-            found = self._own_palms(rgb_HWC, poses) if regions is None else regions
-            for roi in found:
-                hand = self._read_new(rgb_HWC, roi, followed) if len(followed) < MAX_HANDS else None
+        # At first both ways, then in turn.
+        by_palms = self._turn % 2 == 0 or not wrists
+        by_wrists = self._turn % 2 == 1 or self._turn == 0
+        self._turn += 1
+        regions = self._own_palms(rgb_HWC, poses) if by_palms else []
+        for roi in regions + (wrists if by_wrists else []):
+            if len(followed) < MAX_HANDS and not any(_covers(each.last, roi) for each in followed):
+                hand = self._read_new(rgb_HWC, roi, followed)
                 if hand is not None:
                     self._stretches.append(Stretch())
                     self._stretches[-1].note(t, hand)
@@ -171,6 +173,12 @@ def _same_hand(a: HandRead, b: HandRead) -> bool:
     """Joints within half a palm of each other, typically."""
     apart_px = float(np.median(np.linalg.norm(a.points_J3[:, :2] - b.points_J3[:, :2], axis=1)))
     return apart_px < 0.5 * max(_palm_px(a), _palm_px(b))
+
+
+def _covers(hand: HandRead, roi: Roi) -> bool:
+    """The region is about this hand: centres within a quarter of the smaller side."""
+    apart_px = float(np.linalg.norm(hand.next_roi.center_px_2 - roi.center_px_2))
+    return apart_px < min(hand.next_roi.side_px, roi.side_px) / 4
 
 
 def _palm_px(hand: HandRead) -> float:
