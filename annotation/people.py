@@ -87,6 +87,7 @@ class PeopleNetworks:
     """The networks, made once per worker, and the watch over the clip that is open."""
 
     def __init__(self, detector: PersonBoxes | None = None) -> None:
+        """detector: a stronger one than MediaPipe's, which then looks at whole pictures only."""
         self._find_boxes = PersonDetector(_SCORE).find
         self._better_detector = detector
         self._read = PoseReader().read
@@ -230,7 +231,7 @@ class PeopleWatch:
             parts = overlapping_parts(*frame.size_wh)
             self._parts = itertools.cycle(parts or [(0, 0, *frame.size_wh)])
         nobody = not any(p.seen for p in self.people)
-        if not (first or nobody or frame.pts_s - self._looked_s >= LOOK_EVERY_S - 1e-3):
+        if not (first or (nobody and not self._boxes) or frame.pts_s - self._looked_s >= LOOK_EVERY_S - 1e-3):
             return
         self._looked_s = frame.pts_s
         if self._boxes is not None:
@@ -240,8 +241,7 @@ class PeopleWatch:
         self._turn += 1
         in_whole = self._detect(frame.rgb_HWC) if whole else []
         self._meet(in_whole, frame)
-        every_part = overlapping_parts(*frame.size_wh) if first else []
-        for part in every_part if whole else [next(self._parts)]:
+        for part in (overlapping_parts(*frame.size_wh) if first else []) if whole else [next(self._parts)]:
             if self._covered(part, frame):
                 continue
             left, top, right, bottom = part
