@@ -267,7 +267,7 @@ class PeopleWatch:
             if any(p.seen and p.last_t == frame.t and _same_place(roi, p.last.next_roi) for p in self.people):
                 continue
             pose = self._read(frame.rgb_HWC, roi)
-            if pose is None or not _in_frame(pose, frame.rgb_HWC):
+            if pose is None or not _in_frame(pose, frame.rgb_HWC) or self._is_known(pose):
                 continue
             # Read again where the first read says: a body stays where it is, a coat on a chair does not.
             again = self._read(frame.rgb_HWC, pose.next_roi)
@@ -324,10 +324,10 @@ def _surprise(person: Person, t: int) -> float:
 
 
 def _same_place(a: Roi, b: Roi) -> bool:
-    """Two regions for one body: centres within a seventh of the side, sizes within a third."""
+    """Two regions for one body: centres within a fifth of the side, sizes within a half."""
     smaller_px, larger_px = sorted((a.side_px, b.side_px))
     apart_px = float(np.linalg.norm(a.center_px_2 - b.center_px_2))
-    return apart_px < smaller_px / 7 and larger_px < 1.33 * smaller_px
+    return apart_px < smaller_px / 5 and larger_px < 1.5 * smaller_px
 
 
 def _in_frame(pose: PoseRead, rgb_HWC: NDArray[np.uint8]) -> bool:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -362,6 +363,8 @@ def main() -> None:
 
     cv2.setNumThreads(1)
     ours, solutions = Ours(), mediapipe.solutions
+    # The networks load with the first frame.
+    ours.annotate(np.zeros((1, 64, 64, 3), np.uint8), (64, 64), 25.0)
     result: dict[str, Any] = {}
     for part, function in (("pck", pck), ("people", people), ("hands", hands)):
         if part in arguments.parts:
@@ -373,6 +376,8 @@ def main() -> None:
                 row = video(path, arguments.frames, ours, solutions)
                 if row is not None:
                     clips[path.stem] = row
+                    brief = {key: value for key, value in row.items() if key not in ("reaches", "still")}
+                    print(path.stem, json.dumps(brief), file=sys.stderr, flush=True)
         result["video"] = {"all": pooled(clips), "clips": clips}
     print(json.dumps(result, indent=1))
 
