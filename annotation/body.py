@@ -1,4 +1,4 @@
-"""The main subject's body: 33 joints in pixels and metres. Axes as in schemas/tracks."""
+"""Bodies of everyone in the clip: 33 joints in pixels and metres. Axes as in schemas/tracks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_solutions import NETWORKS_VERSION, PoseFound, PoseNetwork
+from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
-from annotation.ops.smoothing import smooth_present
+from annotation.ops.skeleton import exchange, exchanged_sides, steady_limbs
+from annotation.ops.smoothing import fill_short_gaps, smooth_present
+from annotation.people import PeopleNetworks, PeopleWatch, Person
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BODY_JOINTS, BodyTrack, Track
 
@@ -18,58 +20,84 @@ NOSE, LEFT_EYE, RIGHT_EYE, LEFT_EAR, RIGHT_EAR = 0, 2, 5, 7, 8
 LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST = 11, 12, 13, 14, 15, 16
 LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE = 23, 24, 25, 26, 27, 28
 HEAD_JOINTS = tuple(range(11))
+# Gaps between two measured frames up to so long are filled and marked.
+FILL_S = 0.25
+_STAY_S = 0.5
 
 
 class BodyAnnotator:
-    """One person (P is always 1: a clip without a person has P=1 and nothing present)."""
+    """Everyone in the clip; a clip without a person has P=1 and nothing present."""
 
     name: ClassVar[str] = "body"
-    version: ClassVar[str] = f"1+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"2+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "body.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self) -> None:
-        self._network = PoseNetwork()
+    def __init__(self, networks: PeopleNetworks | None = None) -> None:
+        self._networks = networks or PeopleNetworks()
 
     def open(self, clip: ClipFrame) -> BodySession:
-        self._network.reset()
-        return BodySession(self._network, clip)
+        return BodySession(self._networks.open(), clip)
 
 
 class BodySession:
-    def __init__(self, network: PoseNetwork, clip: ClipFrame) -> None:
-        self._network = network
+    def __init__(self, watch: PeopleWatch, clip: ClipFrame) -> None:
+        self._watch = watch
         self._clip = clip
-        self._found: list[PoseFound | None] = []
+        self._native_per_seen_2 = np.ones(2, np.float32)
         self._pts_s: list[float] = []
 
     def observe(self, frames: FrameBatch) -> None:
-        self._found.extend(self._network.find(rgb_HWC) for rgb_HWC in frames.rgb_THWC)
+        height_px, width_px = frames.rgb_THWC.shape[1:3]
+        native_wh = np.array([self._clip.width_px, self._clip.height_px], np.float32)
+        self._native_per_seen_2 = native_wh / (width_px, height_px)
+        for rgb_HWC, pts_s in zip(frames.rgb_THWC, frames.pts_s_T.tolist(), strict=True):
+            self._watch.observe(rgb_HWC, pts_s)
         self._pts_s.extend(frames.pts_s_T.tolist())
 
     def finish(self, earlier: Mapping[str, Track]) -> BodyTrack:
-        T = len(self._found)
-        points_TJ4 = np.zeros((T, BODY_JOINTS, 4), np.float32)
-        world_m_TJ3 = np.zeros((T, BODY_JOINTS, 3), np.float32)
-        present_T = np.zeros(T, np.bool_)
-        for t, found in enumerate(self._found):
-            if found is not None and _in_frame(found.points_J4):
-                points_TJ4[t], world_m_TJ3[t], present_T[t] = found.points_J4, found.world_m_J3, True
-        joints_px_TJ2 = points_TJ4[..., :2] * np.array([self._clip.width_px, self._clip.height_px], np.float32)
-        return BodyTrack(
-            joints_px_PTJ2=smooth_present(joints_px_TJ2, present_T)[None],
-            joints_world_m_PTJ3=smooth_present(world_m_TJ3, present_T)[None],
-            conf_PTJ=np.clip(points_TJ4[None, ..., 3], 0, 1),
-            present_PT=present_T[None],
-            pts_s_T=np.array(self._pts_s, np.float64),
-        )
+        pts_s_T = np.array(self._pts_s, np.float64)
+        people = sorted(self._watch.people, key=lambda person: (-person.prominence, person.number))
+        kept = [person for rank, person in enumerate(people) if rank == 0 or _stayed(person, pts_s_T)]
+        P, T = max(1, len(kept)), len(pts_s_T)
+        joints_px_PTJ2 = np.zeros((P, T, BODY_JOINTS, 2), np.float32)
+        world_m_PTJ3 = np.zeros((P, T, BODY_JOINTS, 3), np.float32)
+        conf_PTJ = np.zeros((P, T, BODY_JOINTS), np.float32)
+        present_PT, filled_PT = np.zeros((P, T), np.bool_), np.zeros((P, T), np.bool_)
+        frame_s = float(np.median(np.diff(pts_s_T))) if T > 1 else 1.0 / max(self._clip.fps, 1.0)
+        for p, person in enumerate(kept):
+            for t, pose in person.reads.items():
+                joints_px_PTJ2[p, t] = pose.points_J4[:, :2] * self._native_per_seen_2
+                world_m_PTJ3[p, t] = pose.world_m_J3
+                conf_PTJ[p, t] = np.clip(pose.points_J4[:, 3], 0, 1)
+                present_PT[p, t] = True
+            measured_T = present_PT[p].copy()
+            for chain_N in _chains(measured_T, pts_s_T):
+                exchanged_TJ = exchanged_sides(joints_px_PTJ2[p], chain_N)
+                for values_TJX in (joints_px_PTJ2[p], world_m_PTJ3[p], conf_PTJ[p]):
+                    values_TJX[...] = exchange(values_TJX, exchanged_TJ)
+            for values_TJX in (joints_px_PTJ2[p], world_m_PTJ3[p], conf_PTJ[p]):
+                values_TJX[...], filled_PT[p] = fill_short_gaps(values_TJX, measured_T, pts_s_T, FILL_S)
+            present_PT[p] |= filled_PT[p]
+            joints_px_PTJ2[p] = smooth_present(joints_px_PTJ2[p], present_PT[p], frame_s)
+            steady_m_TJ3 = steady_limbs(world_m_PTJ3[p], conf_PTJ[p], present_PT[p])
+            # Smoothed directions shorten bones a little: once more.
+            smoothed_m_TJ3 = smooth_present(steady_m_TJ3, present_PT[p], frame_s)
+            world_m_PTJ3[p] = steady_limbs(smoothed_m_TJ3, conf_PTJ[p], present_PT[p])
+        return BodyTrack(joints_px_PTJ2, world_m_PTJ3, conf_PTJ, present_PT, pts_s_T, filled_PT)
 
 
-def _in_frame(points_J4: NDArray[np.float32]) -> bool:
-    """A pose whose joints all lie outside the picture is what the tracker keeps after the person has left."""
-    inside_J2 = (points_J4[:, :2] >= 0) & (points_J4[:, :2] <= 1)
-    return bool(inside_J2.all(axis=1).any())
+def _chains(measured_T: NDArray[np.bool_], pts_s_T: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Measured frames, parted where the next one is further away than what is filled."""
+    at_N = np.flatnonzero(measured_T)
+    return np.split(at_N, np.flatnonzero(np.diff(pts_s_T[at_N]) > FILL_S + 1e-3) + 1)
+
+
+def _stayed(person: Person, pts_s_T: NDArray[np.float64]) -> bool:
+    """False for who was seen too shortly to be believed: half a second, or a third of a clip shorter than 1.5 s."""
+    first_s, last_s = pts_s_T[min(person.reads)], pts_s_T[max(person.reads)]
+    return bool(last_s - first_s >= min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3))
 
 
 def visible_joints(track: BodyTrack, clip: ClipFrame, at_least: float = 0.5) -> NDArray[np.bool_]:

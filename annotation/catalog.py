@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from annotation.backends.ultralytics_people import find_people
 from annotation.base import Annotator, AnnotatorSession, ClipFrame
 from annotation.body import BodyAnnotator
 from annotation.camera import CameraAnnotator
 from annotation.face import FaceAnnotator
 from annotation.hands import HandsAnnotator
+from annotation.people import PeopleNetworks
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import Track
 
 
 def make_annotators() -> tuple[Annotator, ...]:
     """All annotators. Make them once per worker: each loads its network on its first frame and keeps it."""
-    return (BodyAnnotator(), FaceAnnotator(), HandsAnnotator(), CameraAnnotator())
+    # Hands are looked for where the bodies' wrists are: both share one watch over the clip.
+    people = PeopleNetworks(find_people())
+    return (BodyAnnotator(people), FaceAnnotator(), HandsAnnotator(people), CameraAnnotator())
 
 
 class ClipAnnotation:

@@ -1,16 +1,24 @@
-"""The main subject's hands: 21 joints each, left and right decided by the body's wrists. Axes as in schemas/tracks."""
+"""The main subject's hands: 21 joints each, left and right decided by the body and held. Axes as in schemas/tracks.
+
+A hand that is read is read again in the next frame where it says itself. Hands not yet known are looked for a few times
+a second: around the body's wrists, at the scale of the hand, and by the palm detector in the whole picture. Each
+stretch of frames in which one hand was followed gets one side for all of it when the clip ends.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_solutions import NETWORKS_VERSION, HandFound, HandsNetwork
+from annotation.backends.mediapipe_graphs import HandRead, HandReader, PalmDetector, PoseRead, Roi, hand_region
+from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
 from annotation.body import LEFT_WRIST, RIGHT_WRIST
+from annotation.people import PeopleNetworks, PeopleWatch
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import HAND_JOINTS, BodyTrack, HandsTrack, Track
 
@@ -19,97 +27,214 @@ _WRIST_VISIBLE = 0.5
 # A hand further than this from both wrists, in palm lengths (wrist to middle knuckle), belongs to somebody else.
 _REACH_PALMS = 3.0
 _MIDDLE_KNUCKLE = 9
+MAX_HANDS = 2
+# Looking costs about one read. Where the body shows no wrist there is rarely a hand to find.
+_LOOK_EVERY_S, _LOOK_WITHOUT_WRIST_S = 0.12, 0.4
+# How much the network's handedness counts beside the wrists: it breaks ties (clasped hands) and no more.
+_HANDEDNESS_SHARE = 0.1
+
+
+@dataclass(slots=True)
+class Stretch:
+    """One hand followed without a break. reads: frame -> hand, px of the frames seen."""
+
+    reads: dict[int, HandRead] = field(default_factory=dict)
+    last_t: int = -1
+
+    @property
+    def last(self) -> HandRead:
+        return self.reads[self.last_t]
+
+    def note(self, t: int, hand: HandRead) -> None:
+        self.reads[t], self.last_t = hand, t
 
 
 class HandsAnnotator:
+    """people: the networks whose watch the body annotator opened; without them hands are found by their palms only."""
+
     name: ClassVar[str] = "hands"
-    version: ClassVar[str] = f"1+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"2+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "hands.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)
 
-    def __init__(self) -> None:
-        self._network = HandsNetwork()
+    def __init__(self, people: PeopleNetworks | None = None) -> None:
+        self._people = people
+        self._reader, self._palms = HandReader(), PalmDetector()
 
     def open(self, clip: ClipFrame) -> HandsSession:
-        self._network.reset()
-        return HandsSession(self._network, clip)
+        return HandsSession(self._reader, self._palms, None if self._people is None else self._people.watch, clip)
 
 
 class HandsSession:
-    def __init__(self, network: HandsNetwork, clip: ClipFrame) -> None:
-        self._network = network
-        self._size_wh = np.array([clip.width_px, clip.height_px], np.float32)
-        self._found: list[list[HandFound]] = []
+    def __init__(self, reader: HandReader, palms: PalmDetector, watch: PeopleWatch | None, clip: ClipFrame) -> None:
+        self._reader, self._palms, self._watch = reader, palms, watch
+        self._native_wh = np.array([clip.width_px, clip.height_px], np.float32)
+        self._native_per_seen_2 = np.ones(2, np.float32)
+        self._stretches: list[Stretch] = []
+        self._looked_s = -np.inf
+        self._turn = 0
         self._pts_s: list[float] = []
 
     def observe(self, frames: FrameBatch) -> None:
-        self._found.extend(self._network.find(rgb_HWC) for rgb_HWC in frames.rgb_THWC)
-        self._pts_s.extend(frames.pts_s_T.tolist())
+        height_px, width_px = frames.rgb_THWC.shape[1:3]
+        self._native_per_seen_2 = self._native_wh / (width_px, height_px)
+        for rgb_HWC, pts_s in zip(frames.rgb_THWC, frames.pts_s_T.tolist(), strict=True):
+            self._observe(rgb_HWC, pts_s)
+
+    def _observe(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> None:
+        t = len(self._pts_s)
+        self._pts_s.append(pts_s)
+        followed: list[Stretch] = []
+        for stretch in [each for each in self._stretches if each.last_t == t - 1]:
+            hand = self._reader.read(rgb_HWC, stretch.last.next_roi)
+            if hand is not None and not any(_same_hand(hand, other.last) for other in followed):
+                stretch.note(t, hand)
+                followed.append(stretch)
+        if len(followed) >= MAX_HANDS:
+            return
+        poses = self._watch.poses(t) if self._watch is not None else []
+        wrists = _wrist_regions(poses[0][1], rgb_HWC) if poses else []
+        every_s = _LOOK_WITHOUT_WRIST_S if poses and not wrists else _LOOK_EVERY_S
+        if pts_s - self._looked_s < every_s - 1e-3:
+            return
+        self._looked_s = pts_s
+        # At first both ways, then in turn.
+        by_palms = self._turn % 2 == 0 or not wrists
+        by_wrists = self._turn % 2 == 1 or self._turn == 0
+        self._turn += 1
+        regions = self._own_palms(rgb_HWC, poses) if by_palms else []
+        for roi in regions + (wrists if by_wrists else []):
+            if len(followed) < MAX_HANDS and not any(_covers(each.last, roi) for each in followed):
+                hand = self._read_new(rgb_HWC, roi, followed)
+                if hand is not None:
+                    self._stretches.append(Stretch())
+                    self._stretches[-1].note(t, hand)
+                    followed.append(self._stretches[-1])
+
+    def _own_palms(self, rgb_HWC: NDArray[np.uint8], poses: list[tuple[int, PoseRead]]) -> list[Roi]:
+        """Palms in the whole picture, less those out of reach of the main subject's wrists when these are seen."""
+        palms = [roi for _, roi in self._palms.find(rgb_HWC)]
+        if not poses:
+            return palms
+        wrists_N4 = poses[0][1].points_J4[[LEFT_WRIST, RIGHT_WRIST]]
+        seen_N2 = wrists_N4[wrists_N4[:, 3] >= _WRIST_VISIBLE, :2]
+        if not len(seen_N2):
+            return palms
+        # A palm's region is about two and a half palm lengths wide, its middle one from the wrist.
+        return [
+            roi
+            for roi in palms
+            if np.linalg.norm(seen_N2 - roi.center_px_2, axis=1).min() <= (_REACH_PALMS + 1) / 2.5 * roi.side_px
+        ]
+
+    def _read_new(self, rgb_HWC: NDArray[np.uint8], roi: Roi, followed: list[Stretch]) -> HandRead | None:
+        """The hand there, unless it is one that is followed; of two reads the one that the network is surer of."""
+        hand = self._reader.read(rgb_HWC, roi)
+        if hand is None or any(_same_hand(hand, other.last) for other in followed):
+            return None
+        again = self._reader.read(rgb_HWC, hand.next_roi)
+        if again is None or any(_same_hand(again, other.last) for other in followed):
+            return hand if again is None else None
+        return max((again, hand), key=lambda read: read.presence)
 
     def finish(self, earlier: Mapping[str, Track]) -> HandsTrack:
         body = earlier.get("body")
-        T = len(self._found)
+        T = len(self._pts_s)
         joints_px_T2J2 = np.zeros((T, 2, HAND_JOINTS, 2), np.float32)
         joints_world_m_T2J3 = np.zeros((T, 2, HAND_JOINTS, 3), np.float32)
         conf_T2 = np.zeros((T, 2), np.float32)
         present_T2 = np.zeros((T, 2), np.bool_)
-        for t, hands in enumerate(self._found):
-            points_px = [hand.points_J3[:, :2] * self._size_wh for hand in hands]
-            wrists_px_22 = _wrists(body, t) if isinstance(body, BodyTrack) else None
-            for side, (index, conf) in assign_sides(points_px, [h.left_score for h in hands], wrists_px_22).items():
-                joints_px_T2J2[t, side] = points_px[index]
-                joints_world_m_T2J3[t, side] = hands[index].world_m_J3
-                conf_T2[t, side] = conf
-                present_T2[t, side] = True
+        wrists_px_T22 = _wrists(body, T) if isinstance(body, BodyTrack) else np.full((T, 2, 2), np.nan, np.float32)
+        for side, certainty, stretch in decide_sides(self._stretches, wrists_px_T22 / self._native_per_seen_2):
+            for t, hand in stretch.reads.items():
+                if not present_T2[t, side]:
+                    joints_px_T2J2[t, side] = hand.points_J3[:, :2] * self._native_per_seen_2
+                    joints_world_m_T2J3[t, side] = hand.world_m_J3
+                    conf_T2[t, side] = np.clip(hand.presence * certainty, 0, 1)
+                    present_T2[t, side] = True
         pts_s_T = np.array(self._pts_s, np.float64)
         return HandsTrack(joints_px_T2J2, joints_world_m_T2J3, conf_T2, present_T2, pts_s_T)
 
 
-def _wrists(body: BodyTrack, t: int) -> NDArray[np.float32] | None:
-    """The subject's left and right wrist in px, NaN for one that is not visible; None when the body is not there."""
-    if not body.present_PT[:1, t].any():
-        return None
-    wrists_px_22 = body.joints_px_PTJ2[0, t, [LEFT_WRIST, RIGHT_WRIST]].copy()
-    wrists_px_22[body.conf_PTJ[0, t, [LEFT_WRIST, RIGHT_WRIST]] < _WRIST_VISIBLE] = np.nan
-    return wrists_px_22
+def _wrist_regions(pose: PoseRead, rgb_HWC: NDArray[np.uint8]) -> list[Roi]:
+    """Where the hands of a body should be; none for a wrist that is hidden or outside the picture."""
+    regions = []
+    for wrist in (LEFT_WRIST, RIGHT_WRIST):
+        x, y, _, visible = pose.points_J4[wrist]
+        if visible >= _WRIST_VISIBLE and 0 <= x <= rgb_HWC.shape[1] and 0 <= y <= rgb_HWC.shape[0]:
+            # Pose joints of a hand: wrist, two further on the little finger's knuckle, four further the index finger's.
+            wrist_2, little_2, index_2 = (pose.points_J4[wrist + step, :2].astype(np.float64) for step in (0, 2, 4))
+            regions.append(hand_region(wrist_2, index_2, little_2))
+    return regions
 
 
-def assign_sides(
-    points_px: Sequence[NDArray[np.float32]], left_scores: Sequence[float], wrists_px_22: NDArray[np.float32] | None
-) -> dict[int, tuple[int, float]]:
-    """Gives each found hand a side of the person: 0 left, 1 right; at most one hand a side.
+def _same_hand(a: HandRead, b: HandRead) -> bool:
+    """Joints within half a palm of each other, typically."""
+    apart_px = float(np.median(np.linalg.norm(a.points_J3[:, :2] - b.points_J3[:, :2], axis=1)))
+    return apart_px < 0.5 * max(_palm_px(a), _palm_px(b))
 
-    Each pair of hand and side has an agreement of 0-1: with a visible wrist how near it is (1 at the wrist, 0 at
-    three palm lengths; 0 means somebody else's hand, which is left out), else the network's own handedness. The
-    assignment with the greatest sum wins.
 
-    Returns: side -> (index of the hand, confidence). Confidence is the mean of agreement and handedness score of that
-    side; it tells how sure the side is, MediaPipe's solution does not say how sure the joints are.
+def _covers(hand: HandRead, roi: Roi) -> bool:
+    """The region is about this hand: centres within a quarter of the smaller side."""
+    apart_px = float(np.linalg.norm(hand.next_roi.center_px_2 - roi.center_px_2))
+    return apart_px < min(hand.next_roi.side_px, roi.side_px) / 4
+
+
+def _palm_px(hand: HandRead) -> float:
+    return max(float(np.linalg.norm(hand.points_J3[_MIDDLE_KNUCKLE, :2] - hand.points_J3[0, :2])), 1e-6)
+
+
+def _wrists(body: BodyTrack, T: int) -> NDArray[np.float32]:
+    """(T, 2, 2): the subject's left and right wrist in px, NaN where it is not seen."""
+    wrists = [LEFT_WRIST, RIGHT_WRIST]
+    wrists_px_T22: NDArray[np.float32] = body.joints_px_PTJ2[0][:, wrists].copy()
+    wrists_px_T22[~body.present_PT[0]] = np.nan
+    wrists_px_T22[body.conf_PTJ[0][:, wrists] < _WRIST_VISIBLE] = np.nan
+    return wrists_px_T22[:T]
+
+
+def side_evidence(hand: HandRead, wrists_px_22: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(2,): how well the hand agrees with being the left and the right one.
+
+    With a visible wrist how near it is: 1 at the wrist, 0 at three palm lengths. When only the other wrist is seen: 0
+    for a hand at that wrist, else half the network's handedness. Without wrists the handedness.
     """
-    agreements: dict[tuple[int, int], float] = {}
-    for index, (hand_px, left_score) in enumerate(zip(points_px, left_scores, strict=True)):
-        palm_px = max(float(np.linalg.norm(hand_px[_MIDDLE_KNUCKLE] - hand_px[0])), 1e-6)
-        for side in (0, 1):
-            score = left_score if side == 0 else 1 - left_score
-            if wrists_px_22 is not None and not np.isnan(wrists_px_22[side]).any():
-                distance_palms = float(np.linalg.norm(hand_px[0] - wrists_px_22[side])) / palm_px
-                nearness = 1 - distance_palms / _REACH_PALMS
-                # Wrists side by side (clasped hands) decide nothing: the small share of handedness breaks the tie.
-                agreements[index, side] = nearness + 0.1 * score if nearness > 0 else 0.0
-            elif wrists_px_22 is not None and not np.isnan(wrists_px_22).all():
-                # Only the other wrist is visible: a hand at that wrist is not this side's.
-                distance_palms = float(np.linalg.norm(hand_px[0] - wrists_px_22[1 - side])) / palm_px
-                agreements[index, side] = 0.0 if distance_palms < 1 else 0.5 * score
-            else:
-                agreements[index, side] = score
-    options: list[dict[int, int]] = [{}]
-    options += [{side: index} for index, side in agreements]
-    options += [{0: a, 1: b} for a in range(len(points_px)) for b in range(len(points_px)) if a != b]
-    options = [o for o in options if all(agreements[index, side] > 0 for side, index in o.items())]
-    best = max(options, key=lambda option: sum(agreements[index, side] for side, index in option.items()))
-    result = {}
-    for side, index in sorted(best.items()):
-        score = left_scores[index] if side == 0 else 1 - left_scores[index]
-        result[side] = (index, float(np.clip((min(agreements[index, side], 1.0) + score) / 2, 0, 1)))
-    return result
+    handedness_2 = np.array([hand.left_score, 1 - hand.left_score])
+    seen_2 = ~np.isnan(wrists_px_22).any(axis=1)
+    if not seen_2.any():
+        return handedness_2
+    distance_2 = np.linalg.norm(wrists_px_22 - hand.points_J3[0, :2], axis=1) / _palm_px(hand)
+    near_2 = 1 - distance_2 / _REACH_PALMS
+    evidence_2 = np.zeros(2)
+    for side in (0, 1):
+        if seen_2[side]:
+            evidence_2[side] = near_2[side] + _HANDEDNESS_SHARE * handedness_2[side] if near_2[side] > 0 else 0.0
+        elif distance_2[1 - side] >= 1:
+            evidence_2[side] = 0.5 * handedness_2[side]
+    return evidence_2
+
+
+def decide_sides(stretches: list[Stretch], wrists_px_T22: NDArray[np.float32]) -> list[tuple[int, float, Stretch]]:
+    """One side (0 left, 1 right) for each stretch: the one with more evidence over its frames. Strongest first.
+
+    Two hands that are seen at the same time never get one side: the stronger keeps it, the other takes the other side
+    when it has any evidence for it. A stretch without evidence is somebody else's hand and is left out.
+    Returns: (side, share of the evidence that speaks for it, stretch).
+    """
+    total_N2 = [
+        np.sum([side_evidence(hand, wrists_px_T22[t]) for t, hand in each.reads.items()], axis=0) for each in stretches
+    ]
+    order = sorted(range(len(stretches)), key=lambda n: -float(total_N2[n].max()))
+    decided: list[tuple[int, float, Stretch]] = []
+    for n in order:
+        frames = stretches[n].reads.keys()
+        for side in np.argsort(-total_N2[n], kind="stable"):
+            weight = float(total_N2[n][side])
+            taken = sum(len(frames & other.reads.keys()) for at, _, other in decided if at == side)
+            # Far from the wrist of its side in most frames, or a place that another hand has for most of the time.
+            if weight <= 0.05 * len(frames) or 2 * taken > len(frames):
+                continue
+            decided.append((int(side), weight / float(total_N2[n].sum()), stretches[n]))
+            break
+    return decided

@@ -8,6 +8,7 @@ from typing import Any
 from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_text
 from annotation.caption import caption, clip_duration_s, fill_slots
+from annotation.gestures import gestures
 from annotation.labels import actions, expressions
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack, Track
 
@@ -20,7 +21,7 @@ def describe(
     """A pure function of tracks (by member suffix), declared style and the clip's size.
 
     versions: `catalog.annotator_versions`, repeated under "annotators" beside the labels' own.
-    Returns: caption, actions, expressions, interactions, camera {moves, text}, annotators: JSON values only.
+    Returns: caption, actions, expressions, interactions, gestures, camera {moves, text}, annotators: JSON values only.
     Interactions are not measured yet; the list is empty.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
@@ -37,6 +38,7 @@ def describe(
     from_labels = {
         "actions": {"name": "body_geometry", "version": LABELS_VERSION},
         "expressions": {"name": "face_geometry", "version": LABELS_VERSION},
+        "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
         "camera": {"name": "background_motion", "version": LABELS_VERSION},
         "caption": {"name": "slots", "version": LABELS_VERSION},
     }
@@ -46,6 +48,7 @@ def describe(
         "actions": [each.row() for each in found_actions],
         "expressions": [each.row() for each in found_expressions],
         "interactions": [],
+        "gestures": [each.row() for each in gestures(hands)] if hands is not None else [],
         "camera": {"moves": [each.row() for each in moves], "text": text},
         "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **from_labels},
     }

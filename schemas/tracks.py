@@ -30,12 +30,17 @@ class _Track:
     __slots__ = ()
     SHAPES: ClassVar[dict[str, tuple[str | int, ...]]]
     DTYPES: ClassVar[dict[str, type[np.generic]]] = {}
+    # Arrays that samples of before lack: such a sample, and whoever makes a track without them, has zeros there.
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         axes: dict[str, int] = {}
         for name, shape in self.SHAPES.items():
-            value: NDArray[Any] = getattr(self, name)
             want = self.DTYPES.get(name, np.float32)
+            if name in self.ADDED_LATER and getattr(self, name) is None:
+                lengths = [axis if isinstance(axis, int) else axes[axis] for axis in shape]
+                object.__setattr__(self, name, np.zeros(lengths, want))
+            value: NDArray[Any] = getattr(self, name)
             label = type(self).__name__
             if value.dtype != want:
                 raise SchemaError(f"{label}.{name} has type {value.dtype}, expected {np.dtype(want)}")
@@ -62,6 +67,8 @@ class _Track:
         values: dict[str, Any] = {}
         for field in fields(cls):  # type: ignore[arg-type]
             if field.name not in arrays:
+                if field.name in cls.ADDED_LATER:
+                    continue
                 raise SchemaError(f"{cls.__name__} without {field.name}; it has {sorted(arrays)}")
             array = arrays[field.name]
             values[field.name] = tuple(str(name) for name in array) if field.name.endswith("_names") else array
@@ -70,22 +77,28 @@ class _Track:
 
 @dataclass(frozen=True, slots=True)
 class BodyTrack(_Track):
-    """Body joints of every person; world joints in metres with the origin between the hips (y down)."""
+    """Body joints of every person; world joints in metres with the origin between the hips (y down).
+
+    filled_PT: frames of a present person that were not measured but put between their measured neighbours.
+    """
 
     joints_px_PTJ2: NDArray[np.float32]
     joints_world_m_PTJ3: NDArray[np.float32]
     conf_PTJ: NDArray[np.float32]
     present_PT: NDArray[np.bool_]
     pts_s_T: NDArray[np.float64]
+    filled_PT: NDArray[np.bool_] = None  # type: ignore[assignment]
 
+    ADDED_LATER: ClassVar = frozenset({"filled_PT"})
     SHAPES: ClassVar = {
         "joints_px_PTJ2": ("P", "T", BODY_JOINTS, 2),
         "joints_world_m_PTJ3": ("P", "T", BODY_JOINTS, 3),
         "conf_PTJ": ("P", "T", BODY_JOINTS),
         "present_PT": ("P", "T"),
         "pts_s_T": ("T",),
+        "filled_PT": ("P", "T"),
     }
-    DTYPES: ClassVar = {"present_PT": np.bool_, "pts_s_T": np.float64}
+    DTYPES: ClassVar = {"present_PT": np.bool_, "filled_PT": np.bool_, "pts_s_T": np.float64}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""MediaPipe's pose, face mesh and hand networks (0.10.21, whose wheel carries the models), one frame in, numbers out.
+"""MediaPipe's face mesh network (0.10.21, whose wheel carries the models), one frame in, numbers out.
 
 Coordinates are MediaPipe's normalised ones: x and y as a share of the frame's width and height, measured from its top
-left corner (a pixel's centre is at +0.5 px), z in the scale of x. The networks track from frame to frame; `reset`
-forgets the clip before. Axes: H rows, W columns, C red-green-blue, J joints, L landmarks, N hands found.
+left corner (a pixel's centre is at +0.5 px), z in the scale of x. The network tracks from frame to frame; `reset`
+forgets the clip before. Axes: H rows, W columns, C red-green-blue, L landmarks. Bodies and hands:
+mediapipe_graphs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,25 +23,8 @@ from schemas.errors import ResourceError
 NETWORKS_VERSION = "mediapipe-0.10.21"
 
 
-@dataclass(frozen=True, slots=True)
-class PoseFound:
-    """points_J4: x, y, z, visibility (0-1). world_m_J3: metres from the middle of the hips, y down."""
-
-    points_J4: NDArray[np.float32]
-    world_m_J3: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class HandFound:
-    """points_J3: x, y, z. left_score: how sure the network is that this is the person's left hand, 0-1."""
-
-    points_J3: NDArray[np.float32]
-    world_m_J3: NDArray[np.float32]
-    left_score: float
-
-
 @contextlib.contextmanager
-def _native_log_silenced() -> Iterator[None]:
+def native_log_silenced() -> Iterator[None]:
     """Sends file descriptor 2 to nowhere for a moment.
 
     MediaPipe's C++ code writes start-up notes there that no log level reaches. Python exceptions are not affected:
@@ -58,10 +41,10 @@ def _native_log_silenced() -> Iterator[None]:
         os.close(saved)
 
 
-def _solutions() -> Any:
+def solutions() -> Any:
     """mediapipe.solutions, imported on first use: the import takes seconds and only annotating workers need it."""
     try:
-        with _native_log_silenced(), warnings.catch_warnings():
+        with native_log_silenced(), warnings.catch_warnings():
             # protobuf and matplotlib, which mediapipe imports, warn about their own future.
             warnings.simplefilter("ignore", DeprecationWarning)
             import mediapipe
@@ -96,7 +79,7 @@ class _Network(abc.ABC):
             return self._graph.process(rgb_HWC)
         # The models are loaded, by threads of the graph, until the first frame after a start is done; they say so on
         # stderr.
-        with _native_log_silenced(), warnings.catch_warnings():
+        with native_log_silenced(), warnings.catch_warnings():
             # mediapipe 0.10.21 asks protobuf for messages by a name that protobuf will drop.
             warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
             if self._graph is None:
@@ -107,25 +90,11 @@ class _Network(abc.ABC):
             return self._graph.process(rgb_HWC)
 
 
-class PoseNetwork(_Network):
-    """One person, 33 joints. MediaPipe's own smoothing is off: it lags; ours runs over the finished clip."""
-
-    def _make(self) -> Any:
-        return _solutions().pose.Pose(model_complexity=1, smooth_landmarks=False, enable_segmentation=False)
-
-    def find(self, rgb_HWC: NDArray[np.uint8]) -> PoseFound | None:
-        found = self._run(rgb_HWC)
-        if found.pose_landmarks is None or found.pose_world_landmarks is None:
-            return None
-        points = [(p.x, p.y, p.z, p.visibility) for p in found.pose_landmarks.landmark]
-        return PoseFound(np.array(points, np.float32), _xyz(found.pose_world_landmarks))
-
-
 class FaceNetwork(_Network):
     """One face, 478 landmarks with irises."""
 
     def _make(self) -> Any:
-        return _solutions().face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True)
+        return solutions().face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True)
 
     def find(self, rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """points_L3 (x, y, z), or None."""
@@ -133,25 +102,5 @@ class FaceNetwork(_Network):
         return _xyz(found[0]) if found else None
 
 
-class HandsNetwork(_Network):
-    """Up to two hands, 21 joints each."""
-
-    def _make(self) -> Any:
-        return _solutions().hands.Hands(max_num_hands=2, model_complexity=1)
-
-    def find(self, rgb_HWC: NDArray[np.uint8]) -> list[HandFound]:
-        found = self._run(rgb_HWC)
-        if not found.multi_hand_landmarks:
-            return []
-        hands = zip(found.multi_hand_landmarks, found.multi_hand_world_landmarks, found.multi_handedness, strict=True)
-        return [HandFound(_xyz(points), _xyz(world), _left_score(side)) for points, world, side in hands]
-
-
 def _xyz(landmarks: Any) -> NDArray[np.float32]:
     return np.array([(p.x, p.y, p.z) for p in landmarks.landmark], np.float32)
-
-
-def _left_score(handedness: Any) -> float:
-    """The solution assumes a mirrored picture (a selfie), so in a clip as filmed its "Right" is the person's left."""
-    side = handedness.classification[0]
-    return float(side.score) if side.label == "Right" else 1.0 - float(side.score)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_solutions import HandsNetwork
+from annotation.backends.mediapipe_graphs import HandReader, PalmDetector
 from annotation.base import ClipFrame
 from annotation.body import LEFT_SHOULDER, NOSE, RIGHT_SHOULDER
 from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
@@ -169,10 +169,12 @@ def test_handedness_without_a_body_is_the_person_s_own() -> None:
     capture = cv2.VideoCapture(str(path))
     frames = [cv2.resize(capture.read()[1], (854, 480), interpolation=cv2.INTER_AREA)[:, :, ::-1] for _ in range(10)]
     capture.release()
-    found = [hands for hands in map(HandsNetwork().find, frames) if len(hands) == 2]
-    assert len(found) > 5
-    for hands in found:
-        left, right = sorted(hands, key=lambda hand: -hand.left_score)
+    palms, reader = PalmDetector(), HandReader()
+    found = [[reader.read(frame, roi) for _, roi in palms.find(frame)] for frame in map(np.ascontiguousarray, frames)]
+    pairs = [hands for hands in found if len(hands) == 2 and None not in hands]
+    assert len(pairs) > 5
+    for hands in pairs:
+        left, right = sorted((hand for hand in hands if hand is not None), key=lambda hand: -hand.left_score)
         assert left.points_J3[0, 0] > right.points_J3[0, 0]
         assert left.left_score > 0.5 > right.left_score
 

@@ -1,4 +1,4 @@
-"""Labels, hand sides, expression formulas and captions from tracks whose answer is known by construction."""
+"""Labels, expression formulas and captions from tracks whose answer is known by construction."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_solutions import HandFound, HandsNetwork
 from annotation.base import ClipFrame
 from annotation.camera_moves import Interval
 from annotation.caption import Slots, caption
-from annotation.hands import HandsSession, assign_sides
 from annotation.labels import actions, expressions
 from annotation.ops.expression import EXPRESSION_NAMES, expression_coefficients, gaze
 from annotation.ops.head import CANONICAL_FACE, fit_head, yaw_pitch_roll_rad
 from annotation.ops.smoothing import moving_mean, runs, smooth_present
 from annotation.sample import describe
-from schemas.frames import FrameBatch
 from schemas.tracks import BodyTrack, FaceTrack, HandsTrack
 
 CLIP = ClipFrame(640, 480, 25.0)
@@ -66,12 +63,6 @@ def on(start: int, stop: int) -> NDArray[np.float64]:
     return value_T
 
 
-def hand(wrist_x: float, wrist_y: float = 260.0) -> NDArray[np.float32]:
-    points = np.tile(np.array([wrist_x, wrist_y], np.float32), (21, 1))
-    points[9, 1] -= 40
-    return points
-
-
 def test_still_moving_and_raised_hands() -> None:
     assert [a.label for a in actions(standing(), None, CLIP)] == ["still"]
     assert [a.label for a in actions(standing(moving_px=6.0), None, CLIP)] == ["moving"]
@@ -91,44 +82,6 @@ def test_expressions_have_their_intervals_and_blinks_are_short() -> None:
     assert expressions(face_with(browInnerUp=on(0, 25))) == []  # high brows all along are how the face is made
     assert expressions(face_with(eyeBlinkLeft=on(2, 5))) == []  # a wink is not a blink
     assert [e.label for e in expressions(face_with(mouthSmileLeft=on(0, 25), mouthSmileRight=on(0, 25)))] == ["smile"]
-
-
-def test_hands_take_the_side_of_the_nearer_wrist_whatever_the_network_says() -> None:
-    wrists_px_22 = np.array([[370, 260], [270, 260]], np.float32)
-    # The person's left is to the picture's right. The network claims the opposite of both.
-    crossed = assign_sides([hand(275), hand(365)], [0.9, 0.1], wrists_px_22)
-    assert {side: index for side, (index, _) in crossed.items()} == {0: 1, 1: 0}
-    assert assign_sides([hand(20)], [0.9], wrists_px_22) == {}  # somebody else's
-    agreed, doubted = (assign_sides([hand(370)], [score], wrists_px_22)[0][1] for score in (0.95, 0.05))
-    assert agreed > doubted
-
-
-class _TwoHands(HandsNetwork):
-    """Finds the same two hands in every frame: one by each wrist of `standing`, with sides exchanged."""
-
-    def find(self, rgb_HWC: NDArray[np.uint8]) -> list[HandFound]:
-        size_wh1 = np.array([CLIP.width_px, CLIP.height_px, 1], np.float32)
-        world_m_J3 = np.zeros((21, 3), np.float32)
-        return [
-            HandFound(np.c_[hand(x), np.zeros(21, np.float32)] / size_wh1, world_m_J3, left_score)
-            for x, left_score in ((270, 0.9), (370, 0.1))
-        ]
-
-
-def test_hands_track_holds_the_person_s_left_hand_first() -> None:
-    session = HandsSession(_TwoHands(), CLIP)
-    session.observe(FrameBatch(np.zeros((T, 48, 64, 3), np.uint8), PTS_S_T.copy()))
-    hands = session.finish({"body": standing()})
-    assert hands.present_T2.all()
-    assert hands.joints_px_T2J2[:, :, 0, 0] == pytest.approx(np.tile([370, 270], (T, 1)), abs=0.01)
-
-
-def test_hands_without_a_body_follow_the_network_and_never_share_a_side() -> None:
-    assert assign_sides([hand(10)], [0.9], None)[0] == (0, pytest.approx(0.9))
-    both = assign_sides([hand(10), hand(200)], [0.9, 0.8], None)
-    assert {side: index for side, (index, _) in both.items()} == {0: 0, 1: 1}
-    one_seen = np.array([[370, 260], [np.nan, np.nan]], np.float32)
-    assert {s: i for s, (i, _) in assign_sides([hand(270), hand(370)], [0.5, 0.5], one_seen).items()} == {0: 1, 1: 0}
 
 
 @given(yaw=st.floats(-0.8, 0.8), pitch=st.floats(-0.6, 0.6), roll=st.floats(-0.8, 0.8), scale=st.floats(5, 200))
@@ -167,16 +120,13 @@ def test_coefficients_follow_the_mouth_and_the_lids_of_the_right_side() -> None:
 
 
 def test_smoothing_keeps_steady_motion_and_never_crosses_a_gap() -> None:
-    line_TX = (np.arange(12, dtype=np.float32)[:, None]) ** 2
+    line_TJD = (np.arange(12, dtype=np.float32)[:, None, None]) ** 2
     present_T = np.ones(12, np.bool_)
-    assert np.allclose(smooth_present(line_TX, present_T), line_TX, atol=1e-4)
+    assert np.allclose(smooth_present(line_TJD, present_T, 0.04), line_TJD, atol=1e-4)
     present_T[6] = False
-    spike_TX = np.zeros((12, 1), np.float32)
-    spike_TX[5] = 100
-    smoothed_TX = smooth_present(spike_TX, present_T)
-    assert not smoothed_TX[7:].any()
-    noise_TX = np.random.default_rng(0).normal(0, 1, (400, 1)).astype(np.float32)
-    assert smooth_present(noise_TX, np.ones(400, np.bool_)).var() < 0.6 * noise_TX.var()
+    spike_TJD = np.zeros((12, 1, 1), np.float32)
+    spike_TJD[5] = 100
+    assert not smooth_present(spike_TJD, present_T, 0.04)[7:].any()
     assert list(runs(np.array([True, True, False, True]))) == [(0, 2), (3, 4)]
     assert moving_mean(np.array([1.0, 5.0, 9.0]), np.array([1.0, 0.0, 1.0]), 3).tolist() == [1.0, 5.0, 9.0]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_solutions import HandsNetwork
+from annotation.backends.mediapipe_solutions import FaceNetwork
 from schemas.frames import FrameBatch
 
 
@@ -19,7 +19,7 @@ class _Graph:
 
     def process(self, rgb_HWC: NDArray[np.uint8]) -> Any:
         self.given.append(rgb_HWC)
-        return SimpleNamespace(multi_hand_landmarks=None)
+        return SimpleNamespace(multi_face_landmarks=None)
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def frames() -> FrameBatch:
 
 
 def test_mediapipe_never_gets_memory_of_a_frame_batch(frames: FrameBatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    graph, network = _Graph(), HandsNetwork()
+    graph, network = _Graph(), FaceNetwork()
     monkeypatch.setattr(network, "_make", lambda: graph)
     for rgb_HWC in frames.rgb_THWC:
-        assert network.find(rgb_HWC) == []
+        assert network.find(rgb_HWC) is None
     for rgb_HWC, given_HWC in zip(frames.rgb_THWC, graph.given, strict=True):
         assert not rgb_HWC.flags.writeable
         assert given_HWC.flags.writeable, "MediaPipe would share a read-only frame with its threads"

@@ -1,0 +1,146 @@
+"""Sides of hands, held over time, and where hands are looked for; a network that reads constructed hands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import body_track
+from numpy.typing import NDArray
+
+from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
+from annotation.base import ClipFrame
+from annotation.hands import HandsSession, Stretch, decide_sides, side_evidence
+from schemas.frames import FrameBatch
+from schemas.tracks import BodyTrack
+
+CLIP = ClipFrame(640, 480, 25.0)
+T = 25
+NOWHERE = np.full((2, 2), np.nan, np.float32)
+WRISTS = np.array([[370, 260], [270, 260]], np.float32)  # the person faces the camera: left is on the picture's right
+
+
+def hand(x: float, left_score: float = 0.5, presence: float = 0.9) -> HandRead:
+    """A hand of 20 px palm that points up from a wrist at (x, 260)."""
+    points_J3 = np.zeros((21, 3), np.float32)
+    points_J3[:, 0] = x + np.linspace(-5, 5, 21)
+    points_J3[:, 1] = 260 - np.linspace(0, 40, 21)
+    points_J3[0, :2], points_J3[9, :2] = (x, 260), (x, 240)
+    return HandRead(
+        points_J3, np.zeros((21, 3), np.float32), presence, left_score, Roi(np.array([x, 240.0]), 80.0, 0.0)
+    )
+
+
+def stretch(first: int, *hands: HandRead) -> Stretch:
+    found = Stretch()
+    for t, each in enumerate(hands, start=first):
+        found.note(t, each)
+    return found
+
+
+def sides(stretches: list[Stretch], wrists_px_22: NDArray[np.float32]) -> dict[int, int]:
+    """Index of the stretch -> its side."""
+    decided = decide_sides(stretches, np.tile(wrists_px_22, (T, 1, 1)))
+    return {n: side for side, _, each in decided for n, s in enumerate(stretches) if s is each}
+
+
+def test_the_nearer_wrist_decides_whatever_the_network_says() -> None:
+    crossed = [stretch(0, hand(275, left_score=0.9)), stretch(0, hand(365, left_score=0.1))]
+    assert sides(crossed, WRISTS) == {0: 1, 1: 0}
+    assert sides([stretch(0, hand(20, left_score=0.9))], WRISTS) == {}  # somebody else's
+    assert side_evidence(hand(370, 0.95), WRISTS)[0] > side_evidence(hand(370, 0.05), WRISTS)[0]
+
+
+def test_without_wrists_the_network_decides_and_two_hands_never_share_a_side() -> None:
+    assert sides([stretch(0, hand(10, 0.9))], NOWHERE) == {0: 0}
+    assert sides([stretch(0, hand(10, 0.9)), stretch(0, hand(200, 0.8))], NOWHERE) == {0: 0, 1: 1}
+    one_seen = np.array([[370, 260], [np.nan, np.nan]], np.float32)
+    assert sides([stretch(0, hand(270)), stretch(0, hand(370))], one_seen) == {0: 1, 1: 0}
+
+
+def test_a_side_is_held_while_a_hand_is_followed() -> None:
+    """The network changes its mind in every third frame; the hand stays the left one."""
+    changing = stretch(0, *(hand(100 + t, left_score=0.1 if t % 3 == 0 else 0.9) for t in range(T)))
+    assert sides([changing], NOWHERE) == {0: 0}
+
+
+class Reader:
+    """Hands at fixed places, read where the region covers one; counts its calls."""
+
+    def __init__(self, *hands: HandRead) -> None:
+        self.hands, self.reads = hands, 0
+
+    def read(self, rgb_HWC: NDArray[np.uint8], roi: Roi) -> HandRead | None:
+        self.reads += 1
+        near = min(self.hands, key=lambda each: abs(each.points_J3[0, 0] - roi.center_px_2[0]))
+        return near if abs(near.points_J3[0, 0] - roi.center_px_2[0]) < 30 else None
+
+
+class Palms:
+    def __init__(self, *rois: Roi) -> None:
+        self.rois, self.looks = rois, 0
+
+    def find(self, rgb_HWC: NDArray[np.uint8]) -> list[tuple[float, Roi]]:
+        self.looks += 1
+        return [(0.9, roi) for roi in self.rois]
+
+
+class Watch:
+    """A body whose wrists are where WRISTS says, seen or not."""
+
+    def __init__(self, visibility: float) -> None:
+        points_J4 = np.zeros((33, 4), np.float32)
+        points_J4[:, 3] = visibility
+        for side, wrist in enumerate((15, 16)):
+            points_J4[[wrist, wrist + 2, wrist + 4], :2] = WRISTS[side] + np.array([[0, 0], [5, -20], [-5, -20]])
+        self._pose = PoseRead(points_J4, np.zeros((33, 3), np.float32), 1.0, Roi(np.zeros(2), 1.0, 0.0))
+
+    def poses(self, t: int) -> list[tuple[int, PoseRead]]:
+        return [(0, self._pose)]
+
+
+def annotate(reader: Reader, palms: Palms, watch: Watch | None, body: BodyTrack | None = None):  # type: ignore[no-untyped-def]
+    session = HandsSession(reader, palms, watch, CLIP)  # type: ignore[arg-type]
+    session.observe(FrameBatch(np.zeros((T, 480, 640, 3), np.uint8), np.arange(T) / 25))
+    return session.finish({} if body is None else {"body": body})
+
+
+def body_with_wrists() -> BodyTrack:
+    body = body_track(T=T, size_hw=(480, 640), fps=25.0)
+    joints_px_PTJ2 = body.joints_px_PTJ2.copy()
+    joints_px_PTJ2[0, :, [15, 16]] = WRISTS[:, None]
+    return replace(body, joints_px_PTJ2=joints_px_PTJ2)
+
+
+def test_the_person_s_left_hand_comes_first_and_the_body_leads_to_it() -> None:
+    """The palm detector sees nothing; the body's wrists lead to both hands, whose handedness is exchanged."""
+    palms = Palms()
+    track = annotate(Reader(hand(270, 0.9), hand(370, 0.1)), palms, Watch(0.9), body_with_wrists())
+    assert track.present_T2.all()
+    assert track.joints_px_T2J2[:, :, 0, 0] == pytest.approx(np.tile([370, 270], (T, 1)), abs=0.01)
+    assert (track.conf_T2 <= 0.9).all()
+    assert (track.conf_T2 > 0.8).all()
+    assert palms.looks == 1
+
+
+def test_looking_is_rare_where_the_body_shows_no_wrist() -> None:
+    seen, unseen = Palms(), Palms()
+    annotate(Reader(hand(1000)), seen, Watch(0.9))
+    annotate(Reader(hand(1000)), unseen, Watch(0.1))
+    assert seen.looks == 5  # every third frame at 25 frames a second, in turn with the wrists
+    assert unseen.looks == 3  # every 0.4 s
+
+
+def test_palms_out_of_reach_of_the_wrists_are_not_followed() -> None:
+    strangers = Palms(Roi(np.array([30.0, 240.0]), 50.0, 0.0))
+    track = annotate(Reader(hand(30)), strangers, Watch(0.9), body_with_wrists())
+    assert not track.present_T2.any()
+    alone = annotate(Reader(hand(30)), Palms(Roi(np.array([30.0, 240.0]), 50.0, 0.0)), None)
+    assert alone.present_T2.any(axis=1).all()
+
+
+def test_two_regions_on_one_hand_are_one_hand() -> None:
+    twice = Palms(Roi(np.array([100.0, 240.0]), 80.0, 0.0), Roi(np.array([110.0, 240.0]), 80.0, 0.0))
+    track = annotate(Reader(hand(100, 0.9)), twice, None)
+    assert track.present_T2.sum(axis=1).tolist() == [1] * T
