@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.base import DENSE, ClipFrame
+from annotation.ops.alignment import KeyPicture, similar
 from annotation.ops.background import (
     IDENTITY,
     FittedMotion,
@@ -26,11 +27,24 @@ from annotation.ops.background import (
     still_frame,
 )
 from annotation.ops.follow import Followed, PointFollower
+from annotation.ops.smoothing import runs
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BodyTrack, CameraTrack, Track
 
 # Following costs time by the pixel, and some hundred points together know the motion to a hundredth of a pixel.
 _SHORT_SIDE_PX = 240
+# Kept of every frame for clips in which corners fail: 25 kB each at 16:9. Longer clips go without in what follows.
+_THUMB_SIDE_PX = 120
+_MOST_THUMBS = 3000
+_THUMB_REACH = 0.1
+# What was not measured for up to this long, without a cut, is filled in; its inlier fraction says so.
+_LONGEST_GAP_S = 0.5
+_FILLED = 0.05
+# Of the background's edges, so many must agree; of all edges more, because a body that moves is edges too.
+_ENOUGH = 0.5
+_ENOUGH_WITH_PEOPLE = 0.7
+# Share of its confidence that is left to a motion which people alone show; annotation/camera_moves asks more of it.
+_BY_PEOPLE = 0.25
 # How long one key picture serves at most: a slow move needs about a second to stand out of the noise.
 _KEY_S = 1.0
 
@@ -52,12 +66,15 @@ class CameraSession:
         self._follower = PointFollower(round(_KEY_S * clip.fps))
         self._followed: list[Followed] = []
         self._native_per_seen_2 = np.ones(2, np.float32)
+        self._thumbs: list[NDArray[np.uint8]] = []
         self._pts_s: list[float] = []
 
     def observe(self, frames: FrameBatch) -> None:
         for rgb_HWC in frames.rgb_THWC:
             gray_HW = _small_gray(rgb_HWC)
             followed = self._follower.follow(gray_HW)
+            if len(self._thumbs) < _MOST_THUMBS:
+                self._thumbs.append(_shrunk(gray_HW, _THUMB_SIDE_PX))
             if followed is not None:
                 self._followed.append(followed)
             size_wh = np.array([self._clip.width_px, self._clip.height_px], np.float32)
@@ -77,11 +94,14 @@ class CameraSession:
                 if motion.inlier_fraction > 0:
                     if from_key_33 is not None:
                         step_33 = motion.homography_33 @ np.linalg.inv(from_key_33)
-                        steps[each.frame] = FittedMotion(step_33 / step_33[2, 2], motion.inlier_fraction)
+                        step_33 = step_33 / step_33[2, 2]
+                        steps[each.frame] = FittedMotion(step_33, motion.inlier_fraction, motion.support)
                     from_key_33 = motion.homography_33
                 else:
                     steps[each.frame] = self._still_step(stretch, s)
                     from_key_33 = from_key_33 if steps[each.frame].inlier_fraction > 0 else None
+        self._align_poor_steps(steps, body if isinstance(body, BodyTrack) else None)
+        self._fill_gaps(steps)
         homography_T33 = np.array([step.homography_33 for step in steps], np.float64).reshape(T, 3, 3)
         angles_rad_T3, zoom_T = rotation_and_zoom(homography_T33, self._clip.width_px, self._clip.height_px)
         return CameraTrack(
@@ -122,13 +142,68 @@ class CameraSession:
         before_N2, after_N2 = last_px_N2[both], stretch.after_px_SN2[s, both]
         return still_frame(before_N2, after_N2, stretch.size_wh, stretch.native_per_seen)
 
+    def _align_poor_steps(self, steps: list[FittedMotion], body: BodyTrack | None) -> None:
+        """Replaces steps that points tell poorly by those that the edges of the picture tell, where these do."""
+        poor_T = np.array([step.poor for step in steps[: len(self._thumbs)]], np.bool_)
+        poor_T[:1] = False
+        for start, stop in runs(poor_T):
+            key, from_key_33 = start - 1, IDENTITY
+            background, everything = self._key_pictures(key, body)
+            for t in range(start, stop):
+                share, found = 1.0, background.align(self._thumbs[t], from_key_33)
+                if found is None or found.explained < _ENOUGH or not found.spread:
+                    share, found = _BY_PEOPLE, everything.align(self._thumbs[t], from_key_33)
+                    if found is not None and (found.explained < _ENOUGH_WITH_PEOPLE or not found.spread):
+                        found = None
+                if found is not None:
+                    step_33 = found.motion_33 @ np.linalg.inv(from_key_33)
+                    steps[t] = FittedMotion(self._thumb_to_native(step_33), share * found.explained)
+                    from_key_33 = found.motion_33
+                    if t - key < _KEY_S * self._clip.fps and found.reach_px < _THUMB_REACH * _THUMB_SIDE_PX:
+                        continue
+                key, from_key_33 = t, IDENTITY
+                background, everything = self._key_pictures(t, body)
+
+    def _key_pictures(self, t: int, body: BodyTrack | None) -> tuple[KeyPicture, KeyPicture]:
+        """Frame t without people, and with them."""
+        thumb_HW = self._thumbs[t]
+        counts_HW = np.ones(thumb_HW.shape, np.uint8)
+        for person in range(0 if body is None else body.present_PT.shape[0]):
+            assert body is not None
+            if body.present_PT[person, t]:
+                mask = person_mask(body.joints_px_PTJ2[person, t], self._clip.width_px, self._clip.height_px)
+                covered_HW = cv2.resize(mask.covered_HW, thumb_HW.shape[::-1], interpolation=cv2.INTER_AREA)
+                counts_HW[covered_HW > 0] = 0
+        return KeyPicture(thumb_HW, counts_HW), KeyPicture(thumb_HW, np.ones_like(counts_HW))
+
+    def _fill_gaps(self, steps: list[FittedMotion]) -> None:
+        """Steps that were not measured within one view go on as their neighbours do; those at a cut stay as they are."""
+        fps = self._clip.fps
+        T = min(len(steps), len(self._thumbs))
+        missing_T = np.array([step.inlier_fraction <= 0 for step in steps[:T]], np.bool_)
+        missing_T[:1] = False
+        for start, stop in runs(missing_T):
+            if stop - start > _LONGEST_GAP_S * fps or start < 2 or stop >= T:
+                continue
+            if all(similar(self._thumbs[t - 1], self._thumbs[t]) for t in range(start, stop)):
+                between_33 = (steps[start - 1].homography_33 + steps[stop].homography_33) / 2
+                steps[start:stop] = [FittedMotion(between_33, _FILLED)] * (stop - start)
+
+    def _thumb_to_native(self, step_33: NDArray[np.float64]) -> NDArray[np.float64]:
+        height, width = self._thumbs[0].shape
+        x, y = self._clip.width_px / width, self._clip.height_px / height
+        native_from_thumb_33 = np.array([[x, 0, 0.5 * x], [0, y, 0.5 * y], [0, 0, 1]])
+        return np.asarray(native_from_thumb_33 @ step_33 @ np.linalg.inv(native_from_thumb_33))
+
 
 def _small_gray(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     gray_HW = cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY)
-    shrink = _SHORT_SIDE_PX / min(gray_HW.shape)
-    if shrink < 1:
-        size_wh = (max(1, round(gray_HW.shape[1] * shrink)), max(1, round(gray_HW.shape[0] * shrink)))
-        gray_HW = cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(gray_HW, np.uint8)
+    return _shrunk(np.asarray(gray_HW, np.uint8), _SHORT_SIDE_PX)
 
 
+def _shrunk(gray_HW: NDArray[np.uint8], short_side_px: int) -> NDArray[np.uint8]:
+    shrink = short_side_px / min(gray_HW.shape)
+    if shrink >= 1:
+        return gray_HW
+    size_wh = (max(1, round(gray_HW.shape[1] * shrink)), max(1, round(gray_HW.shape[0] * shrink)))
+    return np.asarray(cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA), np.uint8)

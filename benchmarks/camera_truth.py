@@ -45,7 +45,8 @@ NAMES = {
     "roll": ("roll_cw", "roll_ccw"),
     "zoom": ("zoom_in", "zoom_out"),
 }
-# kind -> axes that move; "shake" is a hand's.
+# kind -> axes that move; "shake" is a hand's. "stops" starts and ends at once, between stretches of stillness; "turn" is
+# a rotation in space (perspective and all) where "pan" and "tilt" shift the window; "mover" is something that crosses.
 KINDS: dict[str, tuple[str, ...]] = {
     "static": (),
     "pan": ("pan",),
@@ -57,6 +58,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "zoom+roll": ("zoom", "roll"),
     "handheld": ("shake",),
     "pan+handheld": ("pan", "shake"),
+    "pan-stops": ("pan",),
+    "turn-pan": ("pan",),
+    "turn-tilt": ("tilt",),
+    "static-mover": (),
 }
 SIZES_WH = ((640, 360), (854, 480), (1280, 720), (480, 854), (640, 640))
 
@@ -69,6 +74,9 @@ class Move:
     right_up_px_T2: NDArray[np.float64]
     turn_rad_T: NDArray[np.float64]
     log_scale_T: NDArray[np.float64]
+    # Angles to the right and up in space, seen with a focal length of focal_px.
+    yaw_pitch_rad_T2: NDArray[np.float64] | None = None
+    focal_px: float = 1.0
 
     def window_from_frame(self, size_wh: tuple[int, int], base_px: NDArray[np.float64]) -> Path33:
         """Maps px of each output frame (T, 3, 3) to px of the source; base_px (3, 3) maps an unmoved frame there."""
@@ -79,7 +87,16 @@ class Move:
             turned = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
             back = np.array([[1, 0, size_wh[0] / 2 + right], [0, 1, size_wh[1] / 2 - up], [0, 0, 1]])
             maps.append(base_px @ back @ turned @ center)
+        if self.yaw_pitch_rad_T2 is not None:
+            maps = [M @ self._rotated(*angles, size_wh) for M, angles in zip(maps, self.yaw_pitch_rad_T2, strict=True)]
         return np.array(maps)
+
+    def _rotated(self, yaw: float, pitch: float, size_wh: tuple[int, int]) -> NDArray[np.float64]:
+        """K R K^-1: where a turned camera's pixels lie in the picture of one that was not turned."""
+        K = np.array([[self.focal_px, 0, size_wh[0] / 2], [0, self.focal_px, size_wh[1] / 2], [0, 0, 1]])
+        right = cv2.Rodrigues(np.array([0, yaw, 0]))[0]
+        up = cv2.Rodrigues(np.array([pitch, 0, 0]))[0]
+        return np.asarray(K @ right @ up @ np.linalg.inv(K))
 
 
 @dataclass
@@ -105,6 +122,8 @@ def make_move(kind: str, T: int, fps: float, size_wh: tuple[int, int], rng: np.r
         "zoom": np.log(rng.uniform(1.08, 1.5)),
     }
     path = {axis: sign[axis] * amount[axis] * along * (axis in KINDS[kind]) for axis in AXES}
+    if kind == "pan-stops":
+        path["pan"] = sign["pan"] * amount["pan"] * np.clip((np.linspace(0, 1, T) - 0.3) / 0.4, 0, 1)
     right_up = np.stack([path["pan"], path["tilt"]], axis=1)
     turn = path["roll"].copy()
     if "shake" in KINDS[kind]:
@@ -113,6 +132,9 @@ def make_move(kind: str, T: int, fps: float, size_wh: tuple[int, int], rng: np.r
         turn += sway[:, 2] * np.radians(rng.uniform(0.2, 0.5))
     # A view that grows wider starts narrow, one that narrows starts wide: it stays inside the source.
     log_scale = path["zoom"] - min(0.0, float(path["zoom"][-1]))
+    if kind.startswith("turn"):
+        focal_px = float(rng.uniform(0.8, 1.6)) * max(size_wh)
+        return Move(kind, np.zeros((T, 2)), turn, log_scale, np.arctan(right_up / focal_px), focal_px)
     return Move(kind, right_up, turn, log_scale)
 
 
@@ -155,15 +177,18 @@ def steps_between(maps_T33: Path33) -> Path33:
 def warp(source_HWC: Frames, window_from_frame_33: NDArray[np.float64], size_wh: tuple[int, int]) -> Frames:
     """Pixel centres are at halves in our maps and at whole numbers in OpenCV's."""
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    M = (np.linalg.inv(half) @ window_from_frame_33 @ half)[:2]
+    M = np.linalg.inv(half) @ window_from_frame_33 @ half
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-    return np.asarray(cv2.warpAffine(source_HWC, M, size_wh, flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
+    return np.asarray(
+        cv2.warpPerspective(source_HWC, M, size_wh, flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.uint8
+    )
 
 
 def base_window(source_wh: tuple[int, int], size_wh: tuple[int, int], move: Move) -> NDArray[np.float64]:
     """The largest scale and the place at which every moved window lies inside the source."""
     corners = np.array([[0, 0, 1], [size_wh[0], 0, 1], [0, size_wh[1], 1], [*size_wh, 1]], np.float64).T
-    reach = np.concatenate([(M @ corners)[:2].T for M in move.window_from_frame(size_wh, np.eye(3))])
+    mapped = [M @ corners for M in move.window_from_frame(size_wh, np.eye(3))]
+    reach = np.concatenate([(px[:2] / px[2]).T for px in mapped])
     low, high = reach.min(axis=0), reach.max(axis=0)
     scale = 0.98 * float((np.array(source_wh) / (high - low)).min())
     place = np.array(source_wh) / 2 - scale * (low + high) / 2
@@ -187,7 +212,28 @@ def photo_case(photo: Frames, kind: str, rng: np.random.Generator) -> tuple[Fram
     base = base_window((photo.shape[1], photo.shape[0]), size_wh, move)
     source, base = shrunk_for(photo, base)
     maps = move.window_from_frame(size_wh, base)
-    return np.stack([warp(source, M, size_wh) for M in maps]), move, fps
+    frames = np.stack([warp(source, M, size_wh) for M in maps])
+    return (cross(frames, rng) if kind == "static-mover" else frames), move, fps
+
+
+def cross(frames: Frames, rng: np.random.Generator) -> Frames:
+    """A cut-out of the same picture, a fifth to two fifths of the frame, sways across and grows: like a body, on no mask."""
+    T, height, width = frames.shape[:3]
+    thing = np.ascontiguousarray(frames[0][:, ::-1])
+    axes = np.array([width * rng.uniform(0.22, 0.32), height * rng.uniform(0.3, 0.42)])
+    place = np.array([width * rng.uniform(0.3, 0.7), height * 0.55])
+    swing, hz, phase = rng.uniform(0.05, 0.2) * width, rng.uniform(0.2, 0.8), rng.uniform(0, 2 * np.pi)
+    moved = frames.copy()
+    for t in range(T):
+        angle = phase + 2 * np.pi * hz * t / 25
+        x, y = swing * np.sin(angle), 0.2 * swing * np.cos(1.7 * angle)
+        M = np.array([[1, 0, x], [0, 1, y]], np.float64)
+        mask = np.zeros((height, width), np.uint8)
+        center = (int(place[0] + x), int(place[1] + y))
+        cv2.ellipse(mask, center, (int(axes[0]), int(axes[1])), 10 * np.sin(angle), 0, 360, 255, -1)
+        shifted = cv2.warpAffine(thing, M, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+        moved[t][mask > 0] = shifted[mask > 0]
+    return moved
 
 
 def clip_case(clip: Frames, fps: float, kind: str, rng: np.random.Generator) -> tuple[Frames, Move]:
@@ -224,9 +270,7 @@ def body_of(batches: Sequence[FrameBatch], clip: ClipFrame, annotator: BodyAnnot
     return body
 
 
-def camera_of(
-    batches: Sequence[FrameBatch], clip: ClipFrame, body: BodyTrack | None
-) -> tuple[CameraTrack, float]:
+def camera_of(batches: Sequence[FrameBatch], clip: ClipFrame, body: BodyTrack | None) -> tuple[CameraTrack, float]:
     """The track and CPU milliseconds per frame."""
     start = time.process_time()
     session = CameraAnnotator().open(clip)
@@ -244,6 +288,12 @@ def seconds_by_label(moves: Sequence[Interval]) -> dict[str, float]:
     return found
 
 
+def told(moves: Sequence[Interval], kind: str) -> set[str]:
+    """The labels, less the stillness that belongs to a move that stops or eases."""
+    labels = set(seconds_by_label(moves))
+    return labels if KINDS[kind] == () or labels == {"static"} else labels - {"static"}
+
+
 def dominant(moves: Sequence[Interval]) -> str:
     """The label that holds longest; between equals the surer one."""
     seconds = seconds_by_label(moves)
@@ -252,8 +302,8 @@ def dominant(moves: Sequence[Interval]) -> str:
 
 
 def expected(kind: str, truth: dict[str, float]) -> list[str]:
-    if kind in ("static", "handheld"):
-        return [kind]
+    if kind.startswith(("static", "handheld")):
+        return [kind.split("-")[0]]
     labels = [NAMES[axis][0 if truth[axis] > 0 else 1] for axis in KINDS[kind] if axis != "shake"]
     return labels + (["handheld"] if "shake" in KINDS[kind] else [])
 
@@ -313,7 +363,7 @@ def cases(args: argparse.Namespace, work: Path) -> Iterator[Case]:
             clip: tuple[Frames, float] | None = None
             for kind in kinds:
                 rng = seeded(args.seed, round_, path.name, kind)
-                if rng.random() > args.share:
+                if rng.random() > args.share or kind == "static-mover":
                     continue
                 name = f"clip_{args.seed}_{round_}_{path.stem}_{kind}"
                 if not (work / f"{name}.json").is_file() and clip is None:
@@ -363,9 +413,13 @@ def measure(made: Iterator[Case], verbose: bool) -> None:
         moves = camera_moves(track)
         want = expected(case.kind, case.truth)
         source = case.name.split("_")[0]
-        best = dominant(moves)
+        best = (
+            dominant([m for m in moves if m.label != "static"] or moves)
+            if case.kind == "pan-stops"
+            else dominant(moves)
+        )
         right.setdefault(f"{source} {case.kind}", []).append(best in want)
-        complete.setdefault(f"{source} {case.kind}", []).append(set(want) == set(seconds_by_label(moves)))
+        complete.setdefault(f"{source} {case.kind}", []).append(set(want) == told(moves, case.kind))
         found = totals(track.frame_from_previous_T33, case.size_wh)
         off = {}
         for axis in KINDS[case.kind]:
@@ -378,7 +432,10 @@ def measure(made: Iterator[Case], verbose: bool) -> None:
             offs = {axis: f"{100 * value:+.1f}%" for axis, value in off.items()}
             inliers = float(track.inlier_fraction_T[1:].mean())
             text = camera_text(moves, float(track.pts_s_T[-1]))
-            print(f"{'BAD ' if bad else '    '}{case.name}: want {want} got {held} off {offs} in {inliers:.2f} {text}", flush=True)
+            print(
+                f"{'BAD ' if bad else '    '}{case.name}: want {want} got {held} off {offs} in {inliers:.2f} {text}",
+                flush=True,
+            )
     print(f"{'kind':24s} {'dominant right':>16s} {'all labels, no other':>22s}")
     for kind, results in right.items():
         share, whole = 100 * np.mean(results), 100 * np.mean(complete[kind])
@@ -389,7 +446,9 @@ def measure(made: Iterator[Case], verbose: bool) -> None:
     print(f"{'totals':32s} {'within 5 %':>16s} {'median error':>14s} {'worst':>8s}")
     for key, values in errors.items():
         size = np.abs(values)
-        print(f"{key:32s} {100 * np.mean(size <= 0.05):9.1f} % of {len(size):3d} {100 * np.median(size):11.2f} % {100 * size.max():7.1f} %")
+        print(
+            f"{key:32s} {100 * np.mean(size <= 0.05):9.1f} % of {len(size):3d} {100 * np.median(size):11.2f} % {100 * size.max():7.1f} %"
+        )
     every_error = np.abs(np.concatenate([np.array(v) for v in errors.values()])) if errors else np.zeros(0)
     if len(every_error):
         print(f"{'all totals':32s} {100 * np.mean(every_error <= 0.05):9.1f} % of {len(every_error):3d}")

@@ -35,6 +35,8 @@ _HOMOGRAPHY_RESIDUAL = 0.7
 _FAR_ENOUGH_PX = 4.0
 # Share of the points found, and of the key picture's points that should be in view, that must agree in every frame.
 _MIN_SURVIVING = 0.15
+_POOR_SUPPORT = 40
+_POOR_FRACTION = 0.6
 # Points are not told apart by less than this, in the same px: what Lucas-Kanade leaves on encoded pictures.
 _LEAST_SCALE_PX = 0.05
 # Assumed focal length, in long sides of the frame: a horizontal view of 53 degrees, that of a common wide lens.
@@ -52,6 +54,13 @@ class FittedMotion:
 
     homography_33: NDArray[np.float64]
     inlier_fraction: float
+    # How many points agree
+    support: int = 0
+
+    @property
+    def poor(self) -> bool:
+        """Few points, or many that disagree: edges may tell better."""
+        return self.support < _POOR_SUPPORT or self.inlier_fraction < _POOR_FRACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +270,7 @@ def _refit(stretch: Stretch, s: int, decided: _Decision | None) -> FittedMotion:
         return not_measured
     if not _spread_out(before_px_N2[agrees_N], stretch.size_wh):
         return not_measured
-    return FittedMotion(homography_33, float(agrees_N.mean()))
+    return FittedMotion(homography_33, float(agrees_N.mean()), agreeing)
 
 
 def fit_similarity(
