@@ -177,7 +177,7 @@ class CameraSession:
         return KeyPicture(thumb_HW, counts_HW), KeyPicture(thumb_HW, np.ones_like(counts_HW))
 
     def _fill_gaps(self, steps: list[FittedMotion]) -> None:
-        """Steps that were not measured within one view go on as their neighbours do; those at a cut stay as they are."""
+        """Steps that were not measured within one view go on as their neighbours do; those at a cut stay."""
         fps = self._clip.fps
         T = min(len(steps), len(self._thumbs))
         missing_T = np.array([step.inlier_fraction <= 0 for step in steps[:T]], np.bool_)

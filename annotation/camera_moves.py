@@ -1,4 +1,4 @@
-"""From a camera track to named moves in clip time, and to a sentence."""
+"""From a camera track to named moves in clip time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.ops.shake import shaking
+from annotation.ops.shake import shake_rad, shaking
 from annotation.ops.smoothing import moving_mean, runs
 from schemas.tracks import CameraTrack
 
@@ -26,6 +26,7 @@ _NAMES = {
     "roll": ("roll_cw", "roll_ccw"),
     "zoom": ("zoom_in", "zoom_out"),
 }
+AXIS_OF = {label: axis for axis, labels in _NAMES.items() for label in labels}
 # How far roll (per rad) and zoom (per log scale) move a typical pixel, in long sides of the frame: to compare axes.
 _PIXEL_REACH = {"pan": 1.0, "tilt": 1.0, "roll": 0.3, "zoom": 0.3}
 # An axis that moves pixels less than this share of another axis' net motion in the same time is a side effect of it.
@@ -36,19 +37,6 @@ _TOTAL_WHEN_UNSURE = {"pan": 0.06, "tilt": 0.06, "roll": 0.06, "zoom": 0.06}
 _UNSURE = 0.3
 _SMOOTH_S = 0.4
 _SHORTEST_S = 0.2
-
-_PHRASES = {
-    "static": "holds still",
-    "pan_left": "pans left",
-    "pan_right": "pans right",
-    "tilt_up": "tilts up",
-    "tilt_down": "tilts down",
-    "roll_cw": "rolls clockwise",
-    "roll_ccw": "rolls counter-clockwise",
-    "zoom_in": "zooms in",
-    "zoom_out": "zooms out",
-    "handheld": "is handheld",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +77,19 @@ def camera_moves(track: CameraTrack) -> list[Interval]:
     for start, stop in segments(track):
         moves += _moves_between(track, start, stop, step_s)
     return sorted(moves, key=lambda move: (move.start_s, move.end_s, move.label))
+
+
+def camera_shake_rad(track: CameraTrack) -> float | None:
+    """How far the viewing direction swings about its path, root mean square in rad; None when not measured."""
+    if len(track.pts_s_T) < 2:
+        return None
+    step_s = float(np.median(np.diff(track.pts_s_T)))
+    parts = []
+    for start, stop in segments(track):
+        path_T2 = np.concatenate([np.zeros((1, 2)), track.pan_tilt_roll_rad_T3[start + 1 : stop, :2]]).cumsum(axis=0)
+        parts.append((stop - start, shake_rad(path_T2, step_s)))
+    frames = sum(count for count, _ in parts)
+    return float(np.sqrt(sum(count * rad**2 for count, rad in parts) / frames)) if frames else None
 
 
 def _moves_between(track: CameraTrack, first: int, end: int, step_s: float) -> list[Interval]:
@@ -132,17 +133,3 @@ def _moves_between(track: CameraTrack, first: int, end: int, step_s: float) -> l
             if (stop - start) * step_s >= _SHORTEST_S or stop - start == len(track.pts_s_T):
                 moves.append(interval(label, track.pts_s_T, first + start, first + stop, sure(start, stop)))
     return moves
-
-
-def camera_text(moves: list[Interval], duration_s: float) -> str:
-    """One sentence, in time order; moves shorter than a tenth of the clip are left out. Empty when nothing is known."""
-    told = [m for m in moves if m.end_s - m.start_s >= 0.1 * duration_s and m.label != "handheld"]
-    labels = [move.label for move in told]
-    phrases = [_PHRASES[label] for label, last in zip(labels, [None, *labels], strict=False) if label != last]
-    handheld_s = sum(move.end_s - move.start_s for move in moves if move.label == "handheld")
-    subject = "The handheld camera" if handheld_s > 0.5 * duration_s else "The camera"
-    if not phrases:
-        return "The camera is handheld." if handheld_s > 0.5 * duration_s else ""
-    if len(phrases) > 4:
-        phrases = [*phrases[:3], f"finally {phrases[-1]}"]
-    return f"{subject} {', then '.join(phrases)}."

@@ -3,8 +3,8 @@
     python benchmarks/camera_truth.py --photos FOLDER --clips FOLDER [--seed N] [--rounds N] [--work FOLDER]
 
 --photos: a folder with pictures (searched through); a window moves over each.
---clips:  a folder with manifest.csv (columns file, camera, shots, people); clips of one shot, people and a static camera
-          are moved over in the same way, and looked at as they are.
+--clips:  a folder with manifest.csv (columns file, camera, shots, people): clips of one shot with people before a
+          static camera are moved over in the same way.
 Every variant is encoded, decoded as the annotation pipeline does it and annotated with the body masked out. It prints
 shares and errors per kind of move. --work keeps the encoded variants and body tracks, so that a second run is quick.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import itertools
 import json
 import tempfile
 import time
@@ -29,7 +30,8 @@ from numpy.typing import NDArray
 from annotation.base import DENSE, ClipFrame
 from annotation.body import BodyAnnotator
 from annotation.camera import CameraAnnotator
-from annotation.camera_moves import Interval, camera_moves, camera_text
+from annotation.camera_moves import Interval, camera_moves
+from annotation.camera_text import camera_text
 from curation.decode import decode_for
 from schemas.errors import DataError
 from schemas.frames import FrameBatch
@@ -45,8 +47,8 @@ NAMES = {
     "roll": ("roll_cw", "roll_ccw"),
     "zoom": ("zoom_in", "zoom_out"),
 }
-# kind -> axes that move; "shake" is a hand's. "stops" starts and ends at once, between stretches of stillness; "turn" is
-# a rotation in space (perspective and all) where "pan" and "tilt" shift the window; "mover" is something that crosses.
+# kind -> axes that move; "shake" is a hand's. "stops" starts and ends at once, between stretches of stillness; "turn"
+# is a rotation in space, perspective and all, where "pan" and "tilt" shift the window; "mover" is a thing that sways.
 KINDS: dict[str, tuple[str, ...]] = {
     "static": (),
     "pan": ("pan",),
@@ -168,7 +170,7 @@ def totals(frame_from_previous_T33: Path33, size_wh: tuple[int, int]) -> dict[st
 
 def steps_between(maps_T33: Path33) -> Path33:
     steps = [np.eye(3)]
-    for before, after in zip(maps_T33[:-1], maps_T33[1:], strict=True):
+    for before, after in itertools.pairwise(maps_T33):
         step = np.linalg.inv(after) @ before
         steps.append(step / step[2, 2])
     return np.array(steps)
@@ -217,7 +219,7 @@ def photo_case(photo: Frames, kind: str, rng: np.random.Generator) -> tuple[Fram
 
 
 def cross(frames: Frames, rng: np.random.Generator) -> Frames:
-    """A cut-out of the same picture, a fifth to two fifths of the frame, sways across and grows: like a body, on no mask."""
+    """A cut-out of the same picture, a fifth to two fifths of the frame, sways like a body that no mask covers."""
     T, height, width = frames.shape[:3]
     thing = np.ascontiguousarray(frames[0][:, ::-1])
     axes = np.array([width * rng.uniform(0.22, 0.32), height * rng.uniform(0.3, 0.42)])
@@ -447,7 +449,8 @@ def measure(made: Iterator[Case], verbose: bool) -> None:
     for key, values in errors.items():
         size = np.abs(values)
         print(
-            f"{key:32s} {100 * np.mean(size <= 0.05):9.1f} % of {len(size):3d} {100 * np.median(size):11.2f} % {100 * size.max():7.1f} %"
+            f"{key:32s} {100 * np.mean(size <= 0.05):9.1f} % of {len(size):3d} "
+            f"{100 * np.median(size):11.2f} % {100 * size.max():7.1f} %"
         )
     every_error = np.abs(np.concatenate([np.array(v) for v in errors.values()])) if errors else np.zeros(0)
     if len(every_error):

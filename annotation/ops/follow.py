@@ -1,8 +1,8 @@
 """Points followed from key pictures: each stretch of frames is compared with the picture it began with.
 
-Corners are found once per key picture and looked for in every later frame with the key picture's own pixels
-(Lucas and Kanade 1981, forward and backward): what is compared with one fixed picture cannot drift, and a slow move adds
-up until it is larger than the noise. Coordinates are OpenCV's: a pixel's centre is at whole numbers.
+Corners are found once per key picture and looked for in later frames by the key picture's own pixels (Lucas and Kanade
+1981, forward and backward): what is compared with one fixed picture cannot drift, and a slow move adds up until it is
+larger than the noise. Coordinates are OpenCV's: a pixel's centre is at whole numbers.
 """
 
 from __future__ import annotations
