@@ -1,14 +1,14 @@
 """Camera motion from the background: one homography per frame, people masked out. Axes as in schemas/tracks.
 
-While frames go by, corners of each frame are followed into the next (Lucas and Kanade 1981, forward and backward).
-When the clip ends and the body track says where the subject is, points on the subject are dropped and a homography is
-fitted to the others. Signs are the camera's: DESIGN, docs/annotation.
+While frames go by, corners of a key picture are followed through the frames after it. When the clip ends and the body
+track says where people are, points on people are dropped, the motion from the key picture to each frame is fitted to
+the others, and a frame's own motion is the difference between it and the frame before. Signs: docs/annotation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar
 
 import cv2
@@ -16,35 +16,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.base import DENSE, ClipFrame
+from annotation.ops.alignment import KeyPicture, similar
 from annotation.ops.background import (
     IDENTITY,
     FittedMotion,
-    fit_background_motion,
+    Stretch,
+    fit_stretch,
     person_mask,
     rotation_and_zoom,
     still_frame,
 )
+from annotation.ops.follow import Followed, PointFollower
+from annotation.ops.smoothing import runs
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BodyTrack, CameraTrack, Track
 
-MAX_POINTS = 400
 # Following costs time by the pixel, and some hundred points together know the motion to a hundredth of a pixel.
 _SHORT_SIDE_PX = 240
-# Corners as weak as 0.2% of the strongest are still followed: one bright title must not hide a soft background.
-_CORNER_QUALITY = 0.002
-_MIN_SIDE_PX = 16
-_LK_WINDOW_WH = (15, 15)
-_LK_LEVELS = 4
-# A point that does not come back to within this is lost, occluded or on a repeating texture.
-_ROUND_TRIP_PX = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class _Matches:
-    """Points of frame t-1 and where they went in frame t, in px of the clip's native frame."""
-
-    before_px_N2: NDArray[np.float32]
-    after_px_N2: NDArray[np.float32]
+# Kept of every frame for clips in which corners fail: 25 kB each at 16:9. Longer clips go without in what follows.
+_THUMB_SIDE_PX = 120
+_MOST_THUMBS = 3000
+_THUMB_REACH = 0.1
+# What was not measured for up to this long, without a cut, is filled in; its inlier fraction says so.
+_LONGEST_GAP_S = 0.5
+_FILLED = 0.05
+# Of the background's edges, so many must agree; of all edges more, because a body that moves is edges too.
+_ENOUGH = 0.5
+_ENOUGH_WITH_PEOPLE = 0.7
+# Share of its confidence that is left to a motion which people alone show; annotation/camera_moves asks more of it.
+_BY_PEOPLE = 0.25
+# How long one key picture serves at most: a slow move needs about a second to stand out of the noise.
+_KEY_S = 1.0
 
 
 class CameraAnnotator:
@@ -61,92 +63,147 @@ class CameraAnnotator:
 class CameraSession:
     def __init__(self, clip: ClipFrame) -> None:
         self._clip = clip
-        self._last_gray_HW: NDArray[np.uint8] | None = None
-        self._matches: list[_Matches] = []
-        self._native_per_seen = 1.0
+        self._follower = PointFollower(round(_KEY_S * clip.fps))
+        self._followed: list[Followed] = []
+        self._native_per_seen_2 = np.ones(2, np.float32)
+        self._thumbs: list[NDArray[np.uint8]] = []
         self._pts_s: list[float] = []
 
     def observe(self, frames: FrameBatch) -> None:
         for rgb_HWC in frames.rgb_THWC:
             gray_HW = _small_gray(rgb_HWC)
-            if self._last_gray_HW is not None:
-                before_N2, after_N2 = follow_points(self._last_gray_HW, gray_HW)
-                scale_xy = np.array([self._clip.width_px, self._clip.height_px], np.float32) / gray_HW.shape[::-1]
-                # From OpenCV's coordinates (pixel centres at whole numbers) to the tracks' (at halves).
-                to_native = scale_xy.astype(np.float32)
-                self._native_per_seen = float(scale_xy.mean())
-                self._matches.append(_Matches((before_N2 + 0.5) * to_native, (after_N2 + 0.5) * to_native))
-            self._last_gray_HW = gray_HW
+            followed = self._follower.follow(gray_HW)
+            if len(self._thumbs) < _MOST_THUMBS:
+                self._thumbs.append(_shrunk(gray_HW, _THUMB_SIDE_PX))
+            if followed is not None:
+                self._followed.append(followed)
+            size_wh = np.array([self._clip.width_px, self._clip.height_px], np.float32)
+            self._native_per_seen_2 = size_wh / np.array(gray_HW.shape[::-1], np.float32)
         self._pts_s.extend(frames.pts_s_T.tolist())
 
     def finish(self, earlier: Mapping[str, Track]) -> CameraTrack:
         body = earlier.get("body")
         T = len(self._pts_s)
-        motions = [FittedMotion(IDENTITY, 0.0)] * T
-        for t, matches in enumerate(self._matches, start=1):
-            motions[t] = self._background_motion(matches, body if isinstance(body, BodyTrack) else None, t - 1)
-        homography_T33 = np.array([motion.homography_33 for motion in motions], np.float64).reshape(T, 3, 3)
+        steps = [FittedMotion(IDENTITY, 0.0)] * T
+        for _, group in groupby(self._followed, key=lambda each: each.key):
+            followed = list(group)
+            stretch = self._stretch(followed, body if isinstance(body, BodyTrack) else None)
+            motions = fit_stretch(stretch)
+            from_key_33: NDArray[np.float64] | None = IDENTITY
+            for s, (each, motion) in enumerate(zip(followed, motions, strict=True)):
+                if motion.inlier_fraction > 0:
+                    if from_key_33 is not None:
+                        step_33 = motion.homography_33 @ np.linalg.inv(from_key_33)
+                        step_33 = step_33 / step_33[2, 2]
+                        steps[each.frame] = FittedMotion(step_33, motion.inlier_fraction, motion.support)
+                    from_key_33 = motion.homography_33
+                else:
+                    steps[each.frame] = self._still_step(stretch, s)
+                    from_key_33 = from_key_33 if steps[each.frame].inlier_fraction > 0 else None
+        self._align_poor_steps(steps, body if isinstance(body, BodyTrack) else None)
+        self._fill_gaps(steps)
+        homography_T33 = np.array([step.homography_33 for step in steps], np.float64).reshape(T, 3, 3)
         angles_rad_T3, zoom_T = rotation_and_zoom(homography_T33, self._clip.width_px, self._clip.height_px)
         return CameraTrack(
             frame_from_previous_T33=homography_T33.astype(np.float32),
             pan_tilt_roll_rad_T3=angles_rad_T3.astype(np.float32),
             zoom_T=zoom_T.astype(np.float32),
-            inlier_fraction_T=np.array([motion.inlier_fraction for motion in motions], np.float32),
+            inlier_fraction_T=np.array([step.inlier_fraction for step in steps], np.float32),
             pts_s_T=np.array(self._pts_s, np.float64),
         )
 
-    def _background_motion(self, matches: _Matches, body: BodyTrack | None, t: int) -> FittedMotion:
-        keep_N = np.ones(len(matches.before_px_N2), np.bool_)
+    def _stretch(self, followed: list[Followed], body: BodyTrack | None) -> Stretch:
+        """Frames compared with one key picture, in native px, with the points on people in that picture marked."""
+        N = followed[0].key_points
+        before_px_N2 = np.zeros((N, 2), np.float32)
+        after_px_SN2 = np.zeros((len(followed), N, 2), np.float32)
+        found_SN = np.zeros((len(followed), N), np.bool_)
+        for s, each in enumerate(followed):
+            # From OpenCV's coordinates (pixel centres at whole numbers) to the tracks' (at halves).
+            before_px_N2[each.index_N] = (each.before_px_N2 + 0.5) * self._native_per_seen_2
+            after_px_SN2[s, each.index_N] = (each.after_px_N2 + 0.5) * self._native_per_seen_2
+            found_SN[s, each.index_N] = True
+        candidate_N = np.ones(N, np.bool_)
+        for person in range(0 if body is None else body.present_PT.shape[0]):
+            assert body is not None
+            key = followed[0].key
+            if body.present_PT[person, key]:
+                mask = person_mask(body.joints_px_PTJ2[person, key], self._clip.width_px, self._clip.height_px)
+                candidate_N &= ~mask.at(before_px_N2)
+        size_wh = np.array([self._clip.width_px, self._clip.height_px], np.float64)
+        return Stretch(
+            before_px_N2, after_px_SN2, found_SN, candidate_N, size_wh, float(self._native_per_seen_2.mean())
+        )
+
+    def _still_step(self, stretch: Stretch, s: int) -> FittedMotion:
+        """From the frame before frame s, by all points, people's included."""
+        last_px_N2 = stretch.after_px_SN2[s - 1] if s else stretch.before_px_N2
+        both = np.flatnonzero(stretch.found_SN[s] & (stretch.found_SN[s - 1] if s else True))
+        before_N2, after_N2 = last_px_N2[both], stretch.after_px_SN2[s, both]
+        return still_frame(before_N2, after_N2, stretch.size_wh, stretch.native_per_seen)
+
+    def _align_poor_steps(self, steps: list[FittedMotion], body: BodyTrack | None) -> None:
+        """Replaces steps that points tell poorly by those that the edges of the picture tell, where these do."""
+        poor_T = np.array([step.poor for step in steps[: len(self._thumbs)]], np.bool_)
+        poor_T[:1] = False
+        for start, stop in runs(poor_T):
+            key, from_key_33 = start - 1, IDENTITY
+            background, everything = self._key_pictures(key, body)
+            for t in range(start, stop):
+                share, found = 1.0, background.align(self._thumbs[t], from_key_33)
+                if found is None or found.explained < _ENOUGH or not found.spread:
+                    share, found = _BY_PEOPLE, everything.align(self._thumbs[t], from_key_33)
+                    if found is not None and (found.explained < _ENOUGH_WITH_PEOPLE or not found.spread):
+                        found = None
+                if found is not None:
+                    step_33 = found.motion_33 @ np.linalg.inv(from_key_33)
+                    steps[t] = FittedMotion(self._thumb_to_native(step_33), share * found.explained)
+                    from_key_33 = found.motion_33
+                    if t - key < _KEY_S * self._clip.fps and found.reach_px < _THUMB_REACH * _THUMB_SIDE_PX:
+                        continue
+                key, from_key_33 = t, IDENTITY
+                background, everything = self._key_pictures(t, body)
+
+    def _key_pictures(self, t: int, body: BodyTrack | None) -> tuple[KeyPicture, KeyPicture]:
+        """Frame t without people, and with them."""
+        thumb_HW = self._thumbs[t]
+        counts_HW = np.ones(thumb_HW.shape, np.uint8)
         for person in range(0 if body is None else body.present_PT.shape[0]):
             assert body is not None
             if body.present_PT[person, t]:
-                mask_HW = person_mask(body.joints_px_PTJ2[person, t], self._clip.width_px, self._clip.height_px)
-                keep_N &= ~mask_HW.at(matches.before_px_N2)
-        size_wh = np.array([self._clip.width_px, self._clip.height_px], np.float64)
-        before_px_N2, after_px_N2 = matches.before_px_N2, matches.after_px_N2
-        motion = fit_background_motion(before_px_N2[keep_N], after_px_N2[keep_N], size_wh, self._native_per_seen)
-        if motion.inlier_fraction > 0:
-            return motion
-        return still_frame(before_px_N2, after_px_N2, size_wh, self._native_per_seen)
+                mask = person_mask(body.joints_px_PTJ2[person, t], self._clip.width_px, self._clip.height_px)
+                covered_HW = cv2.resize(mask.covered_HW, thumb_HW.shape[::-1], interpolation=cv2.INTER_AREA)
+                counts_HW[covered_HW > 0] = 0
+        return KeyPicture(thumb_HW, counts_HW), KeyPicture(thumb_HW, np.ones_like(counts_HW))
 
+    def _fill_gaps(self, steps: list[FittedMotion]) -> None:
+        """Steps that were not measured within one view go on as their neighbours do; those at a cut stay."""
+        fps = self._clip.fps
+        T = min(len(steps), len(self._thumbs))
+        missing_T = np.array([step.inlier_fraction <= 0 for step in steps[:T]], np.bool_)
+        missing_T[:1] = False
+        for start, stop in runs(missing_T):
+            if stop - start > _LONGEST_GAP_S * fps or start < 2 or stop >= T:
+                continue
+            if all(similar(self._thumbs[t - 1], self._thumbs[t]) for t in range(start, stop)):
+                between_33 = (steps[start - 1].homography_33 + steps[stop].homography_33) / 2
+                steps[start:stop] = [FittedMotion(between_33, _FILLED)] * (stop - start)
 
-def follow_points(
-    before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Corners of one grey frame and where they are in the next, (N, 2) each in px, at most MAX_POINTS.
-
-    Returns: empty arrays when the frames have no texture or are too small to follow anything in.
-    """
-    none = np.zeros((0, 2), np.float32)
-    if min(before_HW.shape) < _MIN_SIDE_PX or before_HW.shape != after_HW.shape:
-        return none, none
-    height_px, width_px = before_HW.shape
-    spacing_px = max(2.0, 0.8 * float(np.sqrt(width_px * height_px / MAX_POINTS)))
-    start_N12 = cv2.goodFeaturesToTrack(before_HW, MAX_POINTS, _CORNER_QUALITY, spacing_px)
-    if start_N12 is None:
-        return none, none
-    start_N12 = np.asarray(start_N12, np.float32)
-    there_N12, found_N1 = _follow(before_HW, after_HW, start_N12)
-    back_N12, found_back_N1 = _follow(after_HW, before_HW, there_N12)
-    round_trip_N = np.linalg.norm((back_N12 - start_N12)[:, 0], axis=1)
-    good_N = (found_N1[:, 0] == 1) & (found_back_N1[:, 0] == 1) & (round_trip_N < _ROUND_TRIP_PX)
-    return start_N12[good_N, 0], there_N12[good_N, 0]
+    def _thumb_to_native(self, step_33: NDArray[np.float64]) -> NDArray[np.float64]:
+        height, width = self._thumbs[0].shape
+        x, y = self._clip.width_px / width, self._clip.height_px / height
+        native_from_thumb_33 = np.array([[x, 0, 0.5 * x], [0, y, 0.5 * y], [0, 0, 1]])
+        return np.asarray(native_from_thumb_33 @ step_33 @ np.linalg.inv(native_from_thumb_33))
 
 
 def _small_gray(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     gray_HW = cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY)
-    shrink = _SHORT_SIDE_PX / min(gray_HW.shape)
-    if shrink < 1:
-        size_wh = (max(1, round(gray_HW.shape[1] * shrink)), max(1, round(gray_HW.shape[0] * shrink)))
-        gray_HW = cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(gray_HW, np.uint8)
+    return _shrunk(np.asarray(gray_HW, np.uint8), _SHORT_SIDE_PX)
 
 
-def _follow(
-    from_HW: NDArray[np.uint8], to_HW: NDArray[np.uint8], start_N12: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    end_N12 = np.zeros_like(start_N12)
-    end_N12, found_N1, _ = cv2.calcOpticalFlowPyrLK(
-        from_HW, to_HW, start_N12, end_N12, winSize=_LK_WINDOW_WH, maxLevel=_LK_LEVELS
-    )
-    return np.asarray(end_N12, np.float32), np.asarray(found_N1, np.uint8)
+def _shrunk(gray_HW: NDArray[np.uint8], short_side_px: int) -> NDArray[np.uint8]:
+    shrink = short_side_px / min(gray_HW.shape)
+    if shrink >= 1:
+        return gray_HW
+    size_wh = (max(1, round(gray_HW.shape[1] * shrink)), max(1, round(gray_HW.shape[0] * shrink)))
+    return np.asarray(cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA), np.uint8)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation.base import ClipFrame
-from annotation.camera_moves import camera_moves, camera_text
+from annotation.camera_moves import camera_moves, camera_shake_rad
+from annotation.camera_text import camera_text
 from annotation.caption import caption, clip_duration_s, fill_slots
 from annotation.gestures import gestures
 from annotation.labels import actions, expressions
@@ -21,7 +22,8 @@ def describe(
     """A pure function of tracks (by member suffix), declared style and the clip's size.
 
     versions: `catalog.annotator_versions`, repeated under "annotators" beside the labels' own.
-    Returns: caption, actions, expressions, interactions, gestures, camera {moves, text}, annotators: JSON values only.
+    Returns: caption, actions, expressions, interactions, gestures, camera {moves, text, shake_rad}, annotators: JSON
+    values only.
     Interactions are not measured yet; the list is empty.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
@@ -31,9 +33,10 @@ def describe(
     hands = hands if isinstance(hands, HandsTrack) else None
     camera = camera if isinstance(camera, CameraTrack) else None
     moves = camera_moves(camera) if camera is not None else []
+    shake = camera_shake_rad(camera) if camera is not None else None
     found_actions = actions(body, camera, clip) if body is not None else []
     found_expressions = expressions(face) if face is not None else []
-    text = camera_text(moves, clip_duration_s(body if body is not None else face))
+    text = camera_text(moves, clip_duration_s(body if body is not None else face), camera)
     slots = fill_slots(body, face, hands, found_actions, found_expressions, text, style, clip)
     from_labels = {
         "actions": {"name": "body_geometry", "version": LABELS_VERSION},
@@ -49,6 +52,6 @@ def describe(
         "expressions": [each.row() for each in found_expressions],
         "interactions": [],
         "gestures": [each.row() for each in gestures(hands)] if hands is not None else [],
-        "camera": {"moves": [each.row() for each in moves], "text": text},
+        "camera": {"moves": [each.row() for each in moves], "text": text, "shake_rad": shake},
         "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **from_labels},
     }

@@ -2,7 +2,7 @@
 
 The ready-made solutions know one body and decide themselves when to look again. Here both steps are graphs of their own
 over the same models of the same wheel, so that several people can be followed and looking is paid for when wanted
-(docs/decisions/0011). Nothing is carried from call to call. Coordinates are pixels of the given frame, x right, y down.
+(docs/decisions/0012). Nothing is carried from call to call. Coordinates are pixels of the given frame, x right, y down.
 Axes: H rows, W columns, C red-green-blue, J joints.
 """
 

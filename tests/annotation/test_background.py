@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from annotation.base import ClipFrame
 from annotation.camera import CameraAnnotator
-from annotation.camera_moves import camera_moves, camera_text
+from annotation.camera_moves import Interval, camera_moves
+from annotation.camera_text import camera_text
+from annotation.ops.alignment import KeyPicture
 from annotation.ops.background import FOCAL_LONG_SIDES
+from annotation.ops.shake import shake_rad, shaking
 from schemas.frames import FrameBatch
 from schemas.tracks import BodyTrack, CameraTrack
 
@@ -141,7 +144,70 @@ def test_a_cut_is_not_bridged() -> None:
     track = track_of(rgb_THWC)
     assert track.inlier_fraction_T[10] == 0
     assert np.array_equal(track.frame_from_previous_T33[10], np.eye(3))
-    assert {move.label for move in camera_moves(track)} == {"static"}
+    # Two shots that hold still are two stillnesses: the label ends at the cut.
+    moves = camera_moves(track)
+    assert [(move.label, move.start_s, move.end_s) for move in moves] == [("static", 0, 0.4), ("static", 0.4, 0.8)]
+
+
+def test_a_slow_move_adds_up_to_its_full_size() -> None:
+    """A tenth of a pixel a frame is under the noise of any one step."""
+    picture = texture()
+    rgb_THWC = np.stack([view(picture, 0.1 * t, 0, 0, 1) for t in range(60)])
+    track = track_of(rgb_THWC)
+    focal_px = FOCAL_LONG_SIDES * WIDTH
+    assert track.pan_tilt_roll_rad_T3[:, 0].sum() == pytest.approx(0.1 * 59 / focal_px, rel=0.03)
+    assert [move.label for move in camera_moves(track)] == ["pan_right"]
+
+
+def turned(yaw_rad: float, focal_px: float) -> NDArray[np.uint8]:
+    """What a camera with a pan head sees of the picture: perspective and all."""
+    K = np.array([[focal_px, 0, WIDTH / 2], [0, focal_px, HEIGHT / 2], [0, 0, 1]])
+    to_picture = np.array([[1, 0, 400 - WIDTH / 2], [0, 1, 300 - HEIGHT / 2], [0, 0, 1]])
+    R = cv2.Rodrigues(np.array([0, yaw_rad, 0]))[0]
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    H = to_picture @ K @ R @ np.linalg.inv(K)
+    return np.asarray(cv2.warpPerspective(texture(), H, (WIDTH, HEIGHT), flags=flags), np.uint8)
+
+
+def test_a_rotation_is_measured_at_the_picture_s_middle() -> None:
+    """Rotation moves the picture's sides faster than its middle: a mere shift would report them all, 8% too much."""
+    focal_px = FOCAL_LONG_SIDES * WIDTH
+    track = track_of(np.stack([turned(0.01 * t, focal_px) for t in range(T)]))
+    assert track.pan_tilt_roll_rad_T3[:, 0].sum() == pytest.approx(0.01 * (T - 1), rel=0.03)
+
+
+def test_edges_tell_where_there_are_no_corners() -> None:
+    """Stripes of two directions whose crossings are covered by a person: nothing to follow but edges."""
+    gray_HW = np.zeros((120, 160), np.uint8)
+    gray_HW[:, 20:40], gray_HW[90:100, 60:] = 200, 200
+    counts_HW = np.ones_like(gray_HW)
+    moved_HW = np.roll(gray_HW, (2, -3), axis=(0, 1))
+    found = KeyPicture(gray_HW, counts_HW).align(moved_HW, np.eye(3))
+    assert found is not None
+    assert found.explained > 0.9
+    assert found.motion_33 @ [80, 60, 1] == pytest.approx([77, 62, 1], abs=0.1)
+    assert KeyPicture(gray_HW, np.zeros_like(counts_HW)).align(moved_HW, np.eye(3)) is None
+
+
+def test_a_start_and_a_stop_are_no_shake_and_a_tremor_is() -> None:
+    t_s = np.arange(75) / FPS
+    pan = 0.2 * np.clip((t_s - 0.8) / 1.4, 0, 1)
+    still = np.zeros_like(t_s)
+    assert not shaking(np.stack([pan, still], axis=1), 1 / FPS).any()
+    tremor = 0.003 * np.stack([np.sin(2 * np.pi * 3.1 * t_s), np.cos(2 * np.pi * 4.3 * t_s)], axis=1)
+    assert shaking(tremor, 1 / FPS).mean() > 0.9
+    assert shaking(tremor + np.stack([pan, still], axis=1), 1 / FPS).mean() > 0.9
+    assert shake_rad(tremor, 1 / FPS) == pytest.approx(0.003, rel=0.2)
+    assert shake_rad(np.stack([0.1 * t_s, -0.02 * t_s**2], axis=1), 1 / FPS) < 1e-9
+
+
+def test_camera_text_joins_what_happens_at_once_and_says_how_fast() -> None:
+    both = [Interval("pan_right", 0, 2, 1.0), Interval("tilt_up", 0.2, 2, 1.0), Interval("static", 2, 3, 1.0)]
+    assert camera_text(both, 3.0) == "The camera pans right while tilting up, then holds still."
+    slow = track_of(moved(right=0.5))
+    assert camera_text(camera_moves(slow), T / FPS, slow) == "The camera pans right slowly."
+    shaken = [Interval("handheld", 0, 3, 1.0), *both]
+    assert camera_text(shaken, 3.0) == "The handheld camera pans right while tilting up."
 
 
 def test_shake_is_handheld_and_not_a_pan() -> None:

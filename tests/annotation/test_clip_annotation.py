@@ -147,7 +147,7 @@ def test_small_short_and_empty_clips_give_empty_tracks(size_hw: tuple[int, int],
     assert np.array_equal(face.head_rotation_T33, np.tile(np.eye(3), (frames, 1, 1)))
     text = describe(tracks, None, clip, annotator_versions(ANNOTATORS))
     assert text["caption"] == "A shot in which no person was found."
-    assert text["camera"] == {"moves": [], "text": ""}
+    assert text["camera"] == {"moves": [], "text": "", "shake_rad": None}
 
 
 def test_body_on_a_photograph_of_people_in_the_street() -> None:
