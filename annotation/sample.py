@@ -8,7 +8,8 @@ from typing import Any
 from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_text
 from annotation.caption import caption, clip_duration_s, fill_slots
-from annotation.labels import actions, expressions
+from annotation.expressions import expressions
+from annotation.labels import actions
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack, Track
 
 LABELS_VERSION = "1"

@@ -95,7 +95,8 @@ class FaceTrack(_Track):
     landmarks_3d_TL3:  px, depth in the same scale as x.
     head_rotation_T33: head axes to camera axes (x right, y down, z away), identity when absent.
     expression_TK:     coefficients in 0-1, named by `expression_names` (ARKit's names).
-    gaze_T2:           horizontal and vertical iris offset, -1..1 of the eye's half width (right and down positive).
+    gaze_T2:           angles of the gaze against the head in rad, mean of both eyes (the picture's right and down
+                       positive, for a head that faces the camera).
     """
 
     landmarks_px_TL2: NDArray[np.float32]

@@ -41,7 +41,7 @@ class HandFound:
 
 
 @contextlib.contextmanager
-def _native_log_silenced() -> Iterator[None]:
+def native_log_silenced() -> Iterator[None]:
     """Sends file descriptor 2 to nowhere for a moment.
 
     MediaPipe's C++ code writes start-up notes there that no log level reaches. Python exceptions are not affected:
@@ -61,7 +61,7 @@ def _native_log_silenced() -> Iterator[None]:
 def _solutions() -> Any:
     """mediapipe.solutions, imported on first use: the import takes seconds and only annotating workers need it."""
     try:
-        with _native_log_silenced(), warnings.catch_warnings():
+        with native_log_silenced(), warnings.catch_warnings():
             # protobuf and matplotlib, which mediapipe imports, warn about their own future.
             warnings.simplefilter("ignore", DeprecationWarning)
             import mediapipe
@@ -73,7 +73,7 @@ def _solutions() -> Any:
     return solutions
 
 
-class _Network(abc.ABC):
+class GraphNetwork(abc.ABC):
     """One MediaPipe graph: made on the first frame, kept for the life of the worker."""
 
     def __init__(self) -> None:
@@ -93,10 +93,10 @@ class _Network(abc.ABC):
         # it in threads of its own, whenever they are done with it (docs/decisions/0007).
         rgb_HWC = np.array(rgb_HWC, order="C")
         if self._tracking:
-            return self._graph.process(rgb_HWC)
+            return self._process(rgb_HWC)
         # The models are loaded, by threads of the graph, until the first frame after a start is done; they say so on
         # stderr.
-        with _native_log_silenced(), warnings.catch_warnings():
+        with native_log_silenced(), warnings.catch_warnings():
             # mediapipe 0.10.21 asks protobuf for messages by a name that protobuf will drop.
             warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
             if self._graph is None:
@@ -104,10 +104,13 @@ class _Network(abc.ABC):
             else:
                 self._graph.reset()
             self._tracking = True
-            return self._graph.process(rgb_HWC)
+            return self._process(rgb_HWC)
+
+    def _process(self, rgb_HWC: NDArray[np.uint8]) -> Any:
+        return self._graph.process(rgb_HWC)
 
 
-class PoseNetwork(_Network):
+class PoseNetwork(GraphNetwork):
     """One person, 33 joints. MediaPipe's own smoothing is off: it lags; ours runs over the finished clip."""
 
     def _make(self) -> Any:
@@ -118,10 +121,10 @@ class PoseNetwork(_Network):
         if found.pose_landmarks is None or found.pose_world_landmarks is None:
             return None
         points = [(p.x, p.y, p.z, p.visibility) for p in found.pose_landmarks.landmark]
-        return PoseFound(np.array(points, np.float32), _xyz(found.pose_world_landmarks))
+        return PoseFound(np.array(points, np.float32), xyz(found.pose_world_landmarks))
 
 
-class FaceNetwork(_Network):
+class FaceNetwork(GraphNetwork):
     """One face, 478 landmarks with irises."""
 
     def _make(self) -> Any:
@@ -130,10 +133,10 @@ class FaceNetwork(_Network):
     def find(self, rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """points_L3 (x, y, z), or None."""
         found = self._run(rgb_HWC).multi_face_landmarks
-        return _xyz(found[0]) if found else None
+        return xyz(found[0]) if found else None
 
 
-class HandsNetwork(_Network):
+class HandsNetwork(GraphNetwork):
     """Up to two hands, 21 joints each."""
 
     def _make(self) -> Any:
@@ -144,10 +147,11 @@ class HandsNetwork(_Network):
         if not found.multi_hand_landmarks:
             return []
         hands = zip(found.multi_hand_landmarks, found.multi_hand_world_landmarks, found.multi_handedness, strict=True)
-        return [HandFound(_xyz(points), _xyz(world), _left_score(side)) for points, world, side in hands]
+        return [HandFound(xyz(points), xyz(world), _left_score(side)) for points, world, side in hands]
 
 
-def _xyz(landmarks: Any) -> NDArray[np.float32]:
+def xyz(landmarks: Any) -> NDArray[np.float32]:
+    """(N, 3) of a list of landmarks."""
     return np.array([(p.x, p.y, p.z) for p in landmarks.landmark], np.float32)
 
 
