@@ -7,14 +7,16 @@ track lacks is not looked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from annotation.base import DENSE, ClipFrame
 from annotation.camera_moves import Interval, interval
 from annotation.ops.episodes import Episode, episodes, moving_median, noise
+from annotation.ops.head import yaw_pitch_roll_rad
 from schemas.tracks import FaceTrack
 
 Signal = NDArray[np.float64]
@@ -98,8 +100,19 @@ _BLINK_WITHIN_S = 0.1
 _HEAD_TURNS_RAD_PER_S = 0.6
 
 
-def expressions(face: FaceTrack) -> list[ExpressionEvent]:
-    """Every expression of the table, blink, eyes_closed, wink_left, wink_right, and micro_LABEL; in order of start."""
+# Outer corners of the eyes this far apart, in px of the frames that the networks see, leave two pixels for an open eye.
+_EYES_APART_PX = 24
+_EYE_CORNERS = (33, 263)
+# Turned further away, the far half of a face is the network's guess. To compare one eye with the other, half of that.
+_TURNED_RAD, _TURNED_FOR_WINKS_RAD = 0.8, 0.4
+
+
+def expressions(face: FaceTrack, clip: ClipFrame) -> list[ExpressionEvent]:
+    """Every expression of the table, blink, eyes_closed, wink_left, wink_right, and micro_LABEL; in order of start.
+
+    Frames in which the face is too small or turned too far away to show an expression count as without a face.
+    """
+    face = replace(face, present_T=face.present_T & _legible(face, clip))
     if not face.present_T.any():
         return []
     column = {name: face.expression_TK[:, k].astype(np.float64) for k, name in enumerate(face.expression_names)}
@@ -183,10 +196,12 @@ def _eyes(face: FaceTrack, column: Mapping[str, Signal]) -> tuple[list[Expressio
     }
     ones_T = np.ones(len(left_T))
     found: list[ExpressionEvent] = []
+    frontal_T = np.abs(yaw_pitch_roll_rad(face.head_rotation_T33)[:, 0]) <= _TURNED_FOR_WINKS_RAD
     for label, value_T in signals.items():
+        seen_T = face.present_T if label == "eyes_closed" else face.present_T & frontal_T
         rest = min(float(np.median(value_T[face.present_T])), _EYES_SHUT - _SHUT_ABOVE_REST)
         rise = _EYES_SHUT - rest
-        for each in episodes(value_T, rest * ones_T, rise * ones_T, face.present_T):
+        for each in episodes(value_T, rest * ones_T, rise * ones_T, seen_T):
             event = _event(label, each, face, (value_T[each.apex] - rest) / (2 * rise))
             shut_s = interval(label, face.pts_s_T, each.start, each.stop, 0)
             if label == "eyes_closed":
@@ -211,6 +226,17 @@ def _event(label: str, episode: Episode, face: FaceTrack, confidence: float) -> 
 
 def _step_s(face: FaceTrack) -> float:
     return float(np.median(np.diff(face.pts_s_T))) if len(face.pts_s_T) > 1 else 1.0
+
+
+def _legible(face: FaceTrack, clip: ClipFrame) -> NDArray[np.bool_]:
+    assert DENSE.short_side_px is not None
+    seen_per_px = min(1.0, DENSE.short_side_px / min(clip.width_px, clip.height_px))
+    right, left = _EYE_CORNERS
+    # In depth too: a head turned aside is as large as one that faces the camera.
+    apart_T = np.linalg.norm(face.landmarks_3d_TL3[:, right] - face.landmarks_3d_TL3[:, left], axis=1) * seen_per_px
+    yaw_T, pitch_T, _ = yaw_pitch_roll_rad(face.head_rotation_T33).T
+    facing_T = (np.abs(yaw_T) <= _TURNED_RAD) & (np.abs(pitch_T) <= _TURNED_RAD)
+    return np.asarray((apart_T >= _EYES_APART_PX) & facing_T)
 
 
 def _head_rad_per_s(face: FaceTrack) -> Signal:

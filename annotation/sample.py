@@ -32,7 +32,7 @@ def describe(
     camera = camera if isinstance(camera, CameraTrack) else None
     moves = camera_moves(camera) if camera is not None else []
     found_actions = actions(body, camera, clip) if body is not None else []
-    found_expressions = expressions(face) if face is not None else []
+    found_expressions = expressions(face, clip) if face is not None else []
     text = camera_text(moves, clip_duration_s(body if body is not None else face))
     slots = fill_slots(body, face, hands, found_actions, found_expressions, text, style, clip)
     from_labels = {

@@ -12,7 +12,7 @@ Points = NDArray[np.float32]
 # Looking with the far detector costs as much as following a face; so often is enough to lose no expression's length.
 _SEARCH_EVERY_S = 0.2
 # A face taller than this share of the frame may be too large for the far detector and needs no second opinion.
-_LARGE = 0.5
+_LARGE = 0.8
 
 
 class NearNetwork(Protocol):
@@ -25,6 +25,7 @@ class FarNetwork(Protocol):
 
 class FaceSearch:
     """Follows one face. `found` has one entry per frame: points_L3 in shares of the frame, or None.
+    `far_T` says in which of them the far network follows it.
 
     The near network is asked first; where it sees nothing, the far one, and as long as that follows a face the near
     one rests. A small face of the near network's counts once the far one sees it too: alone it also finds gloves and
@@ -34,12 +35,17 @@ class FaceSearch:
     def __init__(self, near: NearNetwork, far: FarNetwork) -> None:
         self._near, self._far = near, far
         self.found: list[Points | None] = []
+        self.far_T: list[bool] = []
         self._far_follows = False
         self._unconfirmed_from: int | None = None
         self._trusted = False
         self._searched_s = -np.inf
 
     def look(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> None:
+        self._look(rgb_HWC, pts_s)
+        self.far_T.append(self._far_follows)
+
+    def _look(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> None:
         if self._far_follows:
             faces = self._far.find(rgb_HWC)
             if faces:

@@ -8,12 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from annotation.arkit import ARKIT_NAMES, all_coefficients
+from annotation.base import ClipFrame
 from annotation.expressions import ExpressionEvent, expressions
 from annotation.ops.episodes import episodes, moving_median, noise
 from annotation.ops.expression import EXPRESSION_NAMES
 from schemas.tracks import FaceTrack
 
 FPS, T = 25.0, 100
+CLIP = ClipFrame(640, 480, FPS)
 
 
 def face_with(
@@ -23,8 +25,10 @@ def face_with(
     expression_TK = np.zeros((frames, len(ARKIT_NAMES)), np.float32)
     for name, value_T in columns.items():
         expression_TK[:, ARKIT_NAMES.index(name)] = value_T
+    landmarks_3d_TL3 = np.zeros((frames, 478, 3), np.float32)
+    landmarks_3d_TL3[:, 263, 0] = 60  # outer corners of the eyes, in px
     return FaceTrack(
-        np.zeros((frames, 478, 2), np.float32), np.zeros((frames, 478, 3), np.float32),
+        np.zeros((frames, 478, 2), np.float32), landmarks_3d_TL3,
         np.tile(np.eye(3, dtype=np.float32), (frames, 1, 1)), expression_TK, ARKIT_NAMES,
         np.zeros((frames, 2), np.float32), np.ones(frames, np.bool_) if present_T is None else present_T,
         np.arange(frames) / fps,
@@ -41,11 +45,11 @@ def smiling(value_T: NDArray[np.float64], **others: NDArray[np.float64]) -> Face
 
 
 def labels(face: FaceTrack) -> list[str]:
-    return [each.label for each in expressions(face)]
+    return [each.label for each in expressions(face, CLIP)]
 
 
 def test_an_event_has_its_onset_apex_and_offset() -> None:
-    (smile,) = expressions(smiling(rise(1.0, 1.6, 2.8)))
+    (smile,) = expressions(smiling(rise(1.0, 1.6, 2.8)), CLIP)
     assert smile.label == "smile"
     # A tenth of the rise is lost at either end, and a frame.
     assert smile.start_s == pytest.approx(1.0, abs=0.06 + 0.04)
@@ -59,7 +63,7 @@ def test_an_event_has_its_onset_apex_and_offset() -> None:
 @pytest.mark.parametrize("fps", [24.0, 30.0, 60.0])
 def test_times_do_not_depend_on_the_frame_rate(fps: float) -> None:
     value_T = rise(1.0, 1.5, 2.5, fps=fps)
-    (smile,) = expressions(face_with(fps, mouthSmileLeft=value_T, mouthSmileRight=value_T))
+    (smile,) = expressions(face_with(fps, mouthSmileLeft=value_T, mouthSmileRight=value_T), CLIP)
     assert (smile.start_s, smile.apex_s, smile.end_s) == pytest.approx((1.05, 1.5, 2.4), abs=0.05)
 
 
@@ -87,7 +91,7 @@ def test_a_micro_expression_is_one_of_at_most_half_a_second(seconds: float, labe
 def test_one_frame_at_25_fps_is_40_ms_and_counts() -> None:
     value_T = np.zeros(T)
     value_T[50] = 0.9
-    (event,) = expressions(face_with(browDownLeft=value_T, browDownRight=value_T))
+    (event,) = expressions(face_with(browDownLeft=value_T, browDownRight=value_T), CLIP)
     assert (event.label, event.start_s, event.apex_s, event.end_s) == ("micro_brows_lowered", 2.0, 2.0, 2.04)
 
 
@@ -117,7 +121,7 @@ def test_no_event_reaches_over_a_gap_and_an_absent_face_has_none() -> None:
     present_T = np.ones(T, np.bool_)
     present_T[50:60] = False
     open_T = np.where(present_T, 0.8, 0)
-    found = expressions(face_with(present_T=present_T, jawOpen=open_T))
+    found = expressions(face_with(present_T=present_T, jawOpen=open_T), CLIP)
     assert [(e.label, e.start_s, e.end_s) for e in found] == [("mouth_open", 0.0, 2.0), ("mouth_open", 2.4, 4.0)]
     assert labels(face_with(present_T=np.zeros(T, np.bool_), jawOpen=open_T)) == []
 
@@ -138,8 +142,21 @@ def test_an_expression_whose_coefficients_are_not_measured_is_left_out() -> None
     assert values["mouthFrownLeft"] is None
 
 
+def test_faces_too_small_or_turned_away_show_no_expression() -> None:
+    smile = smiling(rise(1.0, 2.0, 3.0))
+    assert [each.label for each in expressions(smile, CLIP)] == ["smile"]
+    # The networks see 480 px of these 1,440: 20 px between the eyes' corners instead of 60.
+    assert expressions(smile, ClipFrame(1920, 1440, FPS)) == []
+    for yaw, found in ((0.5, ["smile"]), (-1.0, [])):
+        smile.head_rotation_T33[:] = cv2.Rodrigues(np.array([0.0, yaw, 0.0]))[0]
+        assert labels(smile) == found
+    wink = face_with(eyeBlinkLeft=rise(1.0, 1.2, 1.5))
+    wink.head_rotation_T33[:] = cv2.Rodrigues(np.array([0.0, 0.5, 0.0]))[0]
+    assert labels(wink) == []
+
+
 def test_an_event_of_one_frame_in_a_clip_of_one_frame() -> None:
-    assert [type(each) for each in expressions(face_with(jawOpen=np.array([0.9])))] in ([], [ExpressionEvent])
+    assert [type(each) for each in expressions(face_with(jawOpen=np.array([0.9])), CLIP)] in ([], [ExpressionEvent])
 
 
 def test_episodes_do_not_overlap_and_noise_at_the_threshold_does_not_cut_them() -> None:

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from annotation.arkit import ARKIT_NAMES
 from annotation.backends.blendshapes import BlendshapeNetwork, find_face_task
+from annotation.base import ClipFrame
+from annotation.face import FaceSession
 from annotation.ops.expression import EXPRESSION_NAMES, expression_coefficients
 from annotation.ops.face_search import FaceSearch
 from annotation.ops.focal import DEFAULT_FOCAL_LONG_SIDES, estimate_focal_px
 from annotation.ops.gaze import gaze
 from annotation.ops.head import CANONICAL_FACE, fit_head, yaw_pitch_roll_rad
 from schemas.errors import ResourceError
+from schemas.frames import FrameBatch
+from schemas.tracks import BodyTrack
 
 WIDTH, HEIGHT = 640, 480
 CENTRE_PX_2 = (WIDTH / 2, HEIGHT / 2)
@@ -210,8 +214,23 @@ def test_a_small_face_of_the_near_network_alone_is_dropped_and_a_confirmed_one_i
     assert searched(Near(list(small)), Far([]), 12) == [False] * 12
     assert searched(Near(list(small)), Far([None, face_at(0.9, 0.1)]), 12) == [False] * 12  # another face elsewhere
     assert searched(Near(list(small)), Far([None, face_at(0.45, 0.1)]), 12) == [True] * 12
-    large = Near([face_at(0.2, 0.7)] * 4)
+    large = Near([face_at(0.1, 0.9)] * 4)
     assert searched(large, Far([]), 4) == [True] * 4
+
+
+def test_a_face_of_the_far_network_needs_the_subject_s_nose() -> None:
+    clip, search = ClipFrame(100, 100, 25.0), FaceSearch(Near([]), Far([face_at(0.4, 0.1)] * 3))
+    session = FaceSession(search, None, clip)
+    session.observe(FrameBatch(np.zeros((3, 100, 100, 3), np.uint8), np.arange(3) / 25))
+    joints_px_PTJ2 = np.zeros((1, 3, 33, 2), np.float32)
+    joints_px_PTJ2[0, :2, 0] = [(44, 36), (80, 80)]
+    present_PT = np.array([[True, True, False]])
+    body = BodyTrack(
+        joints_px_PTJ2, np.zeros((1, 3, 33, 3), np.float32), np.zeros((1, 3, 33), np.float32), present_PT,
+        np.arange(3) / 25,
+    )  # fmt: skip
+    assert session.finish({"body": body}).present_T.tolist() == [True, False, False]
+    assert session.finish({}).present_T.tolist() == [True, True, True]
 
 
 def test_a_damaged_task_file_is_named(tmp_path: Path) -> None:

@@ -50,8 +50,10 @@ def face_with(**columns: NDArray[np.float64]) -> FaceTrack:
     expression_TK = np.zeros((T, len(EXPRESSION_NAMES)), np.float32)
     for name, value_T in columns.items():
         expression_TK[:, EXPRESSION_NAMES.index(name)] = value_T
+    landmarks_3d_TL3 = np.zeros((T, 478, 3), np.float32)
+    landmarks_3d_TL3[:, 263, 0] = 60  # outer corners of the eyes, in px
     return FaceTrack(
-        np.zeros((T, 478, 2), np.float32), np.zeros((T, 478, 3), np.float32),
+        np.zeros((T, 478, 2), np.float32), landmarks_3d_TL3,
         np.tile(np.eye(3, dtype=np.float32), (T, 1, 1)), expression_TK, EXPRESSION_NAMES,
         np.zeros((T, 2), np.float32), np.ones(T, np.bool_), PTS_S_T,
     )  # fmt: skip
