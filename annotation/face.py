@@ -84,6 +84,7 @@ class FaceSession:
         rotation_T33 = np.tile(np.eye(3, dtype=np.float32), (T, 1, 1))
         expression_TK = np.zeros((T, len(names)), np.float32)
         gaze_T2 = np.zeros((T, 2), np.float32)
+        focal_px = 0.0
         if present_T.any():
             seen_TL3 = landmarks_3d_TL3[present_T].astype(np.float64)
             width_px, height_px = self._clip.width_px, self._clip.height_px
@@ -104,6 +105,7 @@ class FaceSession:
             gaze_T2=gaze_T2,
             present_T=present_T,
             pts_s_T=np.array(self._pts_s, np.float64),
+            focal_px=np.array(focal_px, np.float32),
         )
 
 

@@ -125,24 +125,29 @@ def landmarks(arguments: argparse.Namespace) -> None:
     for data_set, rgb_HWC, box_4, points_N3, mesh in labelled_faces(arguments.folder):
         corners_2 = [points_N3[mesh.index(corner), :2] for corner in OUTER_EYE_CORNERS]
         eyes_px = float(np.linalg.norm(corners_2[0] - corners_2[1]))
-        for sides in (*CROPS, None):
-            picture_HWC, low = (rgb_HWC, np.zeros(2)) if sides is None else crop(rgb_HWC, box_4, sides)
+        pictures = {f"crop x{sides}": crop(rgb_HWC, box_4, sides) for sides in CROPS}
+        pictures["whole picture"] = (rgb_HWC, np.zeros(2))
+        # What is left of the middle crop when the picture is first made as small as the annotators' request makes it.
+        coarse_HWC, low_2 = pictures[f"crop x{CROPS[1]}"]
+        scale = min(1.0, (DENSE.short_side_px or np.inf) / min(rgb_HWC.shape[:2]))
+        size_wh = [round(scale * side) for side in coarse_HWC.shape[1::-1]]
+        pictures[f"crop x{CROPS[1]}, coarse"] = (cv2.resize(coarse_HWC, size_wh, interpolation=cv2.INTER_AREA), low_2)
+        for where, (picture_HWC, low) in pictures.items():
+            native_wh = coarse_HWC.shape[1::-1] if "coarse" in where else picture_HWC.shape[1::-1]
             for who, find in finders.items():
                 points_L3 = find(picture_HWC)
                 error = None
                 if points_L3 is not None:
-                    px_N2 = points_L3[list(mesh), :2] * picture_HWC.shape[1::-1] + low
+                    px_N2 = points_L3[list(mesh), :2] * native_wh + low
                     seen_N = points_N3[:, 2] > 0
                     error = float(np.linalg.norm(px_N2 - points_N3[:, :2], axis=1)[seen_N].mean()) / eyes_px
                     # In the whole picture the one face found may be another.
                     error = error if error < 0.5 else None
-                errors.setdefault((data_set, "whole picture" if sides is None else f"crop x{sides}", who), []).append(
-                    error
-                )
+                errors.setdefault((data_set, where, who), []).append(error)
     for (data_set, where, who), found in errors.items():
         hits = [error for error in found if error is not None]
         nme = f"{100 * np.mean(hits):.2f}%" if hits else "-"
-        print(f"{data_set:15} {where:14} {who:5} found {len(hits)} of {len(found)}, NME {nme}")
+        print(f"{data_set:15} {where:17} {who:5} found {len(hits)} of {len(found)}, NME {nme}")
 
 
 def manifest(folder: Path, names: list[str]) -> list[dict[str, str]]:

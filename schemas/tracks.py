@@ -8,7 +8,7 @@ What was not seen is 0 with `present` False (or confidence 0): a reader asks `pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -22,6 +22,10 @@ FACE_LANDMARKS = 478
 HAND_JOINTS = 21
 
 _T = TypeVar("_T", bound="_Track")
+
+
+def _no_focal_length() -> NDArray[np.float32]:
+    return np.zeros((), np.float32)
 
 
 class _Track:
@@ -57,14 +61,19 @@ class _Track:
 
     @classmethod
     def from_npz(cls: type[_T], data: bytes) -> _T:
-        """Raises: SchemaError when an array is missing or has another shape or type."""
+        """Arrays that came to the format later have defaults and may be missing.
+
+        Raises: SchemaError when an array is missing or has another shape or type.
+        """
         arrays = decode_npz(data)
         values: dict[str, Any] = {}
-        for field in fields(cls):  # type: ignore[arg-type]
-            if field.name not in arrays:
-                raise SchemaError(f"{cls.__name__} without {field.name}; it has {sorted(arrays)}")
-            array = arrays[field.name]
-            values[field.name] = tuple(str(name) for name in array) if field.name.endswith("_names") else array
+        for member in fields(cls):  # type: ignore[arg-type]
+            if member.name not in arrays:
+                if member.default_factory is not MISSING:
+                    continue
+                raise SchemaError(f"{cls.__name__} without {member.name}; it has {sorted(arrays)}")
+            array = arrays[member.name]
+            values[member.name] = tuple(str(name) for name in array) if member.name.endswith("_names") else array
         return cls(**values)
 
 
@@ -97,6 +106,7 @@ class FaceTrack(_Track):
     expression_TK:     coefficients in 0-1, named by `expression_names` (ARKit's names).
     gaze_T2:           angles of the gaze against the head in rad, mean of both eyes (the picture's right and down
                        positive, for a head that faces the camera).
+    focal_px:          the camera's focal length behind head_rotation, estimated from the face; 0 without a face.
     """
 
     landmarks_px_TL2: NDArray[np.float32]
@@ -107,6 +117,7 @@ class FaceTrack(_Track):
     gaze_T2: NDArray[np.float32]
     present_T: NDArray[np.bool_]
     pts_s_T: NDArray[np.float64]
+    focal_px: NDArray[np.float32] = field(default_factory=_no_focal_length)
 
     SHAPES: ClassVar = {
         "landmarks_px_TL2": ("T", FACE_LANDMARKS, 2),
@@ -114,6 +125,7 @@ class FaceTrack(_Track):
         "head_rotation_T33": ("T", 3, 3),
         "expression_TK": ("T", "K"),
         "gaze_T2": ("T", 2),
+        "focal_px": (),
         "present_T": ("T",),
         "pts_s_T": ("T",),
     }
