@@ -14,7 +14,7 @@ from annotation.backends.mediapipe_solutions import NETWORKS_VERSION, FaceNetwor
 from annotation.base import DENSE, ClipFrame
 from annotation.body import NOSE
 from annotation.ops.expression import EXPRESSION_NAMES, expression_coefficients
-from annotation.ops.face_search import FaceSearch
+from annotation.ops.face_search import FaceSearch, Sight
 from annotation.ops.focal import estimate_focal_px
 from annotation.ops.gaze import gaze
 from annotation.ops.head import fit_head
@@ -77,7 +77,7 @@ class FaceSession:
             if points_L3 is None:
                 continue
             points_px_L3 = points_L3 * self._to_px_3
-            if isinstance(body, BodyTrack) and not _is_the_subject_s(points_px_L3, body, t, self._search.far_T[t]):
+            if isinstance(body, BodyTrack) and not _is_the_subject_s(points_px_L3, body, t, self._search.sight_T[t]):
                 continue
             landmarks_3d_TL3[t], present_T[t] = points_px_L3, True
         names = EXPRESSION_NAMES if self._blendshapes is None else self._blendshapes.names
@@ -109,14 +109,15 @@ class FaceSession:
         )
 
 
-def _is_the_subject_s(points_px_L3: NDArray[np.float32], body: BodyTrack, t: int, far: bool) -> bool:
+def _is_the_subject_s(points_px_L3: NDArray[np.float32], body: BodyTrack, t: int, sight: Sight) -> bool:
     """False when the subject's nose is clearly seen and this face is not around it.
 
-    What the far network takes for a face in a pattern is followed like a real one: it needs a nose, seen or guessed.
+    What one network alone takes for a face in a pattern is followed like a real one: where there is a body it needs its
+    nose, seen or guessed, and the far network's needs a body.
     """
     if not body.present_PT[:1, t].any():
-        return not far
+        return sight != "far"
     low_2, high_2 = points_px_L3[:, :2].min(axis=0), points_px_L3[:, :2].max(axis=0)
     distance_px = float(np.linalg.norm((low_2 + high_2) / 2 - body.joints_px_PTJ2[0, t, NOSE]))
     near_nose = distance_px <= _NOSE_REACH_WIDTHS * float(max(high_2 - low_2))
-    return near_nose or (not far and bool(body.conf_PTJ[0, t, NOSE] < _NOSE_VISIBLE))
+    return near_nose or (sight == "confirmed" and bool(body.conf_PTJ[0, t, NOSE] < _NOSE_VISIBLE))

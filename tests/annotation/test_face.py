@@ -218,6 +218,15 @@ def test_a_small_face_of_the_near_network_alone_is_dropped_and_a_confirmed_one_i
     assert searched(large, Far([]), 4) == [True] * 4
 
 
+def test_who_saw_the_face() -> None:
+    search = FaceSearch(Near([face_at(0.4, 0.2)] * 7 + [None] * 6), Far([None, face_at(0.45, 0.1), face_at(0.6, 0.1)]))
+    for t in range(12):
+        search.look(np.zeros((4, 4, 3), np.uint8), t / 25)
+    search.close()
+    assert [points is not None for points in search.found] == [True] * 7 + [False] * 3 + [True] + [False]
+    assert (search.sight_T[:7], search.sight_T[10]) == (["confirmed"] * 7, "far")
+
+
 def test_a_face_of_the_far_network_needs_the_subject_s_nose() -> None:
     clip, search = ClipFrame(100, 100, 25.0), FaceSearch(Near([]), Far([face_at(0.4, 0.1)] * 3))
     session = FaceSession(search, None, clip)
