@@ -27,7 +27,7 @@ class FarNetwork(Protocol):
 
 
 class FaceSearch:
-    """Follows one face. `found` has one entry per frame, points_L3 in shares of the frame or None. `sight_T`: who saw it.
+    """Follows one face. `found`: per frame points_L3 in shares of the frame, or None. `sight_T`: who saw it.
 
     The near network is asked first; where it sees nothing, the far one, and as long as that follows a face the near
     one rests. The near network alone also finds gloves and bottles: a small face of its own counts once the far one
