@@ -118,17 +118,21 @@ def expressions(face: FaceTrack, clip: ClipFrame) -> list[ExpressionEvent]:
     column = {name: face.expression_TK[:, k].astype(np.float64) for k, name in enumerate(face.expression_names)}
     found, shut_T = _eyes(face, column)
     turning_T = _head_rad_per_s(face) > _HEAD_TURNS_RAD_PER_S
+    blinking_T = _near(shut_T, round(_BLINK_WITHIN_S / _step_s(face)))
     mistakable = {
-        "mouth": turning_T | _near(_range(column["jawOpen"], face, _JAW_WITHIN_S) > _JAW_MOVES, 0)
+        "mouth": turning_T | (_range(column["jawOpen"], face, _JAW_WITHIN_S) > _JAW_MOVES)
         if "jawOpen" in column
         else turning_T,
-        "brows": turning_T | _near(shut_T, round(_BLINK_WITHIN_S / _step_s(face))),
+        "brows": turning_T | blinking_T,
     }
     for expression in _EXPRESSIONS:
         if not set(expression.names) <= set(column):
             continue
         value_T = expression.combine(np.stack([column[name] for name in expression.names]))
-        found += _events(expression, value_T, face, mistakable.get(expression.micro or ""))
+        events = _events(expression, value_T, face, mistakable.get(expression.micro or ""))
+        if expression.micro == "brows":
+            events = [each for each in events if not _goes_along(each, face, blinking_T)]
+        found += events
     return sorted(found, key=lambda each: (each.start_s, each.end_s, each.label))
 
 
@@ -146,8 +150,6 @@ def _events(
         # Half of the confidence is for reaching the threshold, all of it for twice as much.
         event = _event(expression.label, each, face, (value_T[each.apex] - rest) / (2 * rise))
         short = _is_micro(event, each, face, mistakable_T)
-        if expression.micro == "brows" and not short and _goes_along(event, each, mistakable_T):
-            continue
         if short:
             event = _event(f"micro_{expression.label}", each, face, event.confidence)
         if short or event.end_s - event.start_s >= _SHORTEST_S:
@@ -165,10 +167,10 @@ def _events(
     return found
 
 
-def _goes_along(event: ExpressionEvent, episode: Episode, mistakable_T: NDArray[np.bool_] | None) -> bool:
-    """Brows that move for as long as a blink or a turn of the head, at the same time, move with it."""
-    brief = event.end_s - event.start_s <= _MICRO_S[1]
-    return brief and mistakable_T is not None and bool(mistakable_T[episode.start : episode.stop].any())
+def _goes_along(event: ExpressionEvent, face: FaceTrack, blinking_T: NDArray[np.bool_]) -> bool:
+    """Brows that move for as long as a blink, around one, move with it."""
+    within_T = (face.pts_s_T >= event.start_s - 1e-3) & (face.pts_s_T < event.end_s - 1e-3)
+    return event.end_s - event.start_s <= _LONGEST_BLINK_S and bool(blinking_T[within_T].any())
 
 
 def _is_micro(

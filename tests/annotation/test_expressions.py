@@ -115,6 +115,13 @@ def test_speech_blinks_and_turns_of_the_head_are_no_micro_expressions() -> None:
     for t in range(T):
         turning.head_rotation_T33[t] = cv2.Rodrigues(np.array([0.0, 0.05 * t, 0.0]))[0]
     assert labels(turning) == []
+    # Large ones are seen all the same, but for brows around a blink.
+    flash = face_with(browInnerUp=rise(2.0, 2.2, 2.4))
+    for t in range(T):
+        flash.head_rotation_T33[t] = cv2.Rodrigues(np.array([0.0, 0.3 * np.sin(0.2 * t), 0.0]))[0]
+    assert labels(flash) == ["brows_raised"]
+    strong = face_with(browInnerUp=rise(2.0, 2.2, 2.4), eyeBlinkLeft=blink_T, eyeBlinkRight=blink_T)
+    assert labels(strong) == ["blink"]
 
 
 def test_no_event_reaches_over_a_gap_and_an_absent_face_has_none() -> None:
