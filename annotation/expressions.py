@@ -19,6 +19,8 @@ from annotation.ops.episodes import Episode, episodes, moving_median, noise
 from annotation.ops.head import yaw_pitch_roll_rad
 from schemas.tracks import FaceTrack
 
+EXPRESSIONS_VERSION = "2"
+
 Signal = NDArray[np.float64]
 
 

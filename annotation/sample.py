@@ -8,7 +8,7 @@ from typing import Any
 from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_text
 from annotation.caption import caption, clip_duration_s, fill_slots
-from annotation.expressions import expressions
+from annotation.expressions import EXPRESSIONS_VERSION, expressions
 from annotation.labels import actions
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack, Track
 
@@ -37,7 +37,7 @@ def describe(
     slots = fill_slots(body, face, hands, found_actions, found_expressions, text, style, clip)
     from_labels = {
         "actions": {"name": "body_geometry", "version": LABELS_VERSION},
-        "expressions": {"name": "face_geometry", "version": LABELS_VERSION},
+        "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
         "camera": {"name": "background_motion", "version": LABELS_VERSION},
         "caption": {"name": "slots", "version": LABELS_VERSION},
     }
