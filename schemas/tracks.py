@@ -8,7 +8,7 @@ What was not seen is 0 with `present` False (or confidence 0): a reader asks `pr
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -24,22 +24,23 @@ HAND_JOINTS = 21
 _T = TypeVar("_T", bound="_Track")
 
 
-def _no_focal_length() -> NDArray[np.float32]:
-    return np.zeros((), np.float32)
-
-
 class _Track:
     """Shared checking and npz form; subclasses only state their shapes."""
 
     __slots__ = ()
     SHAPES: ClassVar[dict[str, tuple[str | int, ...]]]
     DTYPES: ClassVar[dict[str, type[np.generic]]] = {}
+    # Arrays that samples of before lack: such a sample, and whoever makes a track without them, has zeros there.
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         axes: dict[str, int] = {}
         for name, shape in self.SHAPES.items():
-            value: NDArray[Any] = getattr(self, name)
             want = self.DTYPES.get(name, np.float32)
+            if name in self.ADDED_LATER and getattr(self, name) is None:
+                lengths = [axis if isinstance(axis, int) else axes[axis] for axis in shape]
+                object.__setattr__(self, name, np.zeros(lengths, want))
+            value: NDArray[Any] = getattr(self, name)
             label = type(self).__name__
             if value.dtype != want:
                 raise SchemaError(f"{label}.{name} has type {value.dtype}, expected {np.dtype(want)}")
@@ -61,19 +62,16 @@ class _Track:
 
     @classmethod
     def from_npz(cls: type[_T], data: bytes) -> _T:
-        """Arrays that came to the format later have defaults and may be missing.
-
-        Raises: SchemaError when an array is missing or has another shape or type.
-        """
+        """Raises: SchemaError when an array is missing or has another shape or type."""
         arrays = decode_npz(data)
         values: dict[str, Any] = {}
-        for member in fields(cls):  # type: ignore[arg-type]
-            if member.name not in arrays:
-                if member.default_factory is not MISSING:
+        for field in fields(cls):  # type: ignore[arg-type]
+            if field.name not in arrays:
+                if field.name in cls.ADDED_LATER:
                     continue
-                raise SchemaError(f"{cls.__name__} without {member.name}; it has {sorted(arrays)}")
-            array = arrays[member.name]
-            values[member.name] = tuple(str(name) for name in array) if member.name.endswith("_names") else array
+                raise SchemaError(f"{cls.__name__} without {field.name}; it has {sorted(arrays)}")
+            array = arrays[field.name]
+            values[field.name] = tuple(str(name) for name in array) if field.name.endswith("_names") else array
         return cls(**values)
 
 
@@ -117,8 +115,9 @@ class FaceTrack(_Track):
     gaze_T2: NDArray[np.float32]
     present_T: NDArray[np.bool_]
     pts_s_T: NDArray[np.float64]
-    focal_px: NDArray[np.float32] = field(default_factory=_no_focal_length)
+    focal_px: NDArray[np.float32] = None  # type: ignore[assignment]
 
+    ADDED_LATER: ClassVar = frozenset({"focal_px"})
     SHAPES: ClassVar = {
         "landmarks_px_TL2": ("T", FACE_LANDMARKS, 2),
         "landmarks_3d_TL3": ("T", FACE_LANDMARKS, 3),
