@@ -41,10 +41,13 @@ class Annotator(Protocol):
     """Names itself, says which frames it needs and which tracks must exist before it finishes."""
 
     name: ClassVar[str]
-    version: ClassVar[str]
     suffix: ClassVar[str]
     needs: ClassVar[FrameRequest]
     after: ClassVar[tuple[str, ...]]
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the numbers do; names the networks and, where weights are given, their file."""
 
     def open(self, clip: ClipFrame) -> AnnotatorSession:
         """Starts a clip. State of the clip before must not change the result."""

@@ -8,10 +8,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from annotation.backends.blendshapes import BlendshapeNetwork, find_face_task
+from annotation.backends.far_faces import FarFaceNetwork
 from annotation.backends.mediapipe_solutions import NETWORKS_VERSION, FaceNetwork
 from annotation.base import DENSE, ClipFrame
 from annotation.body import NOSE
-from annotation.ops.expression import EXPRESSION_NAMES, expression_coefficients, gaze
+from annotation.ops.expression import EXPRESSION_NAMES, expression_coefficients
+from annotation.ops.face_search import FaceSearch, Sight
+from annotation.ops.focal import estimate_focal_px
+from annotation.ops.gaze import gaze
 from annotation.ops.head import fit_head
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import FACE_LANDMARKS, BodyTrack, FaceTrack, Track
@@ -22,69 +27,97 @@ _NOSE_VISIBLE = 0.8
 
 
 class FaceAnnotator:
+    """One face. Coefficients come from the blendshape network where its weights are, else from geometry.
+
+    Raises: ResourceError naming the weights file when it is damaged.
+    """
+
     name: ClassVar[str] = "face"
-    version: ClassVar[str] = f"1+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "face.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)
 
     def __init__(self) -> None:
-        self._network = FaceNetwork()
+        task = find_face_task()
+        self._near, self._far = FaceNetwork(), FarFaceNetwork(faces=1)
+        self._blendshapes = None if task is None else BlendshapeNetwork(task)
+
+    @property
+    def version(self) -> str:
+        source = "geometry" if self._blendshapes is None else self._blendshapes.version
+        return f"2+{NETWORKS_VERSION}+{source}"
 
     def open(self, clip: ClipFrame) -> FaceSession:
-        self._network.reset()
-        return FaceSession(self._network, clip)
+        self._near.reset()
+        self._far.reset()
+        return FaceSession(FaceSearch(self._near, self._far), self._blendshapes, clip)
 
 
 class FaceSession:
-    def __init__(self, network: FaceNetwork, clip: ClipFrame) -> None:
-        self._network = network
+    def __init__(self, search: FaceSearch, blendshapes: BlendshapeNetwork | None, clip: ClipFrame) -> None:
+        self._search = search
+        self._blendshapes = blendshapes
+        self._clip = clip
         # z has the scale of x
         self._to_px_3 = np.array([clip.width_px, clip.height_px, clip.width_px], np.float32)
-        self._found: list[NDArray[np.float32] | None] = []
         self._pts_s: list[float] = []
 
     def observe(self, frames: FrameBatch) -> None:
-        self._found.extend(self._network.find(rgb_HWC) for rgb_HWC in frames.rgb_THWC)
-        self._pts_s.extend(frames.pts_s_T.tolist())
+        for rgb_HWC, pts_s in zip(frames.rgb_THWC, frames.pts_s_T.tolist(), strict=True):
+            self._search.look(rgb_HWC, pts_s)
+            self._pts_s.append(pts_s)
 
     def finish(self, earlier: Mapping[str, Track]) -> FaceTrack:
         body = earlier.get("body")
-        T = len(self._found)
+        self._search.close()
+        T = len(self._search.found)
         landmarks_3d_TL3 = np.zeros((T, FACE_LANDMARKS, 3), np.float32)
         present_T = np.zeros(T, np.bool_)
-        for t, points_L3 in enumerate(self._found):
+        for t, points_L3 in enumerate(self._search.found):
             if points_L3 is None:
                 continue
             points_px_L3 = points_L3 * self._to_px_3
-            if isinstance(body, BodyTrack) and _someone_elses(points_px_L3, body, t):
+            if isinstance(body, BodyTrack) and not _is_the_subject_s(points_px_L3, body, t, self._search.sight_T[t]):
                 continue
             landmarks_3d_TL3[t], present_T[t] = points_px_L3, True
+        names = EXPRESSION_NAMES if self._blendshapes is None else self._blendshapes.names
         rotation_T33 = np.tile(np.eye(3, dtype=np.float32), (T, 1, 1))
-        expression_TK = np.zeros((T, len(EXPRESSION_NAMES)), np.float32)
+        expression_TK = np.zeros((T, len(names)), np.float32)
         gaze_T2 = np.zeros((T, 2), np.float32)
+        focal_px = 0.0
         if present_T.any():
             seen_TL3 = landmarks_3d_TL3[present_T].astype(np.float64)
-            rotation_seen_T33, head_TL3 = fit_head(seen_TL3)
+            width_px, height_px = self._clip.width_px, self._clip.height_px
+            focal_px = estimate_focal_px(seen_TL3, width_px, height_px)
+            rotation_seen_T33, head_TL3 = fit_head(seen_TL3, focal_px, (width_px / 2, height_px / 2))
             rotation_T33[present_T] = rotation_seen_T33
-            expression_TK[present_T] = expression_coefficients(head_TL3)
             gaze_T2[present_T] = gaze(head_TL3)
+            if self._blendshapes is None:
+                expression_TK[present_T] = expression_coefficients(head_TL3)
+            else:
+                expression_TK[present_T] = self._blendshapes.coefficients(landmarks_3d_TL3[present_T])
         return FaceTrack(
             landmarks_px_TL2=np.ascontiguousarray(landmarks_3d_TL3[..., :2]),
             landmarks_3d_TL3=landmarks_3d_TL3,
             head_rotation_T33=rotation_T33,
             expression_TK=expression_TK,
-            expression_names=EXPRESSION_NAMES,
+            expression_names=names,
             gaze_T2=gaze_T2,
             present_T=present_T,
             pts_s_T=np.array(self._pts_s, np.float64),
+            focal_px=np.array(focal_px, np.float32),
         )
 
 
-def _someone_elses(points_px_L3: NDArray[np.float32], body: BodyTrack, t: int) -> bool:
-    """True when the subject's nose is clearly seen and this face is not around it."""
-    if not body.present_PT[:1, t].any() or body.conf_PTJ[0, t, NOSE] < _NOSE_VISIBLE:
-        return False
+def _is_the_subject_s(points_px_L3: NDArray[np.float32], body: BodyTrack, t: int, sight: Sight) -> bool:
+    """False when the subject's nose is clearly seen and this face is not around it.
+
+    What one network alone takes for a face in a pattern is followed like a real one: where there is a body it needs its
+    nose, seen or guessed, and the far network's needs a body.
+    """
+    if not body.present_PT[:1, t].any():
+        return sight != "far"
     low_2, high_2 = points_px_L3[:, :2].min(axis=0), points_px_L3[:, :2].max(axis=0)
     distance_px = float(np.linalg.norm((low_2 + high_2) / 2 - body.joints_px_PTJ2[0, t, NOSE]))
-    return distance_px > _NOSE_REACH_WIDTHS * float(max(high_2 - low_2))
+    near_nose = distance_px <= _NOSE_REACH_WIDTHS * float(max(high_2 - low_2))
+    return near_nose or (sight == "confirmed" and bool(body.conf_PTJ[0, t, NOSE] < _NOSE_VISIBLE))

@@ -1,4 +1,4 @@
-"""Labels over intervals of clip time, read off the tracks: expressions and actions. docs/annotation lists them all."""
+"""Labels over intervals of clip time, read off the tracks: actions. docs/annotation lists them all."""
 
 from __future__ import annotations
 
@@ -10,16 +10,8 @@ from annotation.base import ClipFrame
 from annotation.body import visible_joints
 from annotation.camera_moves import Interval, interval
 from annotation.ops.smoothing import moving_mean, runs
-from schemas.tracks import BodyTrack, CameraTrack, FaceTrack
+from schemas.tracks import BodyTrack, CameraTrack
 
-_MOUTH_OPEN = 0.3
-_SMILE = 0.5
-_BROWS_UP = 0.6
-# High brows may be how a face is made; raised ones are this much above the clip's own median.
-_BROWS_ABOVE_REST = 0.2
-_EYES_SHUT = 0.7
-# Longer than this, shut eyes are closed rather than blinking (Caffier et al. 2003: blinks last up to about 0.5 s).
-_LONGEST_BLINK_S = 0.5
 # Typical speed of the visible joints against the background, in body heights per second.
 _MOVING_BODY_PER_S = 0.10
 _SHORTEST_ACTION_S = 0.3
@@ -27,36 +19,6 @@ _SPEED_WINDOW_S = 0.4
 # Shoulder to hip is about 0.3 of a standing person's height (Drillis and Contini 1966: 0.288), shoulder width 0.26.
 _TORSO_PER_HEIGHT = 0.29
 _SHOULDERS_PER_HEIGHT = 0.22
-
-
-def expressions(face: FaceTrack) -> list[Interval]:
-    """mouth_open, smile, brows_raised (0.1 s or longer), blink (both eyes, up to 0.5 s), eyes_closed (longer)."""
-    column = {name: face.expression_TK[:, k].astype(np.float64) for k, name in enumerate(face.expression_names)}
-    found = []
-    brows_at_rest = float(np.median(column["browInnerUp"][face.present_T])) if face.present_T.any() else 0.0
-    brows_up = max(_BROWS_UP, brows_at_rest + _BROWS_ABOVE_REST)
-    for label, value_T, threshold in (
-        ("mouth_open", column["jawOpen"], _MOUTH_OPEN),
-        ("smile", (column["mouthSmileLeft"] + column["mouthSmileRight"]) / 2, _SMILE),
-        ("brows_raised", column["browInnerUp"], brows_up),
-    ):
-        found += _intervals(label, value_T, threshold, face, 0.1)
-    shut_T = np.minimum(column["eyeBlinkLeft"], column["eyeBlinkRight"])
-    for shut in _intervals("eyes_closed", shut_T, _EYES_SHUT, face, 0.0):
-        short = shut.end_s - shut.start_s <= _LONGEST_BLINK_S
-        found.append(Interval("blink" if short else shut.label, shut.start_s, shut.end_s, shut.confidence))
-    return sorted(found, key=lambda each: (each.start_s, each.end_s, each.label))
-
-
-def _intervals(
-    label: str, value_T: NDArray[np.float64], threshold: float, face: FaceTrack, at_least_s: float
-) -> list[Interval]:
-    """Where the coefficient is above the threshold in present frames. Confidence: its mean there."""
-    found = (
-        interval(label, face.pts_s_T, start, stop, float(value_T[start:stop].mean()))
-        for start, stop in runs((value_T >= threshold) & face.present_T)
-    )
-    return [each for each in found if each.end_s - each.start_s >= at_least_s]
 
 
 def actions(body: BodyTrack, camera: CameraTrack | None, clip: ClipFrame) -> list[Interval]:

@@ -9,8 +9,9 @@ from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_shake_rad
 from annotation.camera_text import camera_text
 from annotation.caption import caption, clip_duration_s, fill_slots
+from annotation.expressions import EXPRESSIONS_VERSION, expressions
 from annotation.gestures import gestures
-from annotation.labels import actions, expressions
+from annotation.labels import actions
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack, Track
 
 LABELS_VERSION = "1"
@@ -35,12 +36,12 @@ def describe(
     moves = camera_moves(camera) if camera is not None else []
     shake = camera_shake_rad(camera) if camera is not None else None
     found_actions = actions(body, camera, clip) if body is not None else []
-    found_expressions = expressions(face) if face is not None else []
+    found_expressions = expressions(face, clip) if face is not None else []
     text = camera_text(moves, clip_duration_s(body if body is not None else face), camera)
     slots = fill_slots(body, face, hands, found_actions, found_expressions, text, style, clip)
     from_labels = {
         "actions": {"name": "body_geometry", "version": LABELS_VERSION},
-        "expressions": {"name": "face_geometry", "version": LABELS_VERSION},
+        "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
         "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
         "camera": {"name": "background_motion", "version": LABELS_VERSION},
         "caption": {"name": "slots", "version": LABELS_VERSION},

@@ -19,7 +19,13 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 
 from pipelines.terminal import print_json, print_lines, print_table, size_text
-from schemas.weights import AESTHETIC_HEAD_PATTERNS, CLIP_PATTERNS, first_match, weights_folder
+from schemas.weights import (
+    AESTHETIC_HEAD_PATTERNS,
+    CLIP_PATTERNS,
+    FACE_TASK_PATTERNS,
+    first_match,
+    weights_folder,
+)
 
 HELP = "show what is installed, which weights are present, and what is missing"
 DISTRIBUTION = "motionloom"
@@ -54,7 +60,12 @@ KNOWN_WEIGHTS = (
         "curation.backends.aesthetic_head",
     ),
     Weights("ultralytics detector", ("yolo*.pt",), "people are found by MediaPipe's embedded models"),
-    Weights("face_landmarker.task", ("face_landmarker.task",), "expressions come from the landmarks' geometry"),
+    Weights(
+        "face_landmarker.task",
+        FACE_TASK_PATTERNS,
+        "expression coefficients come from the landmarks' geometry, a part of ARKit's names",
+        "annotation.backends.blendshapes",
+    ),
     Weights("Wan VAE", ("*[Ww]an*[Vv][Aa][Ee]*",), "video is coded by the codec fitted to the data"),
     Weights("umT5 text encoder", ("*umt5*",), "text is encoded by the embedded MiniLM"),
 )

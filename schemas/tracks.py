@@ -108,7 +108,9 @@ class FaceTrack(_Track):
     landmarks_3d_TL3:  px, depth in the same scale as x.
     head_rotation_T33: head axes to camera axes (x right, y down, z away), identity when absent.
     expression_TK:     coefficients in 0-1, named by `expression_names` (ARKit's names).
-    gaze_T2:           horizontal and vertical iris offset, -1..1 of the eye's half width (right and down positive).
+    gaze_T2:           angles of the gaze against the head in rad, mean of both eyes (the picture's right and down
+                       positive, for a head that faces the camera).
+    focal_px:          the camera's focal length behind head_rotation, estimated from the face; 0 without a face.
     """
 
     landmarks_px_TL2: NDArray[np.float32]
@@ -119,13 +121,16 @@ class FaceTrack(_Track):
     gaze_T2: NDArray[np.float32]
     present_T: NDArray[np.bool_]
     pts_s_T: NDArray[np.float64]
+    focal_px: NDArray[np.float32] = None  # type: ignore[assignment]
 
+    ADDED_LATER: ClassVar = frozenset({"focal_px"})
     SHAPES: ClassVar = {
         "landmarks_px_TL2": ("T", FACE_LANDMARKS, 2),
         "landmarks_3d_TL3": ("T", FACE_LANDMARKS, 3),
         "head_rotation_T33": ("T", 3, 3),
         "expression_TK": ("T", "K"),
         "gaze_T2": ("T", 2),
+        "focal_px": (),
         "present_T": ("T",),
         "pts_s_T": ("T",),
     }

@@ -14,6 +14,7 @@ WEIGHTS_VARIABLE = "MOTIONLOOM_WEIGHTS"
 CLIP_CONFIG, CLIP_PREFIX = "open_clip_config.json", "open_clip-"
 CLIP_PATTERNS = (CLIP_CONFIG, f"{CLIP_PREFIX}*.safetensors", f"{CLIP_PREFIX}*.pt")
 AESTHETIC_HEAD_PATTERNS = ("*aesthetic*.safetensors", "*aesthetic*.pth", "sac+logos+ava1-l14-linearMSE.pth")
+FACE_TASK_PATTERNS = ("face_landmarker*.task",)
 
 
 def weights_folder() -> Path:

@@ -56,7 +56,7 @@ def solutions() -> Any:
     return solutions
 
 
-class _Network(abc.ABC):
+class GraphNetwork(abc.ABC):
     """One MediaPipe graph: made on the first frame, kept for the life of the worker."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class _Network(abc.ABC):
         # it in threads of its own, whenever they are done with it (docs/decisions/0007).
         rgb_HWC = np.array(rgb_HWC, order="C")
         if self._tracking:
-            return self._graph.process(rgb_HWC)
+            return self._process(rgb_HWC)
         # The models are loaded, by threads of the graph, until the first frame after a start is done; they say so on
         # stderr.
         with native_log_silenced(), warnings.catch_warnings():
@@ -87,10 +87,13 @@ class _Network(abc.ABC):
             else:
                 self._graph.reset()
             self._tracking = True
-            return self._graph.process(rgb_HWC)
+            return self._process(rgb_HWC)
+
+    def _process(self, rgb_HWC: NDArray[np.uint8]) -> Any:
+        return self._graph.process(rgb_HWC)
 
 
-class FaceNetwork(_Network):
+class FaceNetwork(GraphNetwork):
     """One face, 478 landmarks with irises."""
 
     def _make(self) -> Any:
@@ -99,8 +102,9 @@ class FaceNetwork(_Network):
     def find(self, rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """points_L3 (x, y, z), or None."""
         found = self._run(rgb_HWC).multi_face_landmarks
-        return _xyz(found[0]) if found else None
+        return xyz(found[0]) if found else None
 
 
-def _xyz(landmarks: Any) -> NDArray[np.float32]:
+def xyz(landmarks: Any) -> NDArray[np.float32]:
+    """(N, 3) of a list of landmarks."""
     return np.array([(p.x, p.y, p.z) for p in landmarks.landmark], np.float32)

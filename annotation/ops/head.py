@@ -1,8 +1,7 @@
 """Head rotation and a head-fixed frame, from the face's landmarks.
 
-The landmarks are fitted to the canonical face by weighted similarity (Kabsch 1976, Umeyama 1991). MediaPipe's depth has
-the scale of x, so the picture is taken as orthographic: no focal length enters, and a close wide-angle face is turned
-by a few degrees at most.
+The landmarks are fitted to the canonical face by weighted similarity (Kabsch 1976, Umeyama 1991), seen through a
+pinhole camera whose focal length `ops/focal` estimates. MediaPipe's depth has the scale of x at the face's distance.
 """
 
 from __future__ import annotations
@@ -50,34 +49,54 @@ CANONICAL_FACE = np.array(
         (425, 0.047, 3.833, -1.537, 4.138),
     ]
 )
-_INDEX_N = CANONICAL_FACE[:, 0].astype(np.intp)
+INDEX_N = CANONICAL_FACE[:, 0].astype(np.intp)
 _WEIGHT_N = CANONICAL_FACE[:, 1] / CANONICAL_FACE[:, 1].sum()
 # To our head axes: x right, y down, z away from the viewer, so that a frontal face has the identity as rotation.
-_HEAD_CM_N3 = CANONICAL_FACE[:, 2:] * (1, -1, -1)
+HEAD_CM_N3 = CANONICAL_FACE[:, 2:] * (1, -1, -1)
+# In distances to the head's middle.
+_NEAREST = 0.2
 
 
-def fit_head(landmarks_3d_TL3: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Fits the canonical head to each frame's landmarks (any length unit, z away from the camera).
+def fit_head(
+    landmarks_3d_TL3: NDArray[np.float64], focal_px: float, centre_px_2: tuple[float, float]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Fits the canonical head to each frame's landmarks (px, depth in the scale of x, z away from the camera).
+
+    focal_px and centre_px_2 are the camera's; a face off the centre is seen along a slanted ray, which is taken out.
+    Infinity as focal length means an orthographic picture.
 
     Returns: rotation_T33, head axes to camera axes; head_cm_TL3, all landmarks in head axes and in centimetres of the
     canonical head (a large and a small head give equal numbers), origin at the weighted mean of the fitted points.
     """
-    seen_TN3 = landmarks_3d_TL3[:, _INDEX_N]
-    seen_mean_T3 = np.einsum("n,tnc->tc", _WEIGHT_N, seen_TN3)
-    head_N3 = _HEAD_CM_N3 - _WEIGHT_N @ _HEAD_CM_N3
-    seen_TN3 = seen_TN3 - seen_mean_T3[:, None]
-    covariance_T33 = np.einsum("n,tni,nj->tij", _WEIGHT_N, seen_TN3, head_N3)
+    points_TL3 = landmarks_3d_TL3
+    if np.isfinite(focal_px):
+        # In units of the distance to the head: what a pinhole camera shows at (x, y) is at (x z, y z, z).
+        seen_TN3 = landmarks_3d_TL3[:, INDEX_N]
+        z_TL1 = 1 + (landmarks_3d_TL3[..., 2:] - np.einsum("n,tnc->tc", _WEIGHT_N, seen_TN3)[:, None, 2:]) / focal_px
+        # No point of a head is behind the camera, whatever the network says of its depth.
+        z_TL1 = np.maximum(z_TL1, _NEAREST)
+        points_TL3 = np.concatenate(((landmarks_3d_TL3[..., :2] - centre_px_2) / focal_px * z_TL1, z_TL1), axis=2)
+    rotation_T33, scale_T, middle_T3 = _similarity(points_TL3)
+    # v_head = Rᵀ v_camera, written for row vectors
+    head_cm_TL3 = (points_TL3 - middle_T3[:, None]) @ rotation_T33 / scale_T[:, None, None]
+    return rotation_T33.astype(np.float32), head_cm_TL3
+
+
+def _similarity(
+    points_TL3: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Rotation (T, 3, 3) and scale (T,) from the canonical head to the points, and the points' weighted mean (T, 3)."""
+    seen_TN3 = points_TL3[:, INDEX_N]
+    middle_T3 = np.einsum("n,tnc->tc", _WEIGHT_N, seen_TN3)
+    head_N3 = HEAD_CM_N3 - _WEIGHT_N @ HEAD_CM_N3
+    covariance_T33 = np.einsum("n,tni,nj->tij", _WEIGHT_N, seen_TN3 - middle_T3[:, None], head_N3)
     U_T33, strength_T3, Vt_T33 = np.linalg.svd(covariance_T33)
     # A mirrored fit would explain a flat face as well; a head is never mirrored.
     sign_T = np.sign(np.linalg.det(U_T33 @ Vt_T33))
     U_T33[:, :, 2] *= sign_T[:, None]
     strength_T3[:, 2] *= sign_T
-    rotation_T33 = U_T33 @ Vt_T33
     scale_T = strength_T3.sum(axis=1) / float(_WEIGHT_N @ (head_N3**2).sum(axis=1))
-    scale_T = np.maximum(scale_T, 1e-9)
-    # v_head = Rᵀ v_camera, written for row vectors
-    head_cm_TL3 = (landmarks_3d_TL3 - seen_mean_T3[:, None]) @ rotation_T33 / scale_T[:, None, None]
-    return rotation_T33.astype(np.float32), head_cm_TL3
+    return U_T33 @ Vt_T33, np.maximum(scale_T, 1e-9), middle_T3
 
 
 def yaw_pitch_roll_rad(rotation_T33: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,19 +1,15 @@
-"""Labels, expression formulas and captions from tracks whose answer is known by construction."""
+"""Labels and captions from tracks whose answer is known by construction."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from annotation.base import ClipFrame
 from annotation.camera_moves import Interval
 from annotation.caption import Slots, caption
-from annotation.labels import actions, expressions
-from annotation.ops.expression import EXPRESSION_NAMES, expression_coefficients, gaze
-from annotation.ops.head import CANONICAL_FACE, fit_head, yaw_pitch_roll_rad
+from annotation.labels import actions
+from annotation.ops.expression import EXPRESSION_NAMES
 from annotation.ops.smoothing import moving_mean, runs, smooth_present
 from annotation.sample import describe
 from schemas.tracks import BodyTrack, FaceTrack, HandsTrack
@@ -50,8 +46,10 @@ def face_with(**columns: NDArray[np.float64]) -> FaceTrack:
     expression_TK = np.zeros((T, len(EXPRESSION_NAMES)), np.float32)
     for name, value_T in columns.items():
         expression_TK[:, EXPRESSION_NAMES.index(name)] = value_T
+    landmarks_3d_TL3 = np.zeros((T, 478, 3), np.float32)
+    landmarks_3d_TL3[:, 263, 0] = 60  # outer corners of the eyes, in px
     return FaceTrack(
-        np.zeros((T, 478, 2), np.float32), np.zeros((T, 478, 3), np.float32),
+        np.zeros((T, 478, 2), np.float32), landmarks_3d_TL3,
         np.tile(np.eye(3, dtype=np.float32), (T, 1, 1)), expression_TK, EXPRESSION_NAMES,
         np.zeros((T, 2), np.float32), np.ones(T, np.bool_), PTS_S_T,
     )  # fmt: skip
@@ -69,54 +67,6 @@ def test_still_moving_and_raised_hands() -> None:
     raised = actions(standing(left_wrist_y=40.0), None, CLIP)
     assert {a.label for a in raised} == {"still", "raise_left_hand"}
     assert all((a.start_s, a.end_s) == (0.0 if a.label != "still" else 0.04, 1.0) for a in raised)
-
-
-def test_expressions_have_their_intervals_and_blinks_are_short() -> None:
-    face = face_with(
-        jawOpen=on(5, 10), eyeBlinkLeft=np.maximum(on(2, 5), on(10, 25)), eyeBlinkRight=np.maximum(on(2, 5), on(10, 25))
-    )
-    found = {(e.label, e.start_s, e.end_s) for e in expressions(face)}
-    assert found == {("blink", 0.08, 0.2), ("mouth_open", 0.2, 0.4), ("eyes_closed", 0.4, 1.0)}
-    raised = expressions(face_with(browInnerUp=on(5, 10)))
-    assert [(e.label, e.start_s) for e in raised] == [("brows_raised", 0.2)]
-    assert expressions(face_with(browInnerUp=on(0, 25))) == []  # high brows all along are how the face is made
-    assert expressions(face_with(eyeBlinkLeft=on(2, 5))) == []  # a wink is not a blink
-    assert [e.label for e in expressions(face_with(mouthSmileLeft=on(0, 25), mouthSmileRight=on(0, 25)))] == ["smile"]
-
-
-@given(yaw=st.floats(-0.8, 0.8), pitch=st.floats(-0.6, 0.6), roll=st.floats(-0.8, 0.8), scale=st.floats(5, 200))
-def test_head_fit_finds_the_rotation_that_made_the_landmarks(
-    yaw: float, pitch: float, roll: float, scale: float
-) -> None:
-    # Facing direction is -z; yaw turns it to +x (the picture's right), pitch to -y (up), roll is clockwise on screen.
-    cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (np.cos, np.sin))
-    R_yaw = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
-    R_pitch = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    R_roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    rotation_33 = R_yaw @ R_pitch @ R_roll
-    landmarks_L3 = np.zeros((478, 3))
-    face_cm_N3 = CANONICAL_FACE[:, 2:] * (1, -1, -1)
-    landmarks_L3[CANONICAL_FACE[:, 0].astype(int)] = scale * face_cm_N3 @ rotation_33.T + (300, 200, 0)
-    found_T33, head_cm_TL3 = fit_head(landmarks_L3[None])
-    assert np.allclose(found_T33[0], rotation_33, atol=1e-4)
-    eyes_cm = np.linalg.norm(head_cm_TL3[0, 33] - head_cm_TL3[0, 263])
-    assert eyes_cm == pytest.approx(2 * 4.446, abs=1e-3)
-    assert yaw_pitch_roll_rad(found_T33)[0, :2] == pytest.approx([yaw, pitch], abs=1e-3)
-
-
-def test_coefficients_follow_the_mouth_and_the_lids_of_the_right_side() -> None:
-    head_cm_TL3 = np.zeros((2, 478, 3))
-    for corner, x in ((33, -4.4), (133, -1.9), (362, 1.9), (263, 4.4)):
-        head_cm_TL3[:, corner, 0] = x
-    head_cm_TL3[:, [468, 473], 0] = [-3.15 + 0.5, 3.15 + 0.5]
-    head_cm_TL3[:, [386, 374], 1] = [-0.5, 0.5]
-    head_cm_TL3[0, [159, 145], 1] = [-0.5, 0.5]  # the right eye is open in frame 0, shut in frame 1
-    head_cm_TL3[1, 14, 1] = 4.5  # the mouth opens in frame 1
-    column = dict(zip(EXPRESSION_NAMES, expression_coefficients(head_cm_TL3).T, strict=True))
-    assert column["eyeBlinkRight"].tolist() == [0, 1]
-    assert column["eyeBlinkLeft"].tolist() == [0, 0]
-    assert column["jawOpen"].tolist() == [0, 1]
-    assert gaze(head_cm_TL3)[0] == pytest.approx([0.5 / 1.25, 0], abs=1e-5)
 
 
 def test_smoothing_keeps_steady_motion_and_never_crosses_a_gap() -> None:

@@ -102,6 +102,14 @@ def test_expression_names_come_back_as_plain_text() -> None:
     assert all(type(name) is str for name in names)
 
 
+def test_a_face_track_of_before_has_no_focal_length() -> None:
+    track = replace(face_track(3), focal_px=np.array(500, np.float32))
+    arrays = decode_npz(track.to_npz())
+    assert FaceTrack.from_npz(encode_npz(arrays)).focal_px == 500
+    del arrays["focal_px"]
+    assert FaceTrack.from_npz(encode_npz(arrays)).focal_px == 0
+
+
 def test_a_face_track_without_coefficients_is_allowed() -> None:
     bare = replace(face_track(3), expression_names=(), expression_TK=np.zeros((3, 0), np.float32))
     again = FaceTrack.from_npz(bare.to_npz())
