@@ -13,11 +13,13 @@ import numpy as np
 from annotation.actions.motion import BodyMotion, Mask, Values
 from annotation.actions.spans import labelled, states, swings, turning_points, without
 from annotation.body import (
+    LEFT_ANKLE,
     LEFT_ELBOW,
     LEFT_HIP,
     LEFT_SHOULDER,
     LEFT_WRIST,
     NOSE,
+    RIGHT_ANKLE,
     RIGHT_ELBOW,
     RIGHT_HIP,
     RIGHT_SHOULDER,
@@ -35,8 +37,9 @@ _MOUTHS, _EYES, _EARS = (9, 10), (2, 5), (7, 8)
 _PALM_BH = 0.05
 _AT_MOUTH_BH, _AT_FACE_BH, _AT_EYES_BH = 0.045, 0.09, 0.055
 _ARM_BH = 0.33
-_WAVE_RAD, _WAVE_HALF_S = np.radians(18), (0.08, 1.2)
-_CLAP_BH, _CLAP_HALF_S = 0.07, (0.06, 1.2)
+_WAVE_RAD, _WAVE_HALF_S = np.radians(18), (0.08, 0.75)
+_CLAP_BH, _CLAP_WIDE_BH, _CLAP_HALF_S = 0.07, 0.45, (0.06, 0.75)
+_RHYTHM = 2.2
 _CLASPED_BH = 0.11
 _GESTURE_BH_PER_S = 0.22
 _STROKE_BH_PER_S = 0.75
@@ -104,10 +107,11 @@ def _waving(m: BodyMotion, arms: Sequence[_Arm]) -> list[Interval]:
     found = []
     for arm in arms:
         forearm_T2 = m.at_bh_TJ2[:, arm.wrist] - m.at_bh_TJ2[:, arm.elbow]
-        up_T = arm.seen_T & (forearm_T2[:, 1] < -0.04)
+        above_T = m.at_bh_TJ2[:, arm.wrist, 1] < m.at_bh_TJ2[:, arm.shoulder, 1] + 0.02
+        up_T = arm.seen_T & (forearm_T2[:, 1] < -0.04) & above_T
         angle_T = np.arctan2(forearm_T2[:, 0], -forearm_T2[:, 1])
         calm_T = m.speed(m.at_bh_TJ2[:, arm.elbow] - m.at_bh_TJ2[:, arm.shoulder]) < 0.7
-        spans = swings(angle_T, up_T & calm_T, m.pts_s_T, _WAVE_RAD, _WAVE_HALF_S, 3)
+        spans = swings(angle_T, up_T & calm_T, m.pts_s_T, _WAVE_RAD, _WAVE_HALF_S, 3, _RHYTHM)
         found += labelled(f"wave_{arm.side}", spans, arm.conf_T, m.pts_s_T)
     return found
 
@@ -117,12 +121,11 @@ def _clapping(m: BodyMotion, arms: Sequence[_Arm]) -> list[Interval]:
     left, right = arms
     apart_T = _palms_apart_bh(m, arms)
     found = []
-    for start, stop in swings(apart_T, left.seen_T & right.seen_T, m.pts_s_T, _CLAP_BH, _CLAP_HALF_S, 3):
+    for start, stop in swings(apart_T, left.seen_T & right.seen_T, m.pts_s_T, _CLAP_BH, _CLAP_HALF_S, 3, _RHYTHM):
         inside_T = apart_T[start:stop]
-        closed = [t for t in turning_points(inside_T, _CLAP_BH) if inside_T[t] < _CLASPED_BH]
-        wide = [t for t in turning_points(inside_T, _CLAP_BH) if inside_T[t] >= _CLASPED_BH]
-        # Hands that knead or fiddle come together as well; clapping ones part wide, and to about the same width.
-        if len(closed) >= 2 and len(wide) >= 1:
+        turns = [t for t in turning_points(inside_T, _CLAP_BH)]
+        closed = [t for t in turns if inside_T[t] < _CLASPED_BH]
+        if len(closed) >= 2 and len(closed) < len(turns) and inside_T.max() < _CLAP_WIDE_BH:
             found.append((start, stop))
     return labelled("clap", found, (left.conf_T + right.conf_T) / 2, m.pts_s_T)
 
@@ -264,9 +267,11 @@ def _extended(
         if hands is not None:
             shown_T = hands.present_T2[:, side]
             finger_T = index_points(hands, side)
-            # The wrist is held out from the body: a lone finger in the lap points at nothing.
-            lifted_T = arm.seen_T & (at[:, arm.wrist, 1] < at[:, arm.shoulder, 1] + 0.2)
-            pointing_T = np.where(shown_T, finger_T & lifted_T & (arm.bend_T > np.radians(60)), pointing_T)
+            # The hand is lifted or held out: a lone straight finger in the lap or on a tool points at nothing.
+            below_T = at[:, arm.wrist, 1] - at[:, arm.shoulder, 1]
+            lifted_T = (below_T < 0.06) | ((below_T < 0.22) & (arm.bend_T > np.radians(100)))
+            alone_T = _palms_apart_bh(m, arms) > 0.15
+            pointing_T = np.where(shown_T, finger_T & arm.seen_T & lifted_T & alone_T, pointing_T)
             sure_T = np.where(shown_T, 0.9 * arm.conf_T, sure_T)
         pointing_T = without(pointing_T, busy, m.pts_s_T, ("clap", f"wave_{arm.side}", "cross_arms", "hug_self"))
         found += states(f"point_{arm.side}", pointing_T, sure_T, m.pts_s_T, 0.3)
@@ -301,32 +306,47 @@ def _flat(m: BodyMotion, arm: _Arm) -> Values:
 
 
 def _shrugging(m: BodyMotion) -> list[Interval]:
-    """Both shoulders rise towards the ears by a fifth of their distance, and sink again within two seconds."""
-    gap_T2 = np.stack([m.at_bh_TJ2[:, s, 1] - m.at_bh_TJ2[:, e, 1] for s, e in zip((LEFT_SHOULDER, RIGHT_SHOULDER), _EARS, strict=True)], axis=1)
-    seen_T = m.sees(LEFT_SHOULDER, RIGHT_SHOULDER, *_EARS)
+    """Both shoulders rise towards the ears by a fifth of their distance while the head stays, and sink again within two
+    seconds."""
+    both = (LEFT_SHOULDER, RIGHT_SHOULDER)
+    gap_T2 = np.stack([m.at_bh_TJ2[:, s, 1] - m.at_bh_TJ2[:, e, 1] for s, e in zip(both, _EARS, strict=True)], axis=1)
+    seen_T = m.sees(*both, *_EARS) & m.upright()
     if not seen_T.any():
         return []
-    rest_2 = np.median(gap_T2[seen_T], axis=0)
-    up_T = seen_T & (gap_T2 < 0.78 * rest_2).all(axis=1)
-    spans = [
-        (start, stop)
-        for start, stop in runs(up_T)
-        if 0.1 <= (stop - start) * m.step_s <= 2.0 and start > 0 and stop < len(up_T) and seen_T[stop]
-    ]
-    return labelled("shrug", spans, 0.8 * m.conf(LEFT_SHOULDER, RIGHT_SHOULDER), m.pts_s_T)
+    up_T = seen_T & (gap_T2 < 0.78 * np.median(gap_T2[seen_T], axis=0)).all(axis=1)
+    spans = []
+    for start, stop in runs(up_T):
+        before, after = start - m.frames(0.25), stop + m.frames(0.25)
+        if before < 0 or after >= len(up_T) or not seen_T[before:after].all():
+            continue
+        peak = start + int(np.argmin(gap_T2[start:stop].sum(axis=1)))
+        shoulders_T, ears_T = (m.still_bh_TJ2[:, each, 1].mean(axis=1) for each in (both, _EARS))
+        for rest in (before, after):
+            rise, head = shoulders_T[rest] - shoulders_T[peak], ears_T[rest] - ears_T[peak]
+            if rise < 0.015 or abs(head) > 0.5 * rise:
+                break
+        else:
+            if 0.1 <= (stop - start) * m.step_s <= 2.0:
+                spans.append((start, stop))
+    return labelled("shrug", spans, 0.8 * m.conf(*both), m.pts_s_T)
 
 
 def _gesturing(m: BodyMotion, arms: Sequence[_Arm], busy: Sequence[Interval]) -> list[Interval]:
     """A bent arm's hand moves about in front of the body, other than by one of the labels above or by walking."""
     taken = ("clap", "walk", "run", "jump", "dance", "step_in_place", "fall", "spin")
     ones_T = np.ones(len(m.pts_s_T))
+    # Arms that balance a moving body gesture nothing.
+    trunk_T = moving_mean(m.speed(m.still_bh_TJ2[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1)), ones_T, m.frames(0.6))
+    feet_T = np.maximum(m.speed(m.still_bh_TJ2[:, LEFT_ANKLE]), m.speed(m.still_bh_TJ2[:, RIGHT_ANKLE]))
+    feet_T = moving_mean(feet_T, ones_T, m.frames(0.6))
+    calm_T = (trunk_T < 0.2) & ((feet_T < 0.25) | ~m.sees(LEFT_ANKLE, RIGHT_ANKLE))
     moves = []
     for arm in arms:
         from_shoulder_T2 = m.at_bh_TJ2[:, arm.wrist] - m.at_bh_TJ2[:, arm.shoulder]
         lively_T = moving_mean(m.speed(from_shoulder_T2), ones_T, m.frames(0.6)) > _GESTURE_BH_PER_S
         lifted_T = arm.seen_T & (from_shoulder_T2[:, 1] < 0.85 * _ARM_BH) & (arm.bend_T < np.radians(150))
         own = (f"wave_{arm.side}", f"punch_{arm.side}", f"throw_{arm.side}", "hand_to_mouth")
-        moves.append(without(lively_T & lifted_T, busy, m.pts_s_T, (*taken, *own)))
+        moves.append(without(lively_T & lifted_T & calm_T, busy, m.pts_s_T, (*taken, *own)))
     both_T = moves[0] & moves[1]
     found = states("gesture_both_hands", both_T, (arms[0].conf_T + arms[1].conf_T) / 2, m.pts_s_T, 0.5)
     for arm, move_T in zip(arms, moves, strict=True):

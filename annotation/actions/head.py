@@ -21,9 +21,10 @@ from schemas.tracks import FaceTrack
 
 # Head gestures repeat at 0.5-5 times a second (Hadar et al. 1983); half a cycle, with room for slow motion.
 _HALF_S = (0.08, 1.2)
-_NOD_RAD, _SHAKE_RAD = np.radians(6), np.radians(8)
+_NOD_RAD, _SHAKE_RAD, _RHYTHM = np.radians(7), np.radians(9), 2.5
 _LOOK_ASIDE_RAD, _LOOK_UP_RAD, _LOOK_DOWN_RAD, _TILT_RAD = (np.radians(a) for a in (28, 20, 26, 16))
 _BY_BODY = 1.7
+_CALM_BH_PER_S, _CALM_RAD_PER_S = 0.25, 0.4
 # Lips of a talking mouth open and close 3-8 times a second (Chandrasekaran et al. 2009: 2-7 Hz); slow motion halves it.
 _TALK_GAP, _TALK_HALF_S, _TALK_AT_LEAST_S = 0.012, (0.03, 0.5), 1.0
 _INNER_LIPS, _FOREHEAD, _CHIN = (13, 14), 10, 152
@@ -72,6 +73,11 @@ def _by_body(m: BodyMotion) -> _Head:
     across_T3 = m.own(m.space_bh_TJ3[:, LEFT_EAR] - m.space_bh_TJ3[:, RIGHT_EAR])
     # A trunk that lies across the picture turns all three angles.
     known_T = m.sees(NOSE, LEFT_EAR, RIGHT_EAR, LEFT_SHOULDER, RIGHT_SHOULDER) & m.upright()
+    # On a person who walks or turns, the body's few head joints say too little of the head alone.
+    turning_T = np.abs(np.gradient(moving_mean(facing_rad(m), np.ones(len(known_T)), m.frames(0.5)), m.pts_s_T))
+    going_T = m.speed(m.still_bh_TJ2[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1))
+    restless_T = (turning_T > _CALM_RAD_PER_S) | (moving_mean(going_T, np.ones(len(known_T)), m.frames(0.5)) > _CALM_BH_PER_S)
+    known_T = known_T & ~restless_T
     yaw_T = np.arctan2(ahead_T3[:, 0], ahead_T3[:, 2])
     pitch_T = np.arctan2(ahead_T3[:, 1], np.hypot(ahead_T3[:, 0], ahead_T3[:, 2]))
     # The nose is below the ears by an angle of the person's own: what is usual in the clip is straight ahead.
@@ -91,7 +97,7 @@ def _gestures(head: _Head, pts_s_T: Values) -> list[Interval]:
     ):
         spans = [
             (start, stop)
-            for start, stop in swings(value_T, known_T, pts_s_T, swing * head.coarse, _HALF_S, 3)
+            for start, stop in swings(value_T, known_T, pts_s_T, swing * head.coarse, _HALF_S, 3, _RHYTHM)
             if np.ptp(value_T[start:stop]) > 1.5 * np.ptp(other_T[start:stop])
         ]
         found += labelled(label, spans, head.conf_T, pts_s_T)

@@ -31,6 +31,7 @@ _LEGS = (*_HIPS, LEFT_KNEE, RIGHT_KNEE, *_ANKLES)
 # A step at walking pace takes about half a second (Inman 1981: 0.45-0.6 s), a slow-motion one several times as long.
 _STEP_S = (0.15, 2.0)
 _STRIDE_BH = 0.06
+_RHYTHM = 2.5
 # People change from walking to running near 2 m/s, which is 1.15 body heights per second (Kram 1997: Froude number 0.5).
 _RUN_BH_PER_S = 1.15
 _WALK_BH_PER_S = 0.12
@@ -75,7 +76,7 @@ def _steps(m: BodyMotion) -> list[Span]:
     legs_T = m.sees(*_LEGS)
     found = []
     for axis in (0, 1):
-        found += swings(apart_T2[:, axis], legs_T, m.pts_s_T, _STRIDE_BH, _STEP_S, 3)
+        found += swings(apart_T2[:, axis], legs_T, m.pts_s_T, _STRIDE_BH, _STEP_S, 3, _RHYTHM)
     return found
 
 
@@ -178,7 +179,7 @@ def _jumping(m: BodyMotion) -> list[Interval]:
         duration_s = (stop - start) * m.step_s
         back = start > 0 and stop < len(active_T) and m.sees(*_ANKLES)[[start - 1, min(stop, len(active_T) - 1)]].all()
         high = float(rise_T[start:stop].max()) > _JUMP_BH and float(hips_rise_T[start:stop].max()) > 0.8 * _JUMP_BH
-        if back and high and 0.1 <= duration_s <= 2.5:
+        if back and high and 0.15 <= duration_s <= 2.5:
             found.append((start, stop))
     return labelled("jump", found, m.conf(*_HIPS, *_ANKLES), m.pts_s_T)
 
@@ -195,7 +196,9 @@ def _kicking(m: BodyMotion, going: Sequence[Interval]) -> list[Interval]:
         spans = [
             (start, stop)
             for start, stop in runs(up_T)
-            if rise_T[start:stop].max() > _KICK_BH
+            if 0 < start
+            and stop < len(up_T)
+            and rise_T[start:stop].max() > _KICK_BH
             and speed_T[max(0, start - 3) : stop].max() > _KICK_BH_PER_S
             and 0.1 <= (stop - start) * m.step_s <= 1.6
         ]

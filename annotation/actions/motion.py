@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation import body as joints
+from annotation.actions.plausible import bones_hold
 from annotation.base import ClipFrame
 from annotation.body import visible_joints
 from annotation.ops.smoothing import moving_mean
@@ -98,7 +99,7 @@ class BodyMotion:
 
 
 def body_motion(body: BodyTrack, camera: CameraTrack | None, clip: ClipFrame) -> BodyMotion | None:
-    """None without a person whose size can be told, or under two frames."""
+    """None without a person whose size can be told and whose bones hold, or under two frames."""
     if body.present_PT.shape[0] == 0 or len(body.pts_s_T) < 2:
         return None
     height_px = body_height_px(body, clip)
@@ -107,6 +108,9 @@ def body_motion(body: BodyTrack, camera: CameraTrack | None, clip: ClipFrame) ->
     px_TJ2 = body.joints_px_PTJ2[0].astype(np.float64)
     step_s = float(np.median(np.diff(body.pts_s_T)))
     present_T = body.present_PT[0]
+    seen_TJ = visible_joints(body, clip) & bones_hold(body, clip)[:, None]
+    if not seen_TJ.any():
+        return None
     space_m_TJ3 = _smoothed(body.joints_world_m_PTJ3[0].astype(np.float64), present_T, round(_SPACE_WINDOW_S / step_s))
     shoulders, hips = [joints.LEFT_SHOULDER, joints.RIGHT_SHOULDER], [joints.LEFT_HIP, joints.RIGHT_HIP]
     torso_m_T = np.linalg.norm(space_m_TJ3[:, shoulders].mean(axis=1) - space_m_TJ3[:, hips].mean(axis=1), axis=1)
@@ -117,8 +121,8 @@ def body_motion(body: BodyTrack, camera: CameraTrack | None, clip: ClipFrame) ->
         pts_s_T=body.pts_s_T,
         step_s=step_s,
         height_px=height_px,
-        height_px_T2=_size_over_time(px_TJ2, visible_joints(body, clip), height_px, round(1.0 / step_s)),
-        seen_TJ=visible_joints(body, clip),
+        height_px_T2=_size_over_time(px_TJ2, seen_TJ, height_px, round(1.0 / step_s)),
+        seen_TJ=seen_TJ,
         conf_TJ=body.conf_PTJ[0].astype(np.float64),
         at_bh_TJ2=px_TJ2 / height_px,
         still_bh_TJ2=_without_camera(px_TJ2, camera) / height_px,
@@ -207,7 +211,7 @@ def joints_speed_bh_per_s(body: BodyTrack, camera: CameraTrack | None, clip: Cli
     hips are not seen. Frame 0 and frames with fewer than five joints seen in both frames are not measured.
     """
     T = len(body.pts_s_T)
-    visible_TJ = visible_joints(body, clip)
+    visible_TJ = visible_joints(body, clip) & bones_hold(body, clip)[:, None]
     px_TJ2 = body.joints_px_PTJ2[0].astype(np.float64)
     height_px = body_height_px(body, clip)
     speed_T, measured_T = np.zeros(T), np.zeros(T, np.bool_)

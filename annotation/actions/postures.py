@@ -24,6 +24,7 @@ _LEGS = (LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE)
 _STRAIGHT_KNEE_RAD = np.radians(145)
 _BENT_KNEE_RAD = np.radians(115)
 _BENT_FORWARD_RAD = np.radians(40)
+_BENT_TRUNK_BH = 0.29 * 0.85
 _LEANING_RAD = np.radians(18)
 _LYING_RAD = np.radians(60)
 # A standing person's hips are 0.49 body heights above the ankles; half way down to a deep squat is 0.33.
@@ -65,7 +66,9 @@ def postures(m: BodyMotion) -> list[Interval]:
     lunge_T = legs_T & ~lying_T & ~kneeling_T & ~sitting_T & _lunging(m, knees_T2)
     squatting_T = both_bent_T & ~sitting_T & ~lunge_T & (knees_T2 < _BENT_KNEE_RAD).all(axis=1) & (high_T < _LOW_HIPS_BH)
     standing_T = legs_T & upright_T & (knees_T2 > _STRAIGHT_KNEE_RAD).all(axis=1) & (high_T > _STANDING_HIPS_BH)
-    bent_T = torso_T & ~lying_T & ~sitting_T & (pitch_T > _BENT_FORWARD_RAD)
+    # A trunk bent forward is lower in the picture from every side; depth alone errs by tens of degrees.
+    trunk_high_T = m.middle(*_HIPS)[:, 1] - m.middle(*_SHOULDERS)[:, 1]
+    bent_T = torso_T & ~lying_T & ~sitting_T & (pitch_T > _BENT_FORWARD_RAD) & (trunk_high_T < _BENT_TRUNK_BH)
     found: list[Interval] = []
     for label, active_T, conf_T in (
         ("stand", standing_T, conf_legs_T),

@@ -71,21 +71,32 @@ def turning_points(value_T: Values, swing: float) -> list[int]:
 
 
 def swings(
-    value_T: Values, valid_T: Mask, pts_s_T: Values, swing: float, half_s: tuple[float, float], at_least: int
+    value_T: Values,
+    valid_T: Mask,
+    pts_s_T: Values,
+    swing: float,
+    half_s: tuple[float, float],
+    at_least: int,
+    rhythm: float = np.inf,
 ) -> list[Span]:
     """Spans in which the value goes to and fro: `at_least` strokes in a row, each of `swing` or more, each lasting
-    between the two times of `half_s` in seconds. Only within unbroken valid frames."""
+    between the two times of `half_s` in seconds, none `rhythm` times as long as the one before or after it. Only within
+    unbroken valid frames."""
     found: list[Span] = []
     for first, last in runs(valid_T):
         points = [first + t for t in turning_points(value_T[first:last], swing)]
         chain: list[int] = points[:1]
+        last_s = 0.0
         for before, after in zip(points, points[1:], strict=False):
-            if half_s[0] <= pts_s_T[after] - pts_s_T[before] <= half_s[1]:
+            stroke_s = float(pts_s_T[after] - pts_s_T[before])
+            in_time = half_s[0] <= stroke_s <= half_s[1]
+            if in_time and (len(chain) == 1 or max(stroke_s, last_s) <= rhythm * min(stroke_s, last_s)):
                 chain.append(after)
-                continue
-            if len(chain) > at_least:
-                found.append((chain[0], chain[-1] + 1))
-            chain = [after]
+            else:
+                if len(chain) > at_least:
+                    found.append((chain[0], chain[-1] + 1))
+                chain = [before, after] if in_time else [after]
+            last_s = stroke_s
         if len(chain) > at_least:
             found.append((chain[0], chain[-1] + 1))
     return found
