@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from annotation.base import Annotator, AnnotatorSession, ClipFrame
 from annotation.body import BodyAnnotator
 from annotation.camera import CameraAnnotator
+from annotation.contact import ContactAnnotator
 from annotation.face import FaceAnnotator
 from annotation.hands import HandsAnnotator
 from schemas.frames import FrameBatch, FrameRequest
@@ -18,7 +19,7 @@ from schemas.tracks import Track
 
 def make_annotators() -> tuple[Annotator, ...]:
     """All annotators. Make them once per worker: each loads its network on its first frame and keeps it."""
-    return (BodyAnnotator(), FaceAnnotator(), HandsAnnotator(), CameraAnnotator())
+    return (BodyAnnotator(), FaceAnnotator(), HandsAnnotator(), CameraAnnotator(), ContactAnnotator())
 
 
 class ClipAnnotation:

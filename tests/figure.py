@@ -1,4 +1,4 @@
-"""An articulated figure: body, hand and face tracks of a person whose pose is stated, at any rate, seen by a fixed camera.
+"""An articulated figure: body, hand and face tracks of a person whose pose is stated, seen by a fixed camera.
 
 Lengths are shares of the stature (Drillis and Contini 1966). Axes of a pose: x to the person's left, y up, z forward;
 hands are stated from their shoulder, hips from a point on
@@ -144,7 +144,11 @@ def _joints(f: Figure) -> tuple[Vector, Vector]:
         forearm = wrist - J[:, 13 + side]
         along = forearm / np.linalg.norm(forearm, axis=1, keepdims=True)
         J[:, 15 + side] = wrist
-        J[:, 17 + side], J[:, 19 + side], J[:, 21 + side] = wrist + 0.045 * along, wrist + 0.05 * along, wrist + 0.03 * along
+        J[:, 17 + side], J[:, 19 + side], J[:, 21 + side] = (
+            wrist + 0.045 * along,
+            wrist + 0.05 * along,
+            wrist + 0.03 * along,
+        )
     for side, sign, foot in ((0, 1, "left_foot"), (1, -1, "right_foot")):
         hip = at(hips, facing, sign * HIP_HALF, 0, 0)
         ankle = np.einsum("tij,tj->ti", facing, vector[foot])
@@ -204,8 +208,7 @@ def face_of(figure: Figure, rotate_deg: float = 0.0, mirror: bool = False, lip_g
     T = figure.T
     sign = -1.0 if mirror else 1.0
     yaw, pitch, roll = (
-        np.broadcast_to(np.asarray(a, np.float64), (T,))
-        for a in (figure.head_yaw, figure.head_pitch, figure.head_roll)
+        np.broadcast_to(np.asarray(a, np.float64), (T,)) for a in (figure.head_yaw, figure.head_pitch, figure.head_roll)
     )
     R = _rotation(np.asarray(sign * (yaw + np.asarray(figure.yaw))), -pitch, sign * roll)
     flip = np.diag([1.0, -1.0, -1.0])
@@ -238,9 +241,9 @@ def hand_shape(extended: tuple[bool, bool, bool, bool, bool] = (True, True, True
         if not straight:
             base = 1 + 4 * finger
             root = shape[base] if finger else shape[1]
-            shape[base + 1] = root + (0, 0.1, -0.3)
-            shape[base + 2] = root + (0, -0.15, -0.3)
-            shape[base + 3] = root + (0, -0.2, -0.1)
+            shape[base + 1] = root + np.array([0, 0.1, -0.3])
+            shape[base + 2] = root + np.array([0, -0.15, -0.3])
+            shape[base + 3] = root + np.array([0, -0.2, -0.1])
     return shape
 
 

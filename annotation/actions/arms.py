@@ -6,93 +6,61 @@ A rule looks at the wrists where the body says so; the fingers of the hands trac
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from annotation.actions.arm import STRAIGHT_ELBOW_RAD, Arm, arm_of, palms_apart_bh
 from annotation.actions.motion import BodyMotion, Mask, Values
 from annotation.actions.spans import labelled, states, swings, turning_points, without
+from annotation.actions.strokes import gesturing, shrugging, strokes
 from annotation.body import (
-    LEFT_ANKLE,
     LEFT_ELBOW,
     LEFT_HIP,
     LEFT_SHOULDER,
     LEFT_WRIST,
     NOSE,
-    RIGHT_ANKLE,
     RIGHT_ELBOW,
     RIGHT_HIP,
     RIGHT_SHOULDER,
     RIGHT_WRIST,
 )
 from annotation.camera_moves import Interval
-from annotation.ops.smoothing import moving_mean, runs
+from annotation.ops.smoothing import moving_mean
 from schemas.tracks import HandsTrack
 
-_SIDES = ("left", "right")
-_STRAIGHT_ELBOW_RAD, _BENT_ELBOW_RAD = np.radians(148), np.radians(110)
 _LEVEL_BH = 0.17
-_MOUTHS, _EYES, _EARS = (9, 10), (2, 5), (7, 8)
-# From the wrist to the middle of the palm is half of a hand's 0.108 body heights.
-_PALM_BH = 0.05
+_MOUTHS, _EYES = (9, 10), (2, 5)
 _AT_MOUTH_BH, _AT_FACE_BH, _AT_EYES_BH = 0.045, 0.09, 0.055
-_ARM_BH = 0.33
 _WAVE_RAD, _WAVE_HALF_S = np.radians(18), (0.08, 0.75)
-_CLAP_BH, _CLAP_WIDE_BH, _CLAP_HALF_S = 0.07, 0.45, (0.06, 0.75)
+_CLAP_BH, _CLAP_WIDE_BH, _CLAP_HALF_S = 0.07, 0.45, (0.06, 0.5)
 _RHYTHM = 2.2
 _CLASPED_BH = 0.11
-_GESTURE_BH_PER_S = 0.22
-_STROKE_BH_PER_S = 0.75
-
-
-@dataclass(frozen=True, slots=True)
-class _Arm:
-    """One arm over time: joints, the middle of the palm in the picture, where its wrist and elbow are seen."""
-
-    side: str
-    sign: float
-    shoulder: int
-    elbow: int
-    wrist: int
-    hip: int
-    palm_T2: Values
-    seen_T: Mask
-    conf_T: Values
-    bend_T: Values
-
-
-def _arm(m: BodyMotion, side: int) -> _Arm:
-    shoulder, elbow, wrist = (each + side for each in (LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST))
-    knuckles = (17 + side, 19 + side)
-    at = m.at_bh_TJ2
-    hand_T2 = at[:, knuckles].mean(axis=1) - at[:, wrist]
-    return _Arm(
-        _SIDES[side], 1.0 - 2 * side, shoulder, elbow, wrist, LEFT_HIP + side,
-        at[:, wrist] + hand_T2, m.sees(shoulder, elbow, wrist), m.conf(shoulder, elbow, wrist),
-        m.angle(shoulder, elbow, wrist),
-    )  # fmt: skip
 
 
 def arm_actions(m: BodyMotion, hands: HandsTrack | None, going: Sequence[Interval]) -> list[Interval]:
     """All labels of the group "arms" in the vocabulary. going: locomotion, during which arms merely swing."""
-    arms = (_arm(m, 0), _arm(m, 1))
+    arms = (arm_of(m, 0), arm_of(m, 1))
     found = _at_the_head(m, arms)
     found += _raised(m, arms, found)
     found += _waving(m, arms)
     found += _clapping(m, arms)
     found += _folded(m, arms, found)
     found += _extended(m, arms, hands, found)
-    found += _strokes(m, arms, found)
-    found += _shrugging(m)
-    found += _gesturing(m, arms, [*found, *going])
+    found += strokes(m, arms, found)
+    found += shrugging(m)
+    found += gesturing(m, arms, [*found, *going])
     return found
 
 
-def _raised(m: BodyMotion, arms: Sequence[_Arm], at_head: Sequence[Interval]) -> list[Interval]:
+def _raised(m: BodyMotion, arms: Sequence[Arm], at_head: Sequence[Interval]) -> list[Interval]:
     """A wrist above the nose, and not at the head. Both at once are one label."""
     upright_T = without(m.upright(), at_head, m.pts_s_T, ("facepalm", "hand_on_head", "touch_face"))
     up_T2 = np.stack(
-        [upright_T & m.sees(arm.wrist, NOSE) & (m.at_bh_TJ2[:, arm.wrist, 1] < m.at_bh_TJ2[:, NOSE, 1]) for arm in arms], axis=1
+        [
+            upright_T & m.sees(arm.wrist, NOSE) & (m.at_bh_TJ2[:, arm.wrist, 1] < m.at_bh_TJ2[:, NOSE, 1])
+            for arm in arms
+        ],
+        axis=1,
     )
     both_T = up_T2.all(axis=1)
     found = states("raise_both_hands", both_T, m.conf(LEFT_WRIST, RIGHT_WRIST), m.pts_s_T)
@@ -102,7 +70,7 @@ def _raised(m: BodyMotion, arms: Sequence[_Arm], at_head: Sequence[Interval]) ->
     return found
 
 
-def _waving(m: BodyMotion, arms: Sequence[_Arm]) -> list[Interval]:
+def _waving(m: BodyMotion, arms: Sequence[Arm]) -> list[Interval]:
     """The forearm of a lifted hand swings about the elbow, twice to each side or more, while the elbow stays."""
     found = []
     for arm in arms:
@@ -116,35 +84,26 @@ def _waving(m: BodyMotion, arms: Sequence[_Arm]) -> list[Interval]:
     return found
 
 
-def _clapping(m: BodyMotion, arms: Sequence[_Arm]) -> list[Interval]:
+def _clapping(m: BodyMotion, arms: Sequence[Arm]) -> list[Interval]:
     """The palms come together and part again, in front of the body."""
     left, right = arms
-    apart_T = _palms_apart_bh(m, arms)
+    apart_T = palms_apart_bh(m, arms)
     found = []
     for start, stop in swings(apart_T, left.seen_T & right.seen_T, m.pts_s_T, _CLAP_BH, _CLAP_HALF_S, 3, _RHYTHM):
         inside_T = apart_T[start:stop]
-        turns = [t for t in turning_points(inside_T, _CLAP_BH)]
+        turns = turning_points(inside_T, _CLAP_BH)
         closed = [t for t in turns if inside_T[t] < _CLASPED_BH]
         if len(closed) >= 2 and len(closed) < len(turns) and inside_T.max() < _CLAP_WIDE_BH:
             found.append((start, stop))
     return labelled("clap", found, (left.conf_T + right.conf_T) / 2, m.pts_s_T)
 
 
-def _palms_apart_bh(m: BodyMotion, arms: Sequence[_Arm]) -> Values:
-    """(T,) in the picture; in space where that is clearly more: side by side behind each other is not together."""
-    flat_T = np.linalg.norm(arms[0].palm_T2 - arms[1].palm_T2, axis=1)
-    if not m.in_space:
-        return np.asarray(flat_T)
-    deep_T = np.linalg.norm(m.space_bh_TJ3[:, LEFT_WRIST] - m.space_bh_TJ3[:, RIGHT_WRIST], axis=1)
-    return np.asarray(np.where(deep_T > 0.2, np.maximum(flat_T, deep_T), flat_T))
-
-
-def _in_front_bh(m: BodyMotion, arm: _Arm) -> Values:
+def _in_front_bh(m: BodyMotion, arm: Arm) -> Values:
     """(T,) how far the wrist is nearer to the camera than the nose; 0 where depth was not measured."""
     return np.asarray(m.space_bh_TJ3[:, NOSE, 2] - m.space_bh_TJ3[:, arm.wrist, 2])
 
 
-def _at_the_head(m: BodyMotion, arms: Sequence[_Arm]) -> list[Interval]:
+def _at_the_head(m: BodyMotion, arms: Sequence[Arm]) -> list[Interval]:
     """hand_on_head, facepalm, hand_to_mouth, touch_face: a palm at a place of the head, for 0.3 s or longer."""
     eyes_T2, mouth_T2, nose_T2 = m.middle(*_EYES), m.middle(*_MOUTHS), m.at_bh_TJ2[:, NOSE]
     up_T2 = eyes_T2 - mouth_T2
@@ -182,7 +141,7 @@ def _united(found: Sequence[Interval]) -> list[Interval]:
     return kept
 
 
-def _folded(m: BodyMotion, arms: Sequence[_Arm], busy: Sequence[Interval]) -> list[Interval]:
+def _folded(m: BodyMotion, arms: Sequence[Arm], busy: Sequence[Interval]) -> list[Interval]:
     """cross_arms, hug_self, hands_on_hips, clasp_hands, hands_behind_head: both hands at a place of the body."""
     left, right = arms
     both_T, conf_T = left.seen_T & right.seen_T, (left.conf_T + right.conf_T) / 2
@@ -214,9 +173,9 @@ def _folded(m: BodyMotion, arms: Sequence[_Arm], busy: Sequence[Interval]) -> li
         waist_T2 = at[:, arm.hip] + 0.2 * (at[:, arm.shoulder] - at[:, arm.hip])
         close_T = np.linalg.norm(at[:, arm.wrist] - waist_T2, axis=1) < 0.1
         hips_T = hips_T & close_T & (outward_T * width_T > 0.05) & (arm.bend_T < np.radians(140))
-    apart_T = _palms_apart_bh(m, arms)
+    apart_T = palms_apart_bh(m, arms)
     hips_T = hips_T & (apart_T > _CLASPED_BH)
-    below_T = (at[:, [LEFT_WRIST, RIGHT_WRIST], 1].min(axis=1) > m.middle(LEFT_SHOULDER, RIGHT_SHOULDER)[:, 1] - 0.03)
+    below_T = at[:, [LEFT_WRIST, RIGHT_WRIST], 1].min(axis=1) > m.middle(LEFT_SHOULDER, RIGHT_SHOULDER)[:, 1] - 0.03
     clasped_T = both_T & below_T & (apart_T < _CLASPED_BH * 0.6) & ~crossed_T
     clasped_T = without(clasped_T, busy, m.pts_s_T, ("clap",))
     found = states("cross_arms", arms_T, conf_T, m.pts_s_T, 0.4)
@@ -242,15 +201,13 @@ def fingers_straight(hands: HandsTrack, side: int) -> Mask:
     return np.asarray(from_wrist[:, tips] > 1.1 * from_wrist[:, middles])
 
 
-def _extended(
-    m: BodyMotion, arms: Sequence[_Arm], hands: HandsTrack | None, busy: Sequence[Interval]
-) -> list[Interval]:
+def _extended(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None, busy: Sequence[Interval]) -> list[Interval]:
     """arms_out (both straight to the sides), point_* (one index finger or one arm stretched out and held)."""
     at = m.at_bh_TJ2
     level_T2 = np.stack(
         [
             arm.seen_T
-            & (arm.bend_T > _STRAIGHT_ELBOW_RAD)
+            & (arm.bend_T > STRAIGHT_ELBOW_RAD)
             & (np.abs(at[:, arm.wrist, 1] - at[:, arm.shoulder, 1]) < _LEVEL_BH)
             for arm in arms
         ],
@@ -270,85 +227,9 @@ def _extended(
             # The hand is lifted or held out: a lone straight finger in the lap or on a tool points at nothing.
             below_T = at[:, arm.wrist, 1] - at[:, arm.shoulder, 1]
             lifted_T = (below_T < 0.06) | ((below_T < 0.22) & (arm.bend_T > np.radians(100)))
-            alone_T = _palms_apart_bh(m, arms) > 0.15
+            alone_T = palms_apart_bh(m, arms) > 0.08
             pointing_T = np.where(shown_T, finger_T & arm.seen_T & lifted_T & alone_T, pointing_T)
             sure_T = np.where(shown_T, 0.9 * arm.conf_T, sure_T)
         pointing_T = without(pointing_T, busy, m.pts_s_T, ("clap", f"wave_{arm.side}", "cross_arms", "hug_self"))
         found += states(f"point_{arm.side}", pointing_T, sure_T, m.pts_s_T, 0.3)
-    return found
-
-
-def _strokes(m: BodyMotion, arms: Sequence[_Arm], busy: Sequence[Interval]) -> list[Interval]:
-    """punch_*, throw_*: an elbow snaps straight. A punch starts at the chest, a throw behind and above the shoulder."""
-    found = []
-    for arm in arms:
-        reach_T3 = m.from_to(arm.shoulder, arm.wrist) if m.in_space else _flat(m, arm)
-        speed_T = m.speed(reach_T3)
-        free_T = without(arm.seen_T, busy, m.pts_s_T, (f"wave_{arm.side}", "clap"))
-        for start, stop in runs(free_T & (speed_T > _STROKE_BH_PER_S)):
-            before, after = max(0, start - m.frames(0.1)), min(len(speed_T), stop + m.frames(0.1))
-            unbent = arm.bend_T[before:after].max() > _STRAIGHT_ELBOW_RAD and arm.bend_T[before] < _BENT_ELBOW_RAD
-            ends_T3 = reach_T3[before], reach_T3[after - 1]
-            longer = np.linalg.norm(ends_T3[1]) - np.linalg.norm(ends_T3[0]) > 0.08
-            if not unbent or not 0.04 <= (stop - start) * m.step_s <= 0.8:
-                continue
-            if ends_T3[0][1] > 0.02 and ends_T3[0][2] < 0.06 and ends_T3[1][2] - ends_T3[0][2] > 0.12:
-                found += labelled(f"throw_{arm.side}", [(before, after)], arm.conf_T, m.pts_s_T)
-            elif longer and ends_T3[0][1] < 0.05 and abs(ends_T3[1][1]) < 0.12 and ends_T3[1][2] > 0.15:
-                found += labelled(f"punch_{arm.side}", [(before, after)], arm.conf_T, m.pts_s_T)
-    return found
-
-
-def _flat(m: BodyMotion, arm: _Arm) -> Values:
-    """Shoulder to wrist in the picture as left, up, forward 0: without depth nothing goes forward."""
-    reach_T2 = m.at_bh_TJ2[:, arm.wrist] - m.at_bh_TJ2[:, arm.shoulder]
-    return np.stack([reach_T2[:, 0], -reach_T2[:, 1], np.zeros(len(reach_T2))], axis=1)
-
-
-def _shrugging(m: BodyMotion) -> list[Interval]:
-    """Both shoulders rise towards the ears by a fifth of their distance while the head stays, and sink again within two
-    seconds."""
-    both = (LEFT_SHOULDER, RIGHT_SHOULDER)
-    gap_T2 = np.stack([m.at_bh_TJ2[:, s, 1] - m.at_bh_TJ2[:, e, 1] for s, e in zip(both, _EARS, strict=True)], axis=1)
-    seen_T = m.sees(*both, *_EARS) & m.upright()
-    if not seen_T.any():
-        return []
-    up_T = seen_T & (gap_T2 < 0.78 * np.median(gap_T2[seen_T], axis=0)).all(axis=1)
-    spans = []
-    for start, stop in runs(up_T):
-        before, after = start - m.frames(0.25), stop + m.frames(0.25)
-        if before < 0 or after >= len(up_T) or not seen_T[before:after].all():
-            continue
-        peak = start + int(np.argmin(gap_T2[start:stop].sum(axis=1)))
-        shoulders_T, ears_T = (m.still_bh_TJ2[:, each, 1].mean(axis=1) for each in (both, _EARS))
-        for rest in (before, after):
-            rise, head = shoulders_T[rest] - shoulders_T[peak], ears_T[rest] - ears_T[peak]
-            if rise < 0.015 or abs(head) > 0.5 * rise:
-                break
-        else:
-            if 0.1 <= (stop - start) * m.step_s <= 2.0:
-                spans.append((start, stop))
-    return labelled("shrug", spans, 0.8 * m.conf(*both), m.pts_s_T)
-
-
-def _gesturing(m: BodyMotion, arms: Sequence[_Arm], busy: Sequence[Interval]) -> list[Interval]:
-    """A bent arm's hand moves about in front of the body, other than by one of the labels above or by walking."""
-    taken = ("clap", "walk", "run", "jump", "dance", "step_in_place", "fall", "spin")
-    ones_T = np.ones(len(m.pts_s_T))
-    # Arms that balance a moving body gesture nothing.
-    trunk_T = moving_mean(m.speed(m.still_bh_TJ2[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1)), ones_T, m.frames(0.6))
-    feet_T = np.maximum(m.speed(m.still_bh_TJ2[:, LEFT_ANKLE]), m.speed(m.still_bh_TJ2[:, RIGHT_ANKLE]))
-    feet_T = moving_mean(feet_T, ones_T, m.frames(0.6))
-    calm_T = (trunk_T < 0.2) & ((feet_T < 0.25) | ~m.sees(LEFT_ANKLE, RIGHT_ANKLE))
-    moves = []
-    for arm in arms:
-        from_shoulder_T2 = m.at_bh_TJ2[:, arm.wrist] - m.at_bh_TJ2[:, arm.shoulder]
-        lively_T = moving_mean(m.speed(from_shoulder_T2), ones_T, m.frames(0.6)) > _GESTURE_BH_PER_S
-        lifted_T = arm.seen_T & (from_shoulder_T2[:, 1] < 0.85 * _ARM_BH) & (arm.bend_T < np.radians(150))
-        own = (f"wave_{arm.side}", f"punch_{arm.side}", f"throw_{arm.side}", "hand_to_mouth")
-        moves.append(without(lively_T & lifted_T & calm_T, busy, m.pts_s_T, (*taken, *own)))
-    both_T = moves[0] & moves[1]
-    found = states("gesture_both_hands", both_T, (arms[0].conf_T + arms[1].conf_T) / 2, m.pts_s_T, 0.5)
-    for arm, move_T in zip(arms, moves, strict=True):
-        found += states(f"gesture_{arm.side}_hand", move_T & ~both_T, arm.conf_T, m.pts_s_T, 0.5)
     return found

@@ -74,16 +74,21 @@ def _by_body(m: BodyMotion) -> _Head:
     # A trunk that lies across the picture turns all three angles.
     known_T = m.sees(NOSE, LEFT_EAR, RIGHT_EAR, LEFT_SHOULDER, RIGHT_SHOULDER) & m.upright()
     # On a person who walks or turns, the body's few head joints say too little of the head alone.
-    turning_T = np.abs(np.gradient(moving_mean(facing_rad(m), np.ones(len(known_T)), m.frames(0.5)), m.pts_s_T))
+    ones_T, half_second = np.ones(len(known_T)), m.frames(0.5)
+    turning_T = np.abs(np.gradient(moving_mean(facing_rad(m), ones_T, half_second), m.pts_s_T))
     going_T = m.speed(m.still_bh_TJ2[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1))
-    restless_T = (turning_T > _CALM_RAD_PER_S) | (moving_mean(going_T, np.ones(len(known_T)), m.frames(0.5)) > _CALM_BH_PER_S)
+    restless_T = (turning_T > _CALM_RAD_PER_S) | (
+        moving_mean(going_T, np.ones(len(known_T)), m.frames(0.5)) > _CALM_BH_PER_S
+    )
     known_T = known_T & ~restless_T
     yaw_T = np.arctan2(ahead_T3[:, 0], ahead_T3[:, 2])
     pitch_T = np.arctan2(ahead_T3[:, 1], np.hypot(ahead_T3[:, 0], ahead_T3[:, 2]))
     # The nose is below the ears by an angle of the person's own: what is usual in the clip is straight ahead.
     level = float(np.median(pitch_T[known_T])) if known_T.any() else 0.0
     roll_T = np.arctan2(-across_T3[:, 1], across_T3[:, 0])
-    smooth = [moving_mean(each_T, known_T.astype(np.float64), m.frames(0.12)) for each_T in (yaw_T, pitch_T - level, roll_T)]
+    smooth = [
+        moving_mean(each_T, known_T.astype(np.float64), m.frames(0.12)) for each_T in (yaw_T, pitch_T - level, roll_T)
+    ]
     return _Head(smooth[0], smooth[1], smooth[2], known_T, 0.6 * m.conf(NOSE, LEFT_EAR, RIGHT_EAR), _BY_BODY)
 
 

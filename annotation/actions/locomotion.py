@@ -32,7 +32,7 @@ _LEGS = (*_HIPS, LEFT_KNEE, RIGHT_KNEE, *_ANKLES)
 _STEP_S = (0.15, 2.0)
 _STRIDE_BH = 0.06
 _RHYTHM = 2.5
-# People change from walking to running near 2 m/s, which is 1.15 body heights per second (Kram 1997: Froude number 0.5).
+# People change from walking to running near 2 m/s, 1.15 body heights per second (Kram 1997: Froude number 0.5).
 _RUN_BH_PER_S = 1.15
 _WALK_BH_PER_S = 0.12
 _TRAVEL_BH = 0.3
@@ -155,7 +155,10 @@ def _turning(m: BodyMotion) -> list[Interval]:
         active_T = (sign * rate_T > _TURN_RAD_PER_S / 2) & m.sees(*_SHOULDERS)
         for start, stop in runs(active_T):
             total = float(sign * (facing_T[stop - 1] - facing_T[start]))
-            if total >= _TURN_RAD and total / max(m.pts_s_T[stop - 1] - m.pts_s_T[start], m.step_s) > _TURN_RAD_PER_S / 2:
+            if (
+                total >= _TURN_RAD
+                and total / max(m.pts_s_T[stop - 1] - m.pts_s_T[start], m.step_s) > _TURN_RAD_PER_S / 2
+            ):
                 name = "spin" if total >= _SPIN_RAD else label
                 found += labelled(name, [(start, stop)], m.conf(*_SHOULDERS, *_HIPS), m.pts_s_T)
     return found
@@ -196,7 +199,7 @@ def _kicking(m: BodyMotion, going: Sequence[Interval]) -> list[Interval]:
         spans = [
             (start, stop)
             for start, stop in runs(up_T)
-            if 0 < start
+            if start > 0
             and stop < len(up_T)
             and rise_T[start:stop].max() > _KICK_BH
             and speed_T[max(0, start - 3) : stop].max() > _KICK_BH_PER_S

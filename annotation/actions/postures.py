@@ -55,7 +55,9 @@ def postures(m: BodyMotion) -> list[Interval]:
     torso_T, legs_T = m.sees(*_SHOULDERS, *_HIPS), m.sees(*_SHOULDERS, *_LEGS)
     conf_torso_T, conf_legs_T = m.conf(*_SHOULDERS, *_HIPS), m.conf(*_SHOULDERS, *_LEGS)
     lying_T = torso_T & _lying(m)
-    knees_T2 = np.stack([m.angle(*leg) for leg in ((LEFT_HIP, LEFT_KNEE, LEFT_ANKLE), (RIGHT_HIP, RIGHT_KNEE, RIGHT_ANKLE))], axis=1)
+    knees_T2 = np.stack(
+        [m.angle(*leg) for leg in ((LEFT_HIP, LEFT_KNEE, LEFT_ANKLE), (RIGHT_HIP, RIGHT_KNEE, RIGHT_ANKLE))], axis=1
+    )
     upright_T = (np.abs(pitch_T) < _BENT_FORWARD_RAD) & (np.abs(lean_T) < _BENT_FORWARD_RAD) & ~lying_T
     high_T = hips_above_ankles_bh(m)
     behind_T = _hips_behind_ankles_bh(m)
@@ -64,7 +66,9 @@ def postures(m: BodyMotion) -> list[Interval]:
     # Seated legs hang or stand in front: seen from the front the thighs point at the camera, but the knees are bent.
     sitting_T = both_bent_T & (behind_T > _SEATED_BEHIND_BH) & (pitch_T < np.radians(55))
     lunge_T = legs_T & ~lying_T & ~kneeling_T & ~sitting_T & _lunging(m, knees_T2)
-    squatting_T = both_bent_T & ~sitting_T & ~lunge_T & (knees_T2 < _BENT_KNEE_RAD).all(axis=1) & (high_T < _LOW_HIPS_BH)
+    squatting_T = (
+        both_bent_T & ~sitting_T & ~lunge_T & (knees_T2 < _BENT_KNEE_RAD).all(axis=1) & (high_T < _LOW_HIPS_BH)
+    )
     standing_T = legs_T & upright_T & (knees_T2 > _STRAIGHT_KNEE_RAD).all(axis=1) & (high_T > _STANDING_HIPS_BH)
     # A trunk bent forward is lower in the picture from every side; depth alone errs by tens of degrees.
     trunk_high_T = m.middle(*_HIPS)[:, 1] - m.middle(*_SHOULDERS)[:, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ def bridged(active_T: Mask, frames: int) -> Mask:
     """The mask without its interruptions of up to `frames` frames."""
     filled_T = active_T.copy()
     for start, stop in runs(~active_T):
-        if 0 < start and stop < len(active_T) and stop - start <= frames:
+        if start > 0 and stop < len(active_T) and stop - start <= frames:
             filled_T[start:stop] = True
     return filled_T
 
@@ -50,7 +51,7 @@ def labelled(label: str, spans: Iterable[Span], confidence_T: Values, pts_s_T: V
 
 
 def turning_points(value_T: Values, swing: float) -> list[int]:
-    """Frames at which the value turns back, each at least `swing` away from the one before; the ends may be among them."""
+    """Frames at which the value turns back, each at least `swing` away from the one before; also the ends."""
     points: list[int] = []
     low = high = 0
     rising: bool | None = None
@@ -87,7 +88,7 @@ def swings(
         points = [first + t for t in turning_points(value_T[first:last], swing)]
         chain: list[int] = points[:1]
         last_s = 0.0
-        for before, after in zip(points, points[1:], strict=False):
+        for before, after in pairwise(points):
             stroke_s = float(pts_s_T[after] - pts_s_T[before])
             in_time = half_s[0] <= stroke_s <= half_s[1]
             if in_time and (len(chain) == 1 or max(stroke_s, last_s) <= rhythm * min(stroke_s, last_s)):

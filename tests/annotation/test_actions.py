@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from figure import CLIP, HANG, Figure, Vector, body_of, face_of, hand_shape, hands_of, over
+from figure import CLIP, Figure, Vector, body_of, face_of, hand_shape, hands_of, over
 
 from annotation.actions.read import actions
-from annotation.actions.spans import swings, turning_points
 from annotation.actions.vocabulary import VOCABULARY, mirrored
 from annotation.camera_moves import Interval
-from schemas.tracks import BodyTrack, FaceTrack, HandsTrack
 
 T = 76
 S_T = np.arange(T) / 25
@@ -74,7 +72,13 @@ ACTS = [
     act("still"),
     act("moving", "walk stand", yaw=np.pi / 2, hips=over(T, 0.3 * S_T, 0.52, 0), **gait(0.8, 0.14, 0.05)),
     act("sit", **SEAT),
-    act("squat", "stand moving bend_forward", hips=over(T, 0, 0.53 - 0.28 * wave(0.5, 0, 1), 0), left_hand=(0, -0.05, 0.3), right_hand=(0, -0.05, 0.3)),
+    act(
+        "squat",
+        "stand moving bend_forward",
+        hips=over(T, 0, 0.53 - 0.28 * wave(0.5, 0, 1), 0),
+        left_hand=(0, -0.05, 0.3),
+        right_hand=(0, -0.05, 0.3),
+    ),
     act("kneel", hips=(0, 0.29, 0), left_foot=(0.07, 0.04, -0.24), right_foot=(-0.07, 0.04, -0.24)),
     act("lie", lean=np.pi / 2, hips=(0, 0.1, 0), left_foot=(-0.45, 0.1, 0), right_foot=(-0.45, 0.05, 0)),
     act("bend_forward", "stand look_down", yaw=1.2, pitch=np.radians(70)),
@@ -82,26 +86,87 @@ ACTS = [
     act("lunge", yaw=1.2, hips=(0, 0.36, 0), left_foot=(0.06, 0.04, 0.27), right_foot=(-0.06, 0.06, -0.25)),
     act("raise_left_leg", left_foot=(0.06, 0.25, 0.05)),
     act("walk", "moving stand", yaw=np.pi / 2, hips=over(T, 0.5 * S_T - 0.7, 0.52, 0), **gait(0.9, 0.16, 0.06)),
-    act("run", "moving gesture_left_hand gesture_right_hand gesture_both_hands walk stand lunge", fast=True, yaw=np.pi / 2, hips=over(T, 1.4 * S_T - 2, 0.52, 0), **gait(1.4, 0.2, 0.15)),
+    act(
+        "run",
+        "moving gesture_left_hand gesture_right_hand gesture_both_hands walk stand lunge",
+        fast=True,
+        yaw=np.pi / 2,
+        hips=over(T, 1.4 * S_T - 2, 0.52, 0),
+        **gait(1.4, 0.2, 0.15),
+    ),
     act("step_in_place", "moving stand raise_left_leg raise_right_leg still", **gait(1.0, 0.0, 0.09)),
     act("approach", "moving walk stand still", scale=np.exp(0.2 * S_T - 0.4), **gait(0.9, 0.1, 0.04)),
     act("recede", "moving walk stand still", scale=np.exp(-0.2 * S_T), yaw=np.pi, **gait(0.9, 0.1, 0.04)),
     act("turn_left", "stand moving look_left still", yaw=np.radians(110) * ramp(0.8, 2.0)),
     act("spin", "stand moving still", yaw=2 * np.pi * ramp(0.3, 2.6)),
-    act("jump", "stand moving still", hips=over(T, 0, 0.53 + 0.15 * bump(1.0, 1.6), 0), left_foot=over(T, 0.06, 0.04 + 0.15 * bump(1.0, 1.6), 0), right_foot=over(T, -0.06, 0.04 + 0.15 * bump(1.0, 1.6), 0)),
-    act("kick_left", "stand moving still raise_left_leg", fast=True, left_foot=over(T, 0.06, 0.04 + 0.3 * bump(1.0, 1.5), 0.35 * bump(1.0, 1.5))),
-    act("fall", "lie stand moving still lean_left lean_right squat sit kneel lunge jump", fast=True, lean=-np.pi / 2 * ramp(0.8, 1.4), hips=over(T, 0, 0.53 - 0.43 * ramp(0.8, 1.4), 0), left_foot=over(T, 0.06 + 0.3 * ramp(0.8, 1.4), 0.04 + 0.08 * ramp(0.8, 1.4), 0), right_foot=over(T, -0.06 + 0.4 * ramp(0.8, 1.4), 0.04, 0)),
-    act("stand_up", "sit stand moving still squat bend_forward", hips=over(T, 0, 0.29 + 0.24 * ramp(1.0, 2.0), 0), left_foot=over(T, 0.08, 0.04, 0.22 - 0.22 * ramp(1.0, 2.0)), right_foot=over(T, -0.08, 0.04, 0.22 - 0.22 * ramp(1.0, 2.0))),
-    act("sit_down", "sit stand moving still squat bend_forward", hips=over(T, 0, 0.53 - 0.24 * ramp(1.0, 2.0), 0), left_foot=over(T, 0.08, 0.04, 0.22 * ramp(1.0, 2.0)), right_foot=over(T, -0.08, 0.04, 0.22 * ramp(1.0, 2.0))),
-    act("sway", "stand moving still lean_left lean_right tilt_head_left tilt_head_right", lean=np.radians(14) * wave(0.8)),
-    act("dance", "stand moving still sway gesture_both_hands gesture_left_hand gesture_right_hand step_in_place raise_left_hand raise_right_hand raise_both_hands lean_left lean_right wave_left wave_right approach recede", fast=True, hips=over(T, 0.08 * np.sin(2 * np.pi * S_T), 0.5 + 0.02 * wave(2.0), 0), left_hand=over(T, 0.2 + 0.08 * wave(1.0), -0.05 + 0.15 * wave(1.0), 0.1), right_hand=over(T, -0.2 + 0.08 * wave(1.0), -0.05 - 0.15 * wave(1.0), 0.1), left_foot=over(T, 0.1 - 0.04 * np.sin(2 * np.pi * S_T), 0.06 + 0.06 * wave(1.0, 0, 1), 0), right_foot=over(T, -0.1 - 0.04 * np.sin(2 * np.pi * S_T), 0.04 + 0.06 * wave(1.0, 1, 0), 0)),
+    act(
+        "jump",
+        "stand moving still",
+        hips=over(T, 0, 0.53 + 0.15 * bump(1.0, 1.6), 0),
+        left_foot=over(T, 0.06, 0.04 + 0.15 * bump(1.0, 1.6), 0),
+        right_foot=over(T, -0.06, 0.04 + 0.15 * bump(1.0, 1.6), 0),
+    ),
+    act(
+        "kick_left",
+        "stand moving still raise_left_leg",
+        fast=True,
+        left_foot=over(T, 0.06, 0.04 + 0.3 * bump(1.0, 1.5), 0.35 * bump(1.0, 1.5)),
+    ),
+    act(
+        "fall",
+        "lie stand moving still lean_left lean_right squat sit kneel lunge jump",
+        fast=True,
+        lean=-np.pi / 2 * ramp(0.8, 1.4),
+        hips=over(T, 0, 0.53 - 0.43 * ramp(0.8, 1.4), 0),
+        left_foot=over(T, 0.06 + 0.3 * ramp(0.8, 1.4), 0.04 + 0.08 * ramp(0.8, 1.4), 0),
+        right_foot=over(T, -0.06 + 0.4 * ramp(0.8, 1.4), 0.04, 0),
+    ),
+    act(
+        "stand_up",
+        "sit stand moving still squat bend_forward",
+        hips=over(T, 0, 0.29 + 0.24 * ramp(1.0, 2.0), 0),
+        left_foot=over(T, 0.08, 0.04, 0.22 - 0.22 * ramp(1.0, 2.0)),
+        right_foot=over(T, -0.08, 0.04, 0.22 - 0.22 * ramp(1.0, 2.0)),
+    ),
+    act(
+        "sit_down",
+        "sit stand moving still squat bend_forward",
+        hips=over(T, 0, 0.53 - 0.24 * ramp(1.0, 2.0), 0),
+        left_foot=over(T, 0.08, 0.04, 0.22 * ramp(1.0, 2.0)),
+        right_foot=over(T, -0.08, 0.04, 0.22 * ramp(1.0, 2.0)),
+    ),
+    act(
+        "sway",
+        "stand moving still lean_left lean_right tilt_head_left tilt_head_right",
+        lean=np.radians(14) * wave(0.8),
+    ),
+    act(
+        "dance",
+        "stand moving still sway gesture_both_hands gesture_left_hand gesture_right_hand step_in_place "
+        "raise_left_hand raise_right_hand raise_both_hands lean_left lean_right wave_left wave_right approach recede",
+        fast=True,
+        hips=over(T, 0.08 * np.sin(2 * np.pi * S_T), 0.5 + 0.02 * wave(2.0), 0),
+        left_hand=over(T, 0.2 + 0.08 * wave(1.0), -0.05 + 0.15 * wave(1.0), 0.1),
+        right_hand=over(T, -0.2 + 0.08 * wave(1.0), -0.05 - 0.15 * wave(1.0), 0.1),
+        left_foot=over(T, 0.1 - 0.04 * np.sin(2 * np.pi * S_T), 0.06 + 0.06 * wave(1.0, 0, 1), 0),
+        right_foot=over(T, -0.1 - 0.04 * np.sin(2 * np.pi * S_T), 0.04 + 0.06 * wave(1.0, 1, 0), 0),
+    ),
     act("raise_left_hand", "stand still moving", left_hand=(0.02, 0.3, 0.02)),
     act("raise_both_hands", "stand still moving", left_hand=(0.02, 0.3, 0.02), right_hand=(-0.02, 0.3, 0.02)),
     act("arms_out", "stand still", left_hand=(0.33, 0.0, 0), right_hand=(-0.33, 0.0, 0)),
-    act("wave_left", "stand moving still raise_left_hand gesture_left_hand", left_hand=over(T, 0.16 + 0.06 * wave(1.5), 0.12, 0.1)),
+    act(
+        "wave_left",
+        "stand moving still raise_left_hand gesture_left_hand",
+        left_hand=over(T, 0.16 + 0.06 * wave(1.5), 0.12, 0.1),
+    ),
     act("point_left", "stand still moving", left_hand=(0.32, 0.02, 0.05)),
     act("point_left", "stand still moving", left_hand=(0.05, 0.02, 0.3), fingers=POINTING),
-    act("clap", "stand moving still gesture_both_hands", left_hand=over(T, -0.08 + 0.06 * wave(1.5), -0.12, 0.2), right_hand=over(T, 0.08 - 0.06 * wave(1.5), -0.12, 0.2)),
+    act(
+        "clap",
+        "stand moving still gesture_both_hands",
+        left_hand=over(T, -0.08 + 0.06 * wave(2.3), -0.12, 0.2),
+        right_hand=over(T, 0.08 - 0.06 * wave(2.3), -0.12, 0.2),
+    ),
     act("clasp_hands", "stand still", left_hand=(-0.1, -0.2, 0.15), right_hand=(0.1, -0.2, 0.15)),
     act("facepalm", "stand still", left_hand=(-0.07, 0.155, 0.09)),
     act("hand_to_mouth", "stand still", left_hand=(-0.08, 0.06, 0.1)),
@@ -110,12 +175,44 @@ ACTS = [
     act("cross_arms", "stand still", left_hand=(-0.17, -0.13, 0.1), right_hand=(0.17, -0.13, 0.1)),
     act("hug_self", "stand still", left_hand=(-0.18, -0.03, 0.1), right_hand=(0.18, -0.03, 0.1)),
     act("hands_on_hips", "stand still", left_hand=(-0.01, -0.25, 0.03), right_hand=(0.01, -0.25, 0.03)),
-    act("hug", "stand still clasp_hands", left_hand=(-0.06, -0.08, 0.28), right_hand=(0.06, -0.08, 0.28), partner=replace(BASE, hips=(0.02, 0.53, 0.2), yaw=np.pi)),
+    act(
+        "hug",
+        "stand still clasp_hands",
+        left_hand=(-0.06, -0.08, 0.28),
+        right_hand=(0.06, -0.08, 0.28),
+        partner=replace(BASE, hips=(0.02, 0.53, 0.2), yaw=np.pi),
+    ),
     act("shrug", "stand still moving", shrug=0.045 * bump(0.8, 1.6)),
-    act("punch_left", "stand moving still point_left", fast=True, left_hand=over(T, 0, -0.05 + 0.04 * ramp(1.0, 1.15), 0.1 + 0.23 * (ramp(1.0, 1.15) - ramp(1.5, 1.9)))),
-    act("throw_left", "stand moving still raise_left_hand gesture_left_hand", fast=True, left_hand=over(T, 0.1, 0.15 - 0.2 * ramp(1.0, 1.2) - 0.25 * ramp(1.25, 1.6), -0.08 + 0.38 * ramp(1.0, 1.2) - 0.28 * ramp(1.25, 1.6))),
-    act("gesture_left_hand", "stand moving still", fast=True, left_hand=over(T, 0.03 + 0.08 * np.sin(9 * S_T), -0.18 + 0.06 * np.sin(7 * S_T), 0.15)),
-    act("gesture_both_hands", "stand moving still clasp_hands gesture_left_hand gesture_right_hand", fast=True, left_hand=over(T, 0.03 + 0.06 * np.sin(9 * S_T), -0.18 + 0.06 * np.sin(7 * S_T), 0.15), right_hand=over(T, -0.04 + 0.06 * np.sin(8 * S_T), -0.18 + 0.06 * np.sin(6 * S_T), 0.15)),
+    act(
+        "punch_left",
+        "stand moving still point_left",
+        fast=True,
+        left_hand=over(T, 0, -0.05 + 0.04 * ramp(1.0, 1.15), 0.1 + 0.23 * (ramp(1.0, 1.15) - ramp(1.5, 1.9))),
+    ),
+    act(
+        "throw_left",
+        "stand moving still raise_left_hand gesture_left_hand",
+        fast=True,
+        left_hand=over(
+            T,
+            0.1,
+            0.15 - 0.2 * ramp(1.0, 1.2) - 0.25 * ramp(1.35, 1.7),
+            -0.08 + 0.44 * ramp(1.0, 1.2) - 0.34 * ramp(1.35, 1.7),
+        ),
+    ),
+    act(
+        "gesture_left_hand",
+        "stand moving still",
+        fast=True,
+        left_hand=over(T, 0.03 + 0.08 * np.sin(9 * S_T), -0.18 + 0.06 * np.sin(7 * S_T), 0.15),
+    ),
+    act(
+        "gesture_both_hands",
+        "stand moving still clasp_hands gesture_left_hand gesture_right_hand",
+        fast=True,
+        left_hand=over(T, 0.03 + 0.06 * np.sin(9 * S_T), -0.18 + 0.06 * np.sin(7 * S_T), 0.15),
+        right_hand=over(T, -0.04 + 0.06 * np.sin(8 * S_T), -0.18 + 0.06 * np.sin(6 * S_T), 0.15),
+    ),
     act("nod", "stand still moving", head_pitch=np.radians(10) * wave(1.2), face=True),
     act("nod", "stand still moving look_down look_up", head_pitch=np.radians(18) * wave(1.2)),
     act("shake_head", "stand still moving", head_yaw=np.radians(15) * wave(1.2), face=True),
@@ -125,7 +222,7 @@ ACTS = [
     act("look_down", "stand still", head_pitch=np.radians(-40), face=True),
     act("tilt_head_left", "stand still", head_roll=np.radians(28), face=True),
     act("talk", "stand still", lip_gap=0.03 * np.abs(np.sin(2 * np.pi * 2.2 * S_T)), face=True),
-]  # fmt: skip
+]
 
 
 def found(

@@ -13,7 +13,7 @@ from annotation.base import ClipFrame
 from annotation.camera_moves import Interval
 from annotation.caption import Slots, caption
 from annotation.hands import HandsSession, assign_sides
-from annotation.labels import actions, expressions
+from annotation.labels import expressions
 from annotation.ops.expression import EXPRESSION_NAMES, expression_coefficients, gaze
 from annotation.ops.head import CANONICAL_FACE, fit_head, yaw_pitch_roll_rad
 from annotation.ops.smoothing import moving_mean, runs, smooth_present
@@ -70,14 +70,6 @@ def hand(wrist_x: float, wrist_y: float = 260.0) -> NDArray[np.float32]:
     points = np.tile(np.array([wrist_x, wrist_y], np.float32), (21, 1))
     points[9, 1] -= 40
     return points
-
-
-def test_still_moving_and_raised_hands() -> None:
-    assert [a.label for a in actions(standing(), None, CLIP)] == ["still"]
-    assert [a.label for a in actions(standing(moving_px=6.0), None, CLIP)] == ["moving"]
-    raised = actions(standing(left_wrist_y=40.0), None, CLIP)
-    assert {a.label for a in raised} == {"still", "raise_left_hand"}
-    assert all((a.start_s, a.end_s) == (0.0 if a.label != "still" else 0.04, 1.0) for a in raised)
 
 
 def test_expressions_have_their_intervals_and_blinks_are_short() -> None:

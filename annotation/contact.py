@@ -1,0 +1,87 @@
+"""What moves with the main subject's hands: facts for the interactions, measured in pixels. Axes as in schemas/tracks.
+
+The hands are known only when the clip is over, so a small grey copy of every frame is kept until then (45 kB at 16:9)
+and looked at around the hands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.base import DENSE, ClipFrame
+from annotation.body import LEFT_SHOULDER, RIGHT_SHOULDER
+from annotation.ops.carried import carried_fraction, make_flow
+from schemas.frames import FrameBatch, FrameRequest
+from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, HandsTrack, Track
+
+_SHORT_SIDE_PX = 160
+
+
+class ContactAnnotator:
+    name: ClassVar[str] = "contact"
+    version: ClassVar[str] = "1"
+    suffix: ClassVar[str] = "contact.npz"
+    needs: ClassVar[FrameRequest] = DENSE
+    after: ClassVar[tuple[str, ...]] = ("body", "hands", "camera")
+
+    def open(self, clip: ClipFrame) -> ContactSession:
+        return ContactSession(clip)
+
+
+class ContactSession:
+    def __init__(self, clip: ClipFrame) -> None:
+        self._clip = clip
+        self._grey: list[NDArray[np.uint8]] = []
+        self._pts_s: list[float] = []
+
+    def observe(self, frames: FrameBatch) -> None:
+        height, width = frames.rgb_THWC.shape[1:3]
+        scale = min(1.0, _SHORT_SIDE_PX / min(height, width))
+        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        for rgb_HWC in frames.rgb_THWC:
+            small_HWC = cv2.resize(rgb_HWC, size_wh, interpolation=cv2.INTER_AREA)
+            self._grey.append(np.asarray(cv2.cvtColor(small_HWC, cv2.COLOR_RGB2GRAY), np.uint8))
+        self._pts_s.extend(frames.pts_s_T.tolist())
+
+    def finish(self, earlier: Mapping[str, Track]) -> ContactTrack:
+        T = len(self._grey)
+        carried_T2, known_T2 = np.zeros((T, 2), np.float32), np.zeros((T, 2), np.bool_)
+        motion_T2 = np.zeros((T, 2), np.float32)
+        hands, body, camera = earlier.get("hands"), earlier.get("body"), earlier.get("camera")
+        flow = make_flow()
+        if isinstance(hands, HandsTrack):
+            for t in range(1, T):
+                for side in np.flatnonzero(hands.present_T2[t] & hands.present_T2[t - 1]):
+                    share, palms = self._look(flow, t, int(side), hands, body, camera)
+                    motion_T2[t, side] = palms / (self._pts_s[t] - self._pts_s[t - 1])
+                    if share is not None:
+                        carried_T2[t, side], known_T2[t, side] = share, True
+        self._grey.clear()
+        return ContactTrack(carried_T2, known_T2, motion_T2, np.array(self._pts_s, np.float64))
+
+    def _look(
+        self, flow: object, t: int, side: int, hands: HandsTrack, body: Track | None, camera: Track | None
+    ) -> tuple[float | None, float]:
+        to_grey = self._grey[t].shape[0] / self._clip.height_px
+        before_J2, now_J2 = (hands.joints_px_T2J2[i, side].astype(np.float64) for i in (t - 1, t))
+        place_2 = before_J2.mean(axis=0)
+        others = [np.zeros(2)]
+        if isinstance(camera, CameraTrack):
+            moved_3 = camera.frame_from_previous_T33[t].astype(np.float64) @ (*place_2, 1.0)
+            others = [moved_3[:2] / moved_3[2] - place_2]
+        if isinstance(body, BodyTrack) and body.present_PT[:1, t - 1 : t + 1].all():
+            shoulders_22 = body.joints_px_PTJ2[0, t - 1 : t + 1, [LEFT_SHOULDER, RIGHT_SHOULDER]].astype(np.float64)
+            others.append((shoulders_22[:, 1] - shoulders_22[:, 0]).mean(axis=0))
+        return carried_fraction(
+            flow,
+            self._grey[t - 1],
+            self._grey[t],
+            before_J2 * to_grey,
+            now_J2 * to_grey,
+            tuple(np.asarray(other * to_grey) for other in others),
+        )
