@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annotation.actions.read import ACTIONS_VERSION, actions
@@ -11,17 +11,24 @@ from annotation.camera_moves import camera_moves, camera_text
 from annotation.caption import caption, clip_duration_s, fill_slots
 from annotation.interactions import INTERACTIONS_VERSION, interactions
 from annotation.labels import expressions
+from annotation.refine import Refinement, Refiner
 from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 LABELS_VERSION = "1"
 
 
 def describe(
-    tracks: Mapping[str, Track], style: str | None, clip: ClipFrame, versions: Mapping[str, Mapping[str, str]]
+    tracks: Mapping[str, Track],
+    style: str | None,
+    clip: ClipFrame,
+    versions: Mapping[str, Mapping[str, str]],
+    refiner: Refiner | None = None,
+    pictures: Sequence[tuple[float, bytes]] = (),
 ) -> dict[str, Any]:
-    """A pure function of tracks (by member suffix), declared style and the clip's size.
+    """A pure function of tracks (by member suffix), declared style and the clip's size; with a refiner, of its answers.
 
     versions: `catalog.annotator_versions`, repeated under "annotators" beside the labels' own.
+    pictures: clip time in seconds and JPEG, shown to the refiner's model.
     Returns: caption, actions, expressions, interactions, camera {moves, text}, annotators: JSON values only.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
@@ -35,8 +42,15 @@ def describe(
     handled = interactions(hands, contact, camera) if hands is not None and isinstance(contact, ContactTrack) else []
     found_actions = actions(body, camera, clip, face, hands, handled)
     found_expressions = expressions(face) if face is not None else []
-    text = camera_text(moves, clip_duration_s(body if body is not None else face))
-    slots = fill_slots(body, face, hands, found_actions, found_expressions, text, style, clip)
+    duration_s = clip_duration_s(body if body is not None else face)
+    text = camera_text(moves, duration_s)
+    refined = refiner.see(pictures, found_actions, duration_s) if refiner is not None else Refinement(found_actions)
+    slots = fill_slots(
+        body, face, hands, refined.actions, found_expressions, handled, text, style, clip,
+        refined.appearance, refined.scene,
+    )  # fmt: skip
+    offline = caption(slots)
+    said, problem = refiner.reword(offline) if refiner is not None else (offline, None)
     from_labels = {
         "actions": {"name": "body_geometry", "version": ACTIONS_VERSION},
         "interactions": {"name": "hands_and_what_moves_with_them", "version": INTERACTIONS_VERSION},
@@ -44,10 +58,16 @@ def describe(
         "camera": {"name": "background_motion", "version": LABELS_VERSION},
         "caption": {"name": "slots", "version": LABELS_VERSION},
     }
+    refinement = {}
+    if refiner is not None:
+        problems = {**dict(refined.problems), **({"caption": problem} if problem else {})}
+        model = refiner.endpoint.settings.model
+        refinement = {"refinement": {"model": model, "caption_offline": offline, "problems": problems}}
     return {
-        "caption": caption(slots),
+        **refinement,
+        "caption": said,
         "shot_scale": slots.shot_scale,
-        "actions": [each.row() for each in found_actions],
+        "actions": [each.row() for each in refined.actions],
         "expressions": [each.row() for each in found_expressions],
         "interactions": [each.row() for each in handled],
         "camera": {"moves": [each.row() for each in moves], "text": text},

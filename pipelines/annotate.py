@@ -85,7 +85,9 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
         documents = {clip["clip_id"]: units.document(clip["clip_id"]) for clip in clips}
         todo = [clip for clip in clips if (documents[clip["clip_id"]] or {}).get("index") is None]
         rows = [{"clip": clip, **{name: videos[clip["video_id"]][name] for name in FILE_FACTS}} for clip in todo]
-        stage = Stage("annotate", AnnotateStage(units_dir, recipe.video), num_cpus=recipe.cpus_per_worker)
+        stage = Stage(
+            "annotate", AnnotateStage(units_dir, recipe.video, recipe.language_model), num_cpus=recipe.cpus_per_worker
+        )
         if rows:
             for _ in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):
                 pass

@@ -187,13 +187,13 @@ def test_caption_says_what_was_measured_and_nothing_else() -> None:
     )
     assert said["shot_scale"] == "full_body"
     alone = describe({"body.npz": standing()}, "stylised", CLIP, {})
-    assert alone["caption"] == "A full-body shot of a stylised character keeping still."
+    assert alone["caption"] == "A full-body shot of a stylised character standing still."
     assert alone["expressions"] == []
     assert alone["interactions"] == []
 
 
 def test_caption_without_a_subject_still_tells_the_camera() -> None:
-    slots = Slots("", "none", "", "", (), "The camera pans right.")
+    slots = Slots("", camera="The camera pans right.")
     assert caption(slots) == "A shot in which no person was found. The camera pans right."
 
 
