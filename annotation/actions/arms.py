@@ -29,8 +29,9 @@ from annotation.ops.smoothing import moving_mean
 from schemas.tracks import HandsTrack
 
 _LEVEL_BH = 0.17
+_FEEDING_DEPTH_BH = 0.15
 _MOUTHS, _EYES = (9, 10), (2, 5)
-_AT_MOUTH_BH, _AT_FACE_BH, _AT_EYES_BH = 0.045, 0.09, 0.055
+_AT_MOUTH_BH, _TIPS_AT_MOUTH_BH, _AT_FACE_BH, _AT_EYES_BH = 0.045, 0.065, 0.09, 0.055
 _WAVE_RAD, _WAVE_HALF_S = np.radians(18), (0.08, 0.75)
 _CLAP_BH, _CLAP_WIDE_BH, _CLAP_HALF_S = 0.07, 0.45, (0.06, 0.5)
 _RHYTHM = 2.2
@@ -40,7 +41,7 @@ _CLASPED_BH = 0.11
 def arm_actions(m: BodyMotion, hands: HandsTrack | None, going: Sequence[Interval]) -> list[Interval]:
     """All labels of the group "arms" in the vocabulary. going: locomotion, during which arms merely swing."""
     arms = (arm_of(m, 0), arm_of(m, 1))
-    found = _at_the_head(m, arms)
+    found = _at_the_head(m, arms, hands)
     found += _raised(m, arms, found)
     found += _waving(m, arms)
     found += _clapping(m, arms)
@@ -103,19 +104,26 @@ def _in_front_bh(m: BodyMotion, arm: Arm) -> Values:
     return np.asarray(m.space_bh_TJ3[:, NOSE, 2] - m.space_bh_TJ3[:, arm.wrist, 2])
 
 
-def _at_the_head(m: BodyMotion, arms: Sequence[Arm]) -> list[Interval]:
+def _at_the_head(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None) -> list[Interval]:
     """hand_on_head, facepalm, hand_to_mouth, touch_face: a palm at a place of the head, for 0.3 s or longer."""
     eyes_T2, mouth_T2, nose_T2 = m.middle(*_EYES), m.middle(*_MOUTHS), m.at_bh_TJ2[:, NOSE]
     up_T2 = eyes_T2 - mouth_T2
     up_T2 = up_T2 / np.maximum(np.linalg.norm(up_T2, axis=1, keepdims=True), 1e-6)
     found = []
-    for arm in arms:
+    for side, arm in enumerate(arms):
         # An arm stretched at the camera covers the face in the picture without touching it.
         seen_T = m.sees(arm.wrist, arm.elbow, NOSE) & (_in_front_bh(m, arm) < 0.22) & (arm.bend_T < np.radians(135))
         high_T = ((arm.palm_T2 - eyes_T2) * up_T2).sum(axis=1)
         aside_T = np.abs((arm.palm_T2 - eyes_T2)[:, 0] * up_T2[:, 1] - (arm.palm_T2 - eyes_T2)[:, 1] * up_T2[:, 0])
         on_head_T = seen_T & (high_T > 0.055) & (high_T < 0.17) & (aside_T < 0.1)
         at_mouth_T = seen_T & (np.linalg.norm(arm.palm_T2 - mouth_T2, axis=1) < _AT_MOUTH_BH)
+        if hands is not None:
+            # What is eaten is held in thumb and index finger.
+            tips_T2 = hands.joints_px_T2J2[:, side, (4, 8)].mean(axis=1) / m.height_px_T2.max(axis=1)[:, None]
+            feeds_T = np.linalg.norm(tips_T2 - mouth_T2, axis=1) < _TIPS_AT_MOUTH_BH
+            near_T = m.sees(arm.wrist, NOSE) & (_in_front_bh(m, arm) < _FEEDING_DEPTH_BH)
+            near_T &= ~index_points(hands, side)
+            at_mouth_T |= near_T & hands.present_T2[:, side] & feeds_T
         at_eyes_T = seen_T & (np.linalg.norm(arm.palm_T2 - eyes_T2, axis=1) < _AT_EYES_BH) & ~at_mouth_T
         at_face_T = seen_T & (np.linalg.norm(arm.palm_T2 - nose_T2, axis=1) < _AT_FACE_BH)
         at_face_T &= ~(at_mouth_T | at_eyes_T | on_head_T)
@@ -226,10 +234,10 @@ def _extended(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None, busy
             finger_T = index_points(hands, side)
             # The hand is lifted or held out: a lone straight finger in the lap or on a tool points at nothing.
             below_T = at[:, arm.wrist, 1] - at[:, arm.shoulder, 1]
-            lifted_T = (below_T < 0.06) | ((below_T < 0.22) & (arm.bend_T > np.radians(100)))
-            alone_T = palms_apart_bh(m, arms) > 0.08
+            lifted_T = (below_T < 0.06) | ((below_T < 0.2) & (arm.bend_T > np.radians(80)))
+            alone_T = palms_apart_bh(m, arms) > 0.04
             pointing_T = np.where(shown_T, finger_T & arm.seen_T & lifted_T & alone_T, pointing_T)
             sure_T = np.where(shown_T, 0.9 * arm.conf_T, sure_T)
         pointing_T = without(pointing_T, busy, m.pts_s_T, ("clap", f"wave_{arm.side}", "cross_arms", "hug_self"))
-        found += states(f"point_{arm.side}", pointing_T, sure_T, m.pts_s_T, 0.3)
+        found += states(f"point_{arm.side}", pointing_T, sure_T, m.pts_s_T, 0.4)
     return found

@@ -27,6 +27,7 @@ _BY_BODY = 1.7
 _CALM_BH_PER_S, _CALM_RAD_PER_S = 0.25, 0.4
 # Lips of a talking mouth open and close 3-8 times a second (Chandrasekaran et al. 2009: 2-7 Hz); slow motion halves it.
 _TALK_GAP, _TALK_HALF_S, _TALK_AT_LEAST_S = 0.012, (0.03, 0.5), 1.0
+_PROFILE_RAD = np.radians(40)
 _INNER_LIPS, _FOREHEAD, _CHIN = (13, 14), 10, 152
 
 
@@ -124,7 +125,10 @@ def _talking(face: FaceTrack) -> list[Interval]:
     at = face.landmarks_3d_TL3.astype(np.float64)
     height_T = np.maximum(np.linalg.norm(at[:, _FOREHEAD] - at[:, _CHIN], axis=1), 1e-6)
     gap_T = np.linalg.norm(at[:, _INNER_LIPS[0]] - at[:, _INNER_LIPS[1]], axis=1) / height_T
-    spans = swings(gap_T, face.present_T, face.pts_s_T, _TALK_GAP, _TALK_HALF_S, 4)
+    # Of a mouth in profile the landmarks are guessed.
+    yaw_T = yaw_pitch_roll_rad(face.head_rotation_T33)[:, 0]
+    seen_T = face.present_T & (np.abs(yaw_T) < _PROFILE_RAD)
+    spans = swings(gap_T, seen_T, face.pts_s_T, _TALK_GAP, _TALK_HALF_S, 4)
     active_T = np.zeros(len(gap_T), np.bool_)
     for start, stop in spans:
         active_T[start:stop] = True

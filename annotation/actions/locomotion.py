@@ -31,7 +31,7 @@ _LEGS = (*_HIPS, LEFT_KNEE, RIGHT_KNEE, *_ANKLES)
 # A step at walking pace takes about half a second (Inman 1981: 0.45-0.6 s), a slow-motion one several times as long.
 _STEP_S = (0.15, 2.0)
 _STRIDE_BH = 0.06
-_RHYTHM = 2.5
+_RHYTHM, _MARCH_RHYTHM = 2.5, 1.8
 # People change from walking to running near 2 m/s, 1.15 body heights per second (Kram 1997: Froude number 0.5).
 _RUN_BH_PER_S = 1.15
 _WALK_BH_PER_S = 0.12
@@ -70,13 +70,13 @@ def _path_speed(m: BodyMotion) -> Values:
     return np.asarray(np.linalg.norm(root_T2[after] - root_T2[before], axis=1) / dt_s)
 
 
-def _steps(m: BodyMotion) -> list[Span]:
+def _steps(m: BodyMotion, rhythm: float) -> list[Span]:
     """Spans in which the feet pass each other, to and fro: seen along the picture, or in height from the front."""
     apart_T2 = m.at_bh_TJ2[:, LEFT_ANKLE] - m.at_bh_TJ2[:, RIGHT_ANKLE]
     legs_T = m.sees(*_LEGS)
     found = []
     for axis in (0, 1):
-        found += swings(apart_T2[:, axis], legs_T, m.pts_s_T, _STRIDE_BH, _STEP_S, 3, _RHYTHM)
+        found += swings(apart_T2[:, axis], legs_T, m.pts_s_T, _STRIDE_BH, _STEP_S, 3, rhythm)
     return found
 
 
@@ -98,7 +98,7 @@ def _nearer_per_s(m: BodyMotion) -> Values:
 
 
 def _going(m: BodyMotion) -> list[Interval]:
-    stepping_T = _mask(_steps(m), len(m.pts_s_T))
+    stepping_T = _mask(_steps(m, _RHYTHM), len(m.pts_s_T))
     speed_T, nearer_T = _path_speed(m), np.abs(_nearer_per_s(m))
     travels_T = (speed_T > _WALK_BH_PER_S) | (nearer_T > _NEARER_PER_S)
     conf_T = m.conf(*_LEGS)
@@ -106,7 +106,8 @@ def _going(m: BodyMotion) -> list[Interval]:
     found = states("run", running_T, conf_T, m.pts_s_T, 0.5)
     walking = states("walk", stepping_T & travels_T & ~running_T, conf_T, m.pts_s_T, 0.5)
     found += [each for each in walking if _gets_somewhere(m, each)]
-    stepping_T = without(stepping_T, found, m.pts_s_T, ("walk", "run"))
+    # Shifting one's weight or playing a ball lifts the feet too, but in no steady time.
+    stepping_T = without(_mask(_steps(m, _MARCH_RHYTHM), len(m.pts_s_T)), found, m.pts_s_T, ("walk", "run"))
     for each in states("step_in_place", stepping_T & ~travels_T, conf_T, m.pts_s_T, 1.0):
         # The first and last steps of a walk are slow ones.
         if not any(abs(each.end_s - w.start_s) < 0.3 or abs(each.start_s - w.end_s) < 0.3 for w in found):

@@ -35,8 +35,8 @@ _UP = np.array([0.0, -1.0, 0.0])
 class BodyMotion:
     """The main subject over T frames.
 
-    at_bh_TJ2:     joints in the picture, x right, y down.
-    still_bh_TJ2:  the same with the camera's motion since frame 0 taken out.
+    at_bh_TJ2:     joints in the picture, x right, y down, in heights at the person's distance of that moment.
+    still_bh_TJ2:  joints with the camera's motion since frame 0 taken out, in heights of the clip's median.
     space_bh_TJ3:  joints about the middle of the hips, x right, y down, z away; zeros when `in_space` is False.
     frame_T33:     rows: the person's left, up, forward (up is the picture's).
     height_px_T2:  the size at which the person is seen, by the shoulders' width and by lengths along the body.
@@ -117,14 +117,15 @@ def body_motion(body: BodyTrack, camera: CameraTrack | None, clip: ClipFrame) ->
     torso_m = float(np.median(torso_m_T[present_T])) if present_T.any() else 0.0
     in_space = torso_m > 0.05
     space_bh_TJ3 = space_m_TJ3 * (_TORSO_PER_HEIGHT / torso_m) if in_space else np.zeros_like(space_m_TJ3)
+    sizes_px_T2 = _size_over_time(px_TJ2, seen_TJ, height_px, round(1.0 / step_s))
     return BodyMotion(
         pts_s_T=body.pts_s_T,
         step_s=step_s,
         height_px=height_px,
-        height_px_T2=_size_over_time(px_TJ2, seen_TJ, height_px, round(1.0 / step_s)),
+        height_px_T2=sizes_px_T2,
         seen_TJ=seen_TJ,
         conf_TJ=body.conf_PTJ[0].astype(np.float64),
-        at_bh_TJ2=px_TJ2 / height_px,
+        at_bh_TJ2=px_TJ2 / sizes_px_T2.max(axis=1)[:, None, None],
         still_bh_TJ2=_without_camera(px_TJ2, camera) / height_px,
         in_space=in_space,
         space_bh_TJ3=space_bh_TJ3,

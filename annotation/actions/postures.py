@@ -12,6 +12,7 @@ from annotation.body import (
     LEFT_HIP,
     LEFT_KNEE,
     LEFT_SHOULDER,
+    NOSE,
     RIGHT_ANKLE,
     RIGHT_HIP,
     RIGHT_KNEE,
@@ -25,6 +26,7 @@ _STRAIGHT_KNEE_RAD = np.radians(145)
 _BENT_KNEE_RAD = np.radians(115)
 _BENT_FORWARD_RAD = np.radians(40)
 _BENT_TRUNK_BH = 0.29 * 0.85
+_LOW_HEAD_WIDTHS = 0.28
 _LEANING_RAD = np.radians(18)
 _LYING_RAD = np.radians(60)
 # A standing person's hips are 0.49 body heights above the ankles; half way down to a deep squat is 0.33.
@@ -73,7 +75,7 @@ def postures(m: BodyMotion) -> list[Interval]:
     # A trunk bent forward is lower in the picture from every side; depth alone errs by tens of degrees.
     trunk_high_T = m.middle(*_HIPS)[:, 1] - m.middle(*_SHOULDERS)[:, 1]
     bent_T = torso_T & ~lying_T & ~sitting_T & (pitch_T > _BENT_FORWARD_RAD) & (trunk_high_T < _BENT_TRUNK_BH)
-    found: list[Interval] = []
+    found: list[Interval] = states("bend_forward", _head_low(m), 0.6 * m.conf(*_SHOULDERS, NOSE), m.pts_s_T, 0.4)
     for label, active_T, conf_T in (
         ("stand", standing_T, conf_legs_T),
         ("sit", sitting_T, conf_legs_T),
@@ -91,6 +93,16 @@ def postures(m: BodyMotion) -> list[Interval]:
     found += states("raise_left_leg", on_one_T & (rise_T > _RAISED_FOOT_BH), conf_legs_T, m.pts_s_T)
     found += states("raise_right_leg", on_one_T & (rise_T < -_RAISED_FOOT_BH), conf_legs_T, m.pts_s_T)
     return found
+
+
+def _head_low(m: BodyMotion) -> Mask:
+    """With the hips out of the picture: the head hangs in front of the shoulders. Upright people who face the camera
+    have the nose 0.4-0.6 shoulder widths above them (Drillis and Contini 1966: 0.42)."""
+    width_T = np.abs(m.at_bh_TJ2[:, LEFT_SHOULDER, 0] - m.at_bh_TJ2[:, RIGHT_SHOULDER, 0])
+    seen_T = m.sees(*_SHOULDERS, NOSE) & ~m.seen_TJ[:, list(_HIPS)].any(axis=1)
+    frontal_T = width_T > 0.75 * (float(np.median(width_T[seen_T])) if seen_T.any() else 0.0)
+    above_T = m.middle(*_SHOULDERS)[:, 1] - m.at_bh_TJ2[:, NOSE, 1]
+    return np.asarray(seen_T & frontal_T & (above_T < _LOW_HEAD_WIDTHS * width_T))
 
 
 def _margin(value_T: Values, threshold: float) -> Values:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from annotation.actions.arm import STRAIGHT_ELBOW_RAD, Arm
-from annotation.actions.motion import BodyMotion, Values
-from annotation.actions.spans import labelled, states, without
+from annotation.actions.motion import BodyMotion, Mask, Values
+from annotation.actions.spans import labelled, states, turning_points, without
 from annotation.body import (
     LEFT_ANKLE,
     LEFT_EAR,
@@ -24,6 +24,7 @@ _BENT_ELBOW_RAD = np.radians(110)
 _STROKE_BH_PER_S = 0.75
 _GESTURE_BH_PER_S = 0.22
 _ARM_BH = 0.33
+_TURN_BH = 0.03
 
 
 def strokes(m: BodyMotion, arms: Sequence[Arm], busy: Sequence[Interval]) -> list[Interval]:
@@ -98,8 +99,21 @@ def gesturing(m: BodyMotion, arms: Sequence[Arm], busy: Sequence[Interval]) -> l
         lifted_T = arm.seen_T & (from_shoulder_T2[:, 1] < 0.85 * _ARM_BH) & (arm.bend_T < np.radians(150))
         own = (f"wave_{arm.side}", f"punch_{arm.side}", f"throw_{arm.side}", "hand_to_mouth")
         moves.append(without(lively_T & lifted_T & calm_T, busy, m.pts_s_T, (*taken, *own)))
+    # A hand that goes somewhere once does not gesture: it moves to and fro.
+    to_and_fro = [_goes_to_and_fro(m, arm, move_T) for arm, move_T in zip(arms, moves, strict=True)]
+    moves = [move_T & also_T for move_T, also_T in zip(moves, to_and_fro, strict=True)]
     both_T = moves[0] & moves[1]
     found = states("gesture_both_hands", both_T, (arms[0].conf_T + arms[1].conf_T) / 2, m.pts_s_T, 0.5)
     for arm, move_T in zip(arms, moves, strict=True):
         found += states(f"gesture_{arm.side}_hand", move_T & ~both_T, arm.conf_T, m.pts_s_T, 0.5)
     return found
+
+
+def _goes_to_and_fro(m: BodyMotion, arm: Arm, move_T: Mask) -> Mask:
+    """Those runs of the mask in which the wrist turns back, in one direction of the picture."""
+    kept_T = np.zeros(len(move_T), np.bool_)
+    path_T2 = m.at_bh_TJ2[:, arm.wrist] - m.at_bh_TJ2[:, arm.shoulder]
+    for start, stop in runs(move_T):
+        turns = max(len(turning_points(column, _TURN_BH)) for column in path_T2[start:stop].T)
+        kept_T[start:stop] = turns >= 3
+    return kept_T
