@@ -29,7 +29,7 @@ from annotation.ops.smoothing import moving_mean
 from schemas.tracks import HandsTrack
 
 _LEVEL_BH = 0.17
-_FEEDING_DEPTH_BH = 0.15
+_FEEDING_DEPTH_BH, _REACH_TO_MOUTH_BH = 0.15, 0.13
 _MOUTHS, _EYES = (9, 10), (2, 5)
 _AT_MOUTH_BH, _TIPS_AT_MOUTH_BH, _AT_FACE_BH, _AT_EYES_BH = 0.045, 0.065, 0.09, 0.055
 _WAVE_RAD, _WAVE_HALF_S = np.radians(18), (0.08, 0.75)
@@ -122,7 +122,7 @@ def _at_the_head(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None) -
             tips_T2 = hands.joints_px_T2J2[:, side, (4, 8)].mean(axis=1) / m.height_px_T2.max(axis=1)[:, None]
             feeds_T = np.linalg.norm(tips_T2 - mouth_T2, axis=1) < _TIPS_AT_MOUTH_BH
             near_T = m.sees(arm.wrist, NOSE) & (_in_front_bh(m, arm) < _FEEDING_DEPTH_BH)
-            near_T &= ~index_points(hands, side)
+            near_T &= ~index_points(hands, side) & (np.linalg.norm(arm.palm_T2 - mouth_T2, axis=1) < _REACH_TO_MOUTH_BH)
             at_mouth_T |= near_T & hands.present_T2[:, side] & feeds_T
         at_eyes_T = seen_T & (np.linalg.norm(arm.palm_T2 - eyes_T2, axis=1) < _AT_EYES_BH) & ~at_mouth_T
         at_face_T = seen_T & (np.linalg.norm(arm.palm_T2 - nose_T2, axis=1) < _AT_FACE_BH)
@@ -225,9 +225,11 @@ def _extended(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None, busy
     out_T = level_T2.all(axis=1) & wide_T
     conf_T = (arms[0].conf_T + arms[1].conf_T) / 2
     found = states("arms_out", out_T, conf_T, m.pts_s_T)
+    trunk_T = m.speed(m.still_bh_TJ2[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(axis=1))
+    rests_T = moving_mean(trunk_T, np.ones(len(out_T)), m.frames(0.5)) < 0.3
     for side, arm in enumerate(arms):
         calm_T = moving_mean(m.speed(at[:, arm.wrist] - at[:, arm.shoulder]), np.ones(len(out_T)), m.frames(0.2)) < 0.35
-        pointing_T = level_T2[:, side] & ~level_T2[:, 1 - side] & calm_T
+        pointing_T = level_T2[:, side] & ~level_T2[:, 1 - side] & calm_T & rests_T
         sure_T = 0.6 * arm.conf_T
         if hands is not None:
             shown_T = hands.present_T2[:, side]

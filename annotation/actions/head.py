@@ -12,7 +12,7 @@ import numpy as np
 
 from annotation.actions.locomotion import facing_rad
 from annotation.actions.motion import BodyMotion, Mask, Values
-from annotation.actions.spans import bridged, labelled, states, swings
+from annotation.actions.spans import bridged, held, labelled, states, swings
 from annotation.body import LEFT_EAR, LEFT_SHOULDER, NOSE, RIGHT_EAR, RIGHT_SHOULDER
 from annotation.camera_moves import Interval
 from annotation.ops.head import yaw_pitch_roll_rad
@@ -21,12 +21,14 @@ from schemas.tracks import FaceTrack
 
 # Head gestures repeat at 0.5-5 times a second (Hadar et al. 1983); half a cycle, with room for slow motion.
 _HALF_S = (0.08, 1.2)
-_NOD_RAD, _SHAKE_RAD, _RHYTHM = np.radians(7), np.radians(9), 2.5
+_NOD_RAD, _SHAKE_RAD, _RHYTHM = np.radians(9), np.radians(12), 2.5
 _LOOK_ASIDE_RAD, _LOOK_UP_RAD, _LOOK_DOWN_RAD, _TILT_RAD = (np.radians(a) for a in (28, 20, 26, 16))
 _BY_BODY = 1.7
 _CALM_BH_PER_S, _CALM_RAD_PER_S = 0.25, 0.4
 # Lips of a talking mouth open and close 3-8 times a second (Chandrasekaran et al. 2009: 2-7 Hz); slow motion halves it.
-_TALK_GAP, _TALK_HALF_S, _TALK_AT_LEAST_S = 0.012, (0.03, 0.5), 1.0
+_TALK_GAP, _TALK_HALF_S, _TALK_AT_LEAST_S = 0.02, (0.03, 0.5), 1.0
+# A face found again within this time was there in between.
+_LOST_S = 0.15
 _PROFILE_RAD = np.radians(40)
 _INNER_LIPS, _FOREHEAD, _CHIN = (13, 14), 10, 152
 
@@ -55,7 +57,8 @@ def head_actions(m: BodyMotion | None, face: FaceTrack | None) -> list[Interval]
 
 
 def _by_face(face: FaceTrack, m: BodyMotion | None) -> _Head:
-    yaw_T, pitch_T, roll_T = yaw_pitch_roll_rad(face.head_rotation_T33).T
+    # A face lost for a moment has the identity for its rotation, which would look like a jerk of the head.
+    yaw_T, pitch_T, roll_T = (held(angle_T, face.present_T) for angle_T in yaw_pitch_roll_rad(face.head_rotation_T33).T)
     if m is not None and m.in_space:
         # A person who stands turned looks ahead, not aside; and one who leans does not tilt the head.
         seen_T = m.sees(LEFT_SHOULDER, RIGHT_SHOULDER)
@@ -95,7 +98,7 @@ def _by_body(m: BodyMotion) -> _Head:
 
 def _gestures(head: _Head, pts_s_T: Values) -> list[Interval]:
     step_s = float(np.median(np.diff(pts_s_T)))
-    known_T = bridged(head.known_T, int(0.1 / step_s))
+    known_T = bridged(head.known_T, int(_LOST_S / step_s))
     found: list[Interval] = []
     for label, value_T, other_T, swing in (
         ("nod", head.pitch_T, head.yaw_T, _NOD_RAD),
@@ -127,12 +130,13 @@ def _talking(face: FaceTrack) -> list[Interval]:
     gap_T = np.linalg.norm(at[:, _INNER_LIPS[0]] - at[:, _INNER_LIPS[1]], axis=1) / height_T
     # Of a mouth in profile the landmarks are guessed.
     yaw_T = yaw_pitch_roll_rad(face.head_rotation_T33)[:, 0]
-    seen_T = face.present_T & (np.abs(yaw_T) < _PROFILE_RAD)
+    step_s = float(np.median(np.diff(face.pts_s_T)))
+    gap_T = held(gap_T, face.present_T)
+    seen_T = bridged(face.present_T & (np.abs(yaw_T) < _PROFILE_RAD), int(_LOST_S / step_s))
     spans = swings(gap_T, seen_T, face.pts_s_T, _TALK_GAP, _TALK_HALF_S, 4)
     active_T = np.zeros(len(gap_T), np.bool_)
     for start, stop in spans:
         active_T[start:stop] = True
-    step_s = float(np.median(np.diff(face.pts_s_T)))
     # Between words the mouth rests for a moment.
     active_T = bridged(active_T, int(0.8 / step_s))
     return states("talk", active_T, np.full(len(gap_T), 0.8), face.pts_s_T, _TALK_AT_LEAST_S)

@@ -27,6 +27,7 @@ _BENT_KNEE_RAD = np.radians(115)
 _BENT_FORWARD_RAD = np.radians(40)
 _BENT_TRUNK_BH = 0.29 * 0.85
 _LOW_HEAD_WIDTHS = 0.28
+_FRONTAL = 0.7
 _LEANING_RAD = np.radians(18)
 _LYING_RAD = np.radians(60)
 # A standing person's hips are 0.49 body heights above the ankles; half way down to a deep squat is 0.33.
@@ -75,6 +76,8 @@ def postures(m: BodyMotion) -> list[Interval]:
     # A trunk bent forward is lower in the picture from every side; depth alone errs by tens of degrees.
     trunk_high_T = m.middle(*_HIPS)[:, 1] - m.middle(*_SHOULDERS)[:, 1]
     bent_T = torso_T & ~lying_T & ~sitting_T & (pitch_T > _BENT_FORWARD_RAD) & (trunk_high_T < _BENT_TRUNK_BH)
+    # Seen from the side, to the left or right is along the line of sight.
+    frontal_T = torso_T & ~lying_T & (np.abs(m.frame_T33[:, 0, 0]) > _FRONTAL)
     found: list[Interval] = states("bend_forward", _head_low(m), 0.6 * m.conf(*_SHOULDERS, NOSE), m.pts_s_T, 0.4)
     for label, active_T, conf_T in (
         ("stand", standing_T, conf_legs_T),
@@ -84,8 +87,8 @@ def postures(m: BodyMotion) -> list[Interval]:
         ("lie", lying_T, conf_torso_T),
         ("lunge", lunge_T, conf_legs_T),
         ("bend_forward", bent_T, conf_torso_T * _margin(pitch_T, _BENT_FORWARD_RAD)),
-        ("lean_left", torso_T & ~lying_T & (lean_T > _LEANING_RAD), conf_torso_T * _margin(lean_T, _LEANING_RAD)),
-        ("lean_right", torso_T & ~lying_T & (lean_T < -_LEANING_RAD), conf_torso_T * _margin(-lean_T, _LEANING_RAD)),
+        ("lean_left", frontal_T & (lean_T > _LEANING_RAD), conf_torso_T * _margin(lean_T, _LEANING_RAD)),
+        ("lean_right", frontal_T & (lean_T < -_LEANING_RAD), conf_torso_T * _margin(-lean_T, _LEANING_RAD)),
     ):
         found += states(label, active_T, conf_T, m.pts_s_T)
     rise_T = m.at_bh_TJ2[:, RIGHT_ANKLE, 1] - m.at_bh_TJ2[:, LEFT_ANKLE, 1]

@@ -29,6 +29,12 @@ def bridged(active_T: Mask, frames: int) -> Mask:
     return filled_T
 
 
+def held(value_T: Values, known_T: Mask) -> Values:
+    """The value with what lies between known frames drawn straight from one to the next."""
+    index_T = np.arange(len(value_T))
+    return np.interp(index_T, index_T[known_T], value_T[known_T]) if known_T.any() else value_T
+
+
 def states(
     label: str, active_T: Mask, confidence_T: Values, pts_s_T: Values, at_least_s: float = SHORTEST_ACTION_S
 ) -> list[Interval]:
