@@ -38,14 +38,17 @@ class ContactSession:
         self._clip = clip
         self._grey: list[NDArray[np.uint8]] = []
         self._pts_s: list[float] = []
+        self._to_grey = 1.0
 
     def observe(self, frames: FrameBatch) -> None:
         height, width = frames.rgb_THWC.shape[1:3]
-        scale = min(1.0, _SHORT_SIDE_PX / min(height, width))
-        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        # Whole pixels become one, and green stands for grey: a quarter of the time of an exact size and luma.
+        times = max(1, round(min(height, width) / _SHORT_SIDE_PX))
+        size_wh = (width // times, height // times)
         for rgb_HWC in frames.rgb_THWC:
-            small_HWC = cv2.resize(rgb_HWC, size_wh, interpolation=cv2.INTER_AREA)
-            self._grey.append(np.asarray(cv2.cvtColor(small_HWC, cv2.COLOR_RGB2GRAY), np.uint8))
+            green_HW = cv2.extractChannel(rgb_HWC, 1)[: size_wh[1] * times, : size_wh[0] * times]
+            self._grey.append(np.asarray(cv2.resize(green_HW, size_wh, interpolation=cv2.INTER_AREA), np.uint8))
+        self._to_grey = height / self._clip.height_px / times
         self._pts_s.extend(frames.pts_s_T.tolist())
 
     def finish(self, earlier: Mapping[str, Track]) -> ContactTrack:
@@ -67,7 +70,6 @@ class ContactSession:
     def _look(
         self, flow: object, t: int, side: int, hands: HandsTrack, body: Track | None, camera: Track | None
     ) -> tuple[float | None, float]:
-        to_grey = self._grey[t].shape[0] / self._clip.height_px
         before_J2, now_J2 = (hands.joints_px_T2J2[i, side].astype(np.float64) for i in (t - 1, t))
         place_2 = before_J2.mean(axis=0)
         others = [np.zeros(2)]
@@ -81,7 +83,7 @@ class ContactSession:
             flow,
             self._grey[t - 1],
             self._grey[t],
-            before_J2 * to_grey,
-            now_J2 * to_grey,
-            tuple(np.asarray(other * to_grey) for other in others),
+            before_J2 * self._to_grey,
+            now_J2 * self._to_grey,
+            tuple(np.asarray(other * self._to_grey) for other in others),
         )
