@@ -78,6 +78,7 @@ def _recipes() -> dict[str, dict[str, Any]]:
         "default": default,
         "keep_all": {"policy": {}},
         "strict": {"policy": strict},
+        "strict_whole_takes": {"policy": {**strict, "keep_takes_together": "take_clip" in names}},
         "half": {"policy": {"rules": [{"score": scores[0], "at_least": 0.5}]}},
         "ten_rules_all_broken": {"policy": {"rules": [{"score": name, "at_least": 2} for name in scores]}},
     }
@@ -133,6 +134,9 @@ def _column(field: pa.Field, rows_N: np.ndarray, rng: np.random.Generator) -> pa
         # One clip in ten has a copy.
         names = [f"g{row // 20:07d}" if row % 20 < 2 else None for row in rows_N.tolist()]
         return pa.array(names, pa.string())
+    if field.name == "take_clip":
+        # Half of the clips are one of two views.
+        return pa.array([f"t{row // 4:07d}" if row % 4 < 2 else None for row in rows_N.tolist()], pa.string())
     if pa.types.is_string(field.type):
         names = NAMES.get(field.name, ("one", "other", None))
         return pa.array(names, pa.string()).take(pa.array(rng.integers(len(names), size=len(rows_N))))

@@ -25,6 +25,8 @@ class CutRules(StrictModel):
     With trim_transitions no clip holds blended frames; without, the boundary is the transition's middle.
     Shots longer than max_clip_s are split into about equal parts, each border moved by at most split_slack of a part
     to the frame with the least change.
+    With cut_takes_together a cut in one view of a take cuts all of its views (`curation.take_cuts`); cuts of different
+    views less than same_cut_s apart are one.
     """
 
     adaptive_ratio: float = Field(default=3.0, gt=0)
@@ -37,6 +39,8 @@ class CutRules(StrictModel):
     min_shot_s: float = Field(default=0.2, ge=0)
     max_clip_s: float = Field(default=20.0, gt=0)
     split_slack: float = Field(default=0.15, ge=0, lt=0.5)
+    cut_takes_together: bool = True
+    same_cut_s: float = Field(default=0.1, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +98,8 @@ def find_transitions(facts: FrameFacts, rules: CutRules) -> list[Transition]:
     return joined
 
 
-def clip_id_of(video_id: str, start_s: float, end_s: float) -> str:
-    """Video and interval in milliseconds: stable, sortable in time, and fit for a shard key."""
-    return f"{video_id}-{round(start_s * 1000):08d}-{round(end_s * 1000):08d}"
-
-
-def cut_clips(video_id: str, uri: str, facts: FrameFacts, rules: CutRules) -> list[ClipSpan]:
-    """The shots of one video as clips, short ones too: a policy may refuse those.
-
-    Together they cover the video but for its dissolves and fades, which trim_transitions leaves out.
-    """
+def find_shots(facts: FrameFacts, rules: CutRules) -> list[tuple[float, float]]:
+    """What lies between the transitions, as (start_s, end_s) in order; each begins on a frame."""
     pts_s_T = facts.pts_s_T
     if not len(pts_s_T):
         return []
@@ -114,13 +110,24 @@ def cut_clips(video_id: str, uri: str, facts: FrameFacts, rules: CutRules) -> li
         ends_s.append(_frame_s(pts_s_T, first_s))
         starts_s.append(_frame_s(pts_s_T, second_s))
     ends_s.append(facts.end_s)
+    return [(start_s, end_s) for start_s, end_s in zip(starts_s, ends_s, strict=True) if end_s > start_s]
+
+
+def clip_id_of(video_id: str, start_s: float, end_s: float) -> str:
+    """Video and interval in milliseconds: stable, sortable in time, and fit for a shard key."""
+    return f"{video_id}-{round(start_s * 1000):08d}-{round(end_s * 1000):08d}"
+
+
+def cut_clips(video_id: str, uri: str, facts: FrameFacts, rules: CutRules) -> list[ClipSpan]:
+    """The shots of one video as clips, short ones too: a policy may refuse those.
+
+    Together they cover the video but for its dissolves and fades, which trim_transitions leaves out.
+    """
     spans: list[ClipSpan] = []
-    change_T = facts.facts["content_change"].values_T
-    for shot_start_s, shot_end_s in zip(starts_s, ends_s, strict=True):
+    pts_s_T, change_T = facts.pts_s_T, facts.facts["content_change"].values_T
+    for shot_start_s, shot_end_s in find_shots(facts, rules):
         inside = (pts_s_T >= shot_start_s) & (pts_s_T < shot_end_s)
-        if not inside.any():
-            continue
-        edges_s = [*_part_starts_s(pts_s_T[inside], change_T[inside], shot_end_s, rules), shot_end_s]
+        edges_s = [*part_starts_s(pts_s_T[inside], change_T[inside], shot_end_s, rules), shot_end_s]
         for start_s, end_s in itertools.pairwise(edges_s):
             if end_s > start_s:
                 spans.append(ClipSpan(clip_id_of(video_id, start_s, end_s), video_id, uri, start_s, end_s))
@@ -132,7 +139,7 @@ def _frame_s(pts_s_T: NDArray[np.float64], wanted_s: float) -> float:
     return float(pts_s_T[np.abs(pts_s_T - wanted_s).argmin()])
 
 
-def _part_starts_s(
+def part_starts_s(
     pts_s_T: NDArray[np.float64], change_T: NDArray[np.float32], end_s: float, rules: CutRules
 ) -> list[float]:
     """Where the parts of one shot begin: near equal times, at the quietest frame nearby (of several, the nearest)."""

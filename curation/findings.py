@@ -12,17 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curation.clip_sets import as_takes, numbered, rejected_siblings, worse_copies
 from schemas.errors import RecipeError
 from schemas.policy import Policy, Rule
 
 COPY_COLUMNS = ("copy_group", "copy_quality")
+TAKE_COLUMN = "take_clip"
+_CHUNK_ROWS = 250_000
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The clips that one demand of a policy rejects, and why.
 
-    column: the first word of its reasons: what the demand asks of (`quality`, `style`, …), `copy` for copies.
+    column: the first word of its reasons: what the demand asks of (`quality`, `style`, …), `copy` for copies, `sibling`
+    for takes.
     demand: the demand in words, the same for all of its clips (`quality >= 0.4`).
     rows_N: row numbers in the clips table, each once, rising.
     text_of_N: for each of them the position of its reason in `texts`; most clips share a text with others.
@@ -53,6 +57,11 @@ def check_policy(policy: Policy, columns: dict[str, pa.DataType]) -> None:
             f"the policy keeps one clip per copy group, but clips/ lacks {' and '.join(missing)}: "
             "nobody has looked for copies; set policy.one_per_copy_group=false"
         )
+    if policy.keep_takes_together and TAKE_COLUMN not in columns:
+        raise RecipeError(
+            f"the policy keeps takes together, but clips/ lacks {TAKE_COLUMN}: the run is of before takes were cut "
+            "together; set policy.keep_takes_together=false"
+        )
 
 
 def needed_columns(policy: Policy, columns: dict[str, pa.DataType]) -> list[str]:
@@ -63,6 +72,8 @@ def needed_columns(policy: Policy, columns: dict[str, pa.DataType]) -> list[str]
         wanted.add("style")
     if policy.one_per_copy_group:
         wanted.update(COPY_COLUMNS)
+    if policy.keep_takes_together:
+        wanted.add(TAKE_COLUMN)
     return [name for name in columns if name in wanted]
 
 
@@ -81,7 +92,9 @@ def find_all(clips: pa.Table, policy: Policy) -> list[Finding]:
     for rule in policy.rules:
         found += _broken(clips, rule)
     if policy.one_per_copy_group:
-        found.append(_worse_copies(clips, found))
+        found.append(_worse_copies(clips, found, policy.keep_takes_together))
+    if policy.keep_takes_together:
+        found.append(_rejected_siblings(clips, found))
     return found
 
 
@@ -115,6 +128,32 @@ def broken_mask(findings: Sequence[Finding], rows: int) -> NDArray[np.bool_]:
     for finding in findings:
         mask[finding.rows_N] = True
     return mask
+
+
+def reasons_of(findings: Sequence[Finding], rows: int) -> pa.ChunkedArray:
+    """The findings' texts as a list per clip, in the order of the findings."""
+    if not findings:
+        nothing = pa.array([], pa.string())
+        return pa.chunked_array([pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, dtype=np.int32)), nothing)])
+    texts = pa.concat_arrays([finding.texts for finding in findings])
+    count_N = np.zeros(rows, dtype=np.int64)
+    for finding in findings:
+        count_N[finding.rows_N] += 1
+    ends_N = np.concatenate([[0], np.cumsum(count_N)])
+    # Each finding puts its text at its clips' next free place: quicker than sorting what a million clips have.
+    next_N, text_of_R = ends_N[:-1].copy(), np.empty(ends_N[-1], dtype=np.int32)
+    first = 0
+    for finding in findings:
+        text_of_R[next_N[finding.rows_N]] = finding.text_of_N + first
+        next_N[finding.rows_N] += 1
+        first += len(finding.texts)
+    chunks = []
+    # In pieces: one Arrow array of strings holds at most 2 GiB of text.
+    for begin in range(0, max(rows, 1), _CHUNK_ROWS):
+        ends = ends_N[begin : begin + _CHUNK_ROWS + 1]
+        offsets = pa.array((ends - ends[0]).astype(np.int32))
+        chunks.append(pa.ListArray.from_arrays(offsets, texts.take(pa.array(text_of_R[ends[0] : ends[-1]]))))
+    return pa.chunked_array(chunks)
 
 
 def _broken(clips: pa.Table, rule: Rule) -> Iterator[Finding]:
@@ -180,28 +219,43 @@ def _not_one_of(
     return Finding(name, f"{name} in {listed}", rows_N, encoded.indices.to_numpy().astype(np.int64), texts)
 
 
-def _worse_copies(clips: pa.Table, earlier: list[Finding]) -> Finding:
-    """Of the clips of one copy group with nothing against them so far, all but the best."""
-    groups = _column(clips, "copy_group")
-    rows_N = np.flatnonzero(_mask(groups.is_valid()) & ~broken_mask(earlier, clips.num_rows))
-    candidates = pa.table(
-        {
-            "group": groups.take(pa.array(rows_N)).dictionary_encode().indices,
-            "quality": _column(clips, "copy_quality").take(pa.array(rows_N)).cast(pa.float64()),
-            "clip_id": _column(clips, "clip_id").take(pa.array(rows_N)),
-        }
-    )
-    # Nulls come last: a copy of unknown quality is no better than any other.
-    by = [("group", "ascending"), ("quality", "descending"), ("clip_id", "ascending")]
-    order_N = pc.sort_indices(candidates, sort_keys=by).to_numpy()
-    group_N = candidates["group"].to_numpy()[order_N]
-    begins = np.append(True, group_N[1:] != group_N[:-1]) if len(order_N) else np.zeros(0, dtype=np.bool_)
-    best_N = order_N[begins][np.cumsum(begins) - 1]
-    worse_N, text_of_N = order_N[~begins], best_N[~begins]
-    back = np.argsort(worse_N)
-    prefix = pa.scalar("copy of ")
-    texts = pc.binary_join_element_wise(prefix, candidates["clip_id"].combine_chunks(), "")
-    return Finding("copy", "one per copy group", rows_N[worse_N[back]], text_of_N[back].astype(np.int64), texts)
+def _worse_copies(clips: pa.Table, earlier: list[Finding], by_take: bool) -> Finding:
+    """Of the clips of one copy group with nothing against them so far, all but the best.
+
+    by_take: nothing against their siblings either, and a clip is as good as the worst of its views, so that the copies
+    of a take are kept whole: not this view of one and that view of another.
+    """
+    quality_N, known_N = numbers_of(clips, "copy_quality")
+    quality_N, broken_N = np.where(known_N, quality_N, np.nan), broken_mask(earlier, clips.num_rows)
+    if by_take:
+        quality_N, broken_N = as_takes(numbered(_column(clips, TAKE_COLUMN)), quality_N, broken_N)
+    ids = _column(clips, "clip_id")
+    rows_N, best_N = worse_copies(numbered(_column(clips, "copy_group")), quality_N, ids, broken_N)
+    named_N, text_of_N = np.unique(best_N, return_inverse=True)
+    texts = pc.binary_join_element_wise(pa.scalar("copy of "), ids.take(pa.array(named_N)), "")
+    return Finding("copy", "one per copy group", rows_N, text_of_N.astype(np.int64), texts)
+
+
+def _rejected_siblings(clips: pa.Table, earlier: list[Finding]) -> Finding:
+    """Clips of which another view is rejected, each with the name of the first such sibling and what is against it."""
+    take_N, ids = numbered(_column(clips, TAKE_COLUMN)), _column(clips, "clip_id")
+    rows_N, sibling_N = rejected_siblings(take_N, ids, broken_mask(earlier, clips.num_rows))
+    named_N, text_of_N = np.unique(sibling_N, return_inverse=True)
+    own = pc.binary_join(reasons_of(_of_rows(earlier, named_N, clips.num_rows), len(named_N)), "; ").combine_chunks()
+    texts = pc.binary_join_element_wise("sibling ", ids.take(pa.array(named_N)), ": ", own, "")
+    return Finding("sibling", "takes together", rows_N, text_of_N.astype(np.int64), texts)
+
+
+def _of_rows(findings: list[Finding], wanted_N: NDArray[np.int64], rows: int) -> list[Finding]:
+    """The findings on these rows alone (rising), which are then row 0, 1, …"""
+    place_N = np.full(rows, -1)
+    place_N[wanted_N] = np.arange(len(wanted_N))
+    found = []
+    for finding in findings:
+        among = place_N[finding.rows_N] >= 0
+        rows_N, text_of_N = place_N[finding.rows_N[among]], finding.text_of_N[among]
+        found.append(Finding(finding.column, finding.demand, rows_N, text_of_N, finding.texts))
+    return found
 
 
 def _same_text(column: str, demand: str, text: str, mask: NDArray[np.bool_]) -> Finding:

@@ -37,6 +37,7 @@ _COLUMNS = {
     "style": ("style",),
     "take_id": ("take_id",),
     "view_id": ("view_id",),
+    "offset_s": ("offset_s",),
     "camera": ("camera",),
     "ground_truth": ("ground_truth",),
     "capture_fps": ("capture_fps",),
@@ -44,6 +45,8 @@ _COLUMNS = {
 }
 # Camera parameters travel inside the tables; what is larger is ground truth and stays a file.
 _MAX_CAMERA_BYTES = 64 << 10
+# Clocks that count from 1970 are well below; far above, neighbouring frames would have one time.
+_MAX_OFFSET_S = 1e10
 
 
 def find_inputs(sources: Sequence[str]) -> list[Path]:
@@ -112,7 +115,10 @@ def _note(row: dict[str, Any], folder: Path) -> SourceNote:
         for field, names in _COLUMNS.items()
     }
     style = stated["style"]
-    camera, truth, rate = (stated.pop(name) for name in ("camera", "ground_truth", "capture_fps"))
+    names = ("camera", "ground_truth", "capture_fps", "offset_s")
+    camera, truth, rate, offset = (stated.pop(name) for name in names)
+    if offset is not None and stated["take_id"] is None:
+        raise ValueError("offset_s without take_id: it places a view on the clock of its take")
     return SourceNote(
         **{
             **{field: None if value is None else str(value) for field, value in stated.items()},
@@ -122,6 +128,7 @@ def _note(row: dict[str, Any], folder: Path) -> SourceNote:
         camera=None if camera is None else _camera_json(camera, folder),
         ground_truth=None if truth is None else str(_side_file("ground_truth", str(truth), folder)),
         capture_fps=None if rate is None else _rate(rate),
+        offset_s=None if offset is None else _offset_s(offset),
     )
 
 
@@ -131,13 +138,25 @@ def _is_blank(value: Any) -> bool:
 
 
 def _rate(value: Any) -> float:
-    try:
-        rate = float(value)
-    except (TypeError, ValueError):
-        rate = math.nan
-    if isinstance(value, bool) or not (math.isfinite(rate) and rate > 0):
+    rate = _finite(value)
+    if rate is None or rate <= 0:
         raise ValueError(f"capture_fps is {value!r}; frames per second, a positive number")
     return rate
+
+
+def _offset_s(value: Any) -> float:
+    offset_s = _finite(value)
+    if offset_s is None or abs(offset_s) > _MAX_OFFSET_S:
+        raise ValueError(f"offset_s is {value!r}; seconds in the file at which its take's clock is 0, a number")
+    return offset_s
+
+
+def _finite(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and not isinstance(value, bool) else None
 
 
 def _side_file(column: str, name: str, folder: Path) -> Path:

@@ -59,6 +59,7 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
     read_run(run_dir)
     weights = weights_of_run(run_dir)
+    _check_columns(run_dir)
     kept = _kept_clips(read_table(run_dir, "clips"), read_table(run_dir, "decisions"))
     clips = [{**clip, "sampling_weight": weights.get(clip["clip_id"])} for clip in kept]
     if not clips:
@@ -106,6 +107,21 @@ def _failures(dataset: Path) -> list[dict[str, Any]]:
 
     failed: list[dict[str, Any]] = json.loads((dataset / INDEX_JSON).read_text(encoding="utf-8"))["made_by"]["failures"]
     return failed
+
+
+def _check_columns(run_dir: Path) -> None:
+    """Raises: RecipeError for a run of an earlier version, whose tables lack what samples state."""
+    from pipelines.run_tables import table_schema
+    from schemas.errors import RecipeError
+    from schemas.tables import CLIP_IDENTITY, VIDEOS
+
+    for name, wanted in (("clips", CLIP_IDENTITY), ("videos", VIDEOS)):
+        missing = sorted(set(wanted.names) - set(table_schema(run_dir, name).names))
+        if missing:
+            raise RecipeError(
+                f"{run_dir} was made by an earlier motionloom: its {name}/ lacks {', '.join(missing)}; "
+                "curate the footage again into a new folder"
+            )
 
 
 def _kept_clips(clips: Any, decisions: Any) -> list[dict[str, Any]]:

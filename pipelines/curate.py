@@ -65,11 +65,13 @@ def curate(
     from curation.decide import check_policy, policy_fingerprint
     from curation.inputs import find_inputs, read_notes
     from pipelines.clip_files import check_clip_files, forget_clip_files, write_clip_files
-    from pipelines.curate_stage import CurateStage, cheap_part
+    from pipelines.clip_scoring import cheap_part
+    from pipelines.curate_stage import CurateStage
     from pipelines.progress import track
     from pipelines.run_tables import clips_schema, publish_run, write_run
     from pipelines.sink import UnitStore, check_folder, claim_folder
     from pipelines.stages import Stage, keep_runner, pick_runner
+    from pipelines.take_stage import TakeStage, views_to_cut
     from schemas.clip import SourceNote
     from schemas.errors import RecipeError
 
@@ -108,14 +110,18 @@ def curate(
         return {"plan": plan}
     claim_folder(run_dir, identity, "curate", "choose another --output")
     units.clear_partial()
-    stage = Stage(
-        "curate", CurateStage(run_dir / "units", recipe.clips, recipe.scorers, cheap), num_cpus=recipe.cpus_per_worker
-    )
+    asked = (run_dir / "units", recipe.clips, recipe.scorers, cheap)
+    stage = Stage("curate", CurateStage(*asked), num_cpus=recipe.cpus_per_worker)
+    cut_stage = Stage("cut takes", TakeStage(*asked), num_cpus=recipe.cpus_per_worker)
     forget_clip_files(run_dir, [row["video_id"] for row in rows])
     run_stage = pick_runner(runner)
     with keep_runner(runner) if rows else contextlib.nullcontext():
         if rows:
             for _ in track(run_stage(stage, rows, workers), "curate", len(rows)):
+                pass
+        # Again where a view failed at it: its siblings are then cut without it.
+        while views := views_to_cut(units) if recipe.clips.cut_takes_together else []:
+            for _ in track(run_stage(cut_stage, views, workers), "cut takes", len(views)):
                 pass
         # All inputs that the run has ever seen: a call with others adds to it and takes nothing away.
         result = publish_run(run_dir, units, units.ids(), recipe.policy)

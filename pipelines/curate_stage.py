@@ -1,4 +1,4 @@
-"""The unit of curation: one input file, measured, cut and reduced in one worker."""
+"""The unit of curation: one input file, measured, cut and reduced in one worker; views of takes are cut later."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from typing import Any
 import cv2
 import pyarrow as pa
 
-from curation.catalog import COSTLY, choose_scorers, make_scorers
 from curation.clock import frame_intervals
 from curation.cuts import CutRules, cut_clips
-from curation.decide import decide, without_columns
 from curation.measure import facts_to_table, measure_video
 from curation.probe import header_is_wrong, probe, real_time_factor
-from curation.reduce import reduce_clips
 from curation.takes import split_key, split_of
-from pipelines.run_tables import clips_schema
+from pipelines.clip_scoring import ClipScoring
 from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
@@ -33,9 +30,9 @@ class CurateStage:
     """Makes the row function of curation.
 
     Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failed.
-    scorer_names: the scorers that measure, None for all.
-    until_rejected: what a policy asks of cheap scores (`cheap_part`); clips that it rejects are spared the costly
-    scorers, whose scores are null there. None measures everything of every clip.
+    scorer_names, until_rejected: as `ClipScoring` has them.
+    A view of a take that is to be cut together with its siblings gets no clips yet: `TakeStage` makes them from the
+    facts that are stored here.
     """
 
     units_dir: Path
@@ -46,9 +43,7 @@ class CurateStage:
     def __call__(self) -> RowFunction:
         # Videos are spread over processors already; on pictures this small OpenCV's threads mostly wait for each other.
         cv2.setNumThreads(1)
-        scorers, units = choose_scorers(self.scorer_names), UnitStore(self.units_dir)
-        costly = [scorer for scorer in scorers if self.until_rejected is not None and scorer.name in COSTLY]
-        at_once = [scorer for scorer in scorers if scorer not in costly]
+        scoring, units = ClipScoring(self.scorer_names, self.until_rejected), UnitStore(self.units_dir)
 
         def curate_one(row: Row) -> Row:
             clock = StageClock()
@@ -65,7 +60,7 @@ class CurateStage:
                 truth_sha256 = _truth_sha256(note)
                 clock.lap(stage)
                 stage = "measure"
-                facts, result = measure_video(path, header.rotation_deg, at_once, factor)
+                facts, result = measure_video(path, header.rotation_deg, scoring.at_once, factor)
                 clock.lap(stage)
                 fps, intervals = _measured_fps(facts) or header.fps, frame_intervals(facts.pts_s_T)
                 together = split_key(note.take_id, video_id)
@@ -102,16 +97,9 @@ class CurateStage:
                     frame_interval_max_s=intervals.max_s,
                     frame_interval_cv=intervals.cv,
                 )
-                clips = cut_clips(video_id, uri, facts, self.rules)
-                document["clips"] = reduce_clips(video, facts, clips, at_once)
-                left = self._left(document["clips"]) if costly else []
-                if left:
-                    clock.lap("clip")
-                    # A second decode, but of few videos, and without networks for what is rejected anyway.
-                    more, _ = measure_video(path, header.rotation_deg, costly, factor, left)
-                    facts = FrameFacts(facts.pts_s_T, facts.end_s, {**facts.facts, **more.facts})
-                    document["clips"] = reduce_clips(video, facts, clips, scorers)
-                    clock.lap(stage)
+                if not (self.rules.cut_takes_together and note.take_id):
+                    clips = cut_clips(video_id, uri, facts, self.rules)
+                    document["clips"], facts = scoring.score(video, facts, clips, clock)
                 document["video"] = video.row()
                 table = facts_to_table(video_id, facts)
                 clock.lap("clip")
@@ -123,19 +111,6 @@ class CurateStage:
             return {"uri": uri, "failed": document["failure"] is not None}
 
         return curate_one
-
-    def _left(self, rows: list[dict[str, Any]]) -> list[tuple[float, float]]:
-        """Intervals of the clips that the cheap part of the policy does not reject, in rising order."""
-        assert self.until_rejected is not None
-        table = pa.Table.from_pylist(rows, schema=clips_schema())
-        kept = decide(table, self.until_rejected).column("kept").to_pylist()
-        return sorted((row["start_s"], row["end_s"]) for row, is_kept in zip(rows, kept, strict=True) if is_kept)
-
-
-def cheap_part(policy: Policy) -> Policy:
-    """What a policy asks of everything but the costly scorers' scores."""
-    costly = {spec.name for scorer in make_scorers() if scorer.name in COSTLY for spec in scorer.specs}
-    return without_columns(policy, costly)
 
 
 def _truth_sha256(note: SourceNote) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,13 +16,15 @@ import pyarrow.dataset as pads
 
 from curation.catalog import fact_versions, make_scorers, score_specs
 from curation.decide import decisions_of, policy_fingerprint
-from curation.findings import Finding, find_all, needed_columns, reason_counts
+from curation.findings import TAKE_COLUMN, Finding, find_all, needed_columns, reason_counts
 from pipelines.run_balance import publish_balance
 from pipelines.run_copies import copies_of_run
 from pipelines.sink import PART_ROWS, UnitStore, in_batches, publish_table, write_text
 from schemas.errors import RecipeError
 from schemas.policy import Policy
 from schemas.tables import CLIP_IDENTITY, DECISIONS, FAILURES, VIDEOS
+
+log = logging.getLogger(__name__)
 
 RUN_FILE = "run.json"
 _REPORTED_PACKAGES = ("motionloom", "ray", "av", "scenedetect", "mediapipe", "opencv-contrib-python", "pyarrow")
@@ -121,6 +124,8 @@ def decide_run(run_dir: Path, policy: Policy) -> tuple[pa.Table, list[Finding]]:
     """
     columns = {field.name: field.type for field in table_schema(run_dir, "clips")}
     clips = read_table(run_dir, "clips", needed_columns(policy, columns))
+    if policy.keep_takes_together and clips.column(TAKE_COLUMN).null_count == clips.num_rows:
+        log.warning("policy.keep_takes_together has no effect: no clip of %s has a sibling in another view", run_dir)
     findings = find_all(clips, policy)
     return decisions_of(clips, findings, policy), findings
 

@@ -14,6 +14,7 @@ class SourceNote:
 
     style:        one word (`curation.styles`); style_stated has the manifest's own.
     take_id:      one performance seen by several cameras; view_id names the camera.
+    offset_s:     time in this file at which the clock of its take is 0; None is 0.
     camera:       camera parameters as JSON text, or a description in words.
     ground_truth: absolute path of a side file with joints, camera, … of rendered footage.
     capture_fps:  frames per second at which the camera ran, where playback differs (high-speed, time-lapse).
@@ -31,6 +32,7 @@ class SourceNote:
     capture_fps: float | None = None
     split: str | None = None
     style_stated: str | None = None
+    offset_s: float | None = None
 
 
 NOTE_FIELDS = tuple(each.name for each in fields(SourceNote))
@@ -84,6 +86,7 @@ class VideoRecord:
     frame_interval_max_s: float | None = None
     frame_interval_cv: float | None = None
     style_stated: str | None = None
+    offset_s: float | None = None
 
     def row(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,13 +94,17 @@ class VideoRecord:
 
 @dataclass(frozen=True, slots=True)
 class ClipSpan:
-    """A half-open interval [start_s, end_s) of one video, in its presentation time."""
+    """A half-open interval [start_s, end_s) of one video, in its presentation time.
+
+    take_clip: shared by the clips that show the same interval of a take; None where no other view shows it.
+    """
 
     clip_id: str
     video_id: str
     uri: str
     start_s: float
     end_s: float
+    take_clip: str | None = None
 
     @property
     def duration_s(self) -> float:

@@ -50,9 +50,12 @@ class Policy(StrictModel):
     require: text columns that must be stated (`licence`, `consent`, `source`, …): null or blank rejects.
     one_per_copy_group: of the clips with one `copy_group` that pass everything else, only the one with the highest
     `copy_quality` is kept (of equals the one whose clip_id sorts first).
+    keep_takes_together: the clips with one `take_clip`, which are the same interval in several views, are kept all or
+    none. Copies are then chosen take by take: what counts is the lowest `copy_quality` among the views.
     """
 
     accept_styles: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = Field(default=())
     one_per_copy_group: bool = False
+    keep_takes_together: bool = False

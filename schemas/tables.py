@@ -20,6 +20,7 @@ _STATED = [
     ("split_key", pa.string()),
     ("real_time_factor", pa.float64()),
     ("style_stated", pa.string()),
+    ("offset_s", pa.float64()),
 ]
 
 
@@ -73,6 +74,8 @@ CLIP_IDENTITY = pa.schema(
         # Null for a clip without copies in this run.
         ("copy_group", pa.string()),
         ("copy_quality", pa.float64()),
+        # Null for a clip of which no other view of its take has a counterpart.
+        ("take_clip", pa.string()),
     ]
 )
 

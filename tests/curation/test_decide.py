@@ -18,10 +18,10 @@ from schemas.tables import DECISIONS
 
 def table(**columns: list[Any]) -> pa.Table:
     rows = len(next(iter(columns.values())))
-    names = ("style", "shot_scale", "licence", "consent", "copy_group")
+    names = ("style", "shot_scale", "licence", "consent", "copy_group", "take_clip")
     kinds = {"frames": pa.int64(), **dict.fromkeys(names, pa.string())}
     arrays = {name: pa.array(values, kinds.get(name, pa.float64())) for name, values in columns.items()}
-    return pa.table({"clip_id": [f"c{i}" for i in range(rows)], **arrays})
+    return pa.table({"clip_id": pa.array([f"c{i}" for i in range(rows)], pa.string()), **arrays})
 
 
 def verdicts(clips: pa.Table, *rules: Rule, accept_styles: tuple[str, ...] = ()) -> list[list[str]]:
@@ -119,6 +119,7 @@ def test_nan_is_not_a_measurement() -> None:
         (Policy(rules=(Rule(score="quality", one_of=("good",)),)), "quality: its values are no names"),
         (Policy(rules=(Rule(score="licence", at_least=1),)), "licence: its values are no numbers"),
         (Policy(one_per_copy_group=True), "lacks copy_group and copy_quality"),
+        (Policy(keep_takes_together=True), "lacks take_clip"),
     ],
 )
 def test_a_policy_that_does_not_fit_the_table_is_refused(policy: Policy, message: str) -> None:
@@ -148,6 +149,65 @@ def test_a_copy_that_something_else_speaks_against_does_not_count() -> None:
     assert copies(table(copy_group=[None], copy_quality=[None])) == [[]]
 
 
+def takes(clips: pa.Table, **policy: bool) -> list[list[str]]:
+    low = Rule(score="quality", at_least=0.5)
+    whole = Policy(rules=(low,), keep_takes_together=True, **policy)
+    reasons: list[list[str]] = decide(clips, whole).column("reasons").to_pylist()
+    return reasons
+
+
+def test_of_a_take_all_views_are_kept_or_none() -> None:
+    clips = table(take_clip=["t", None, "u", "t", "u", "t"], quality=[1.0, 0.1, 1.0, 0.3, 1.0, 1.0])
+    because = ["sibling c3: quality 0.3 < 0.5"]
+    assert takes(clips) == [because, ["quality 0.1 < 0.5"], [], ["quality 0.3 < 0.5"], [], because]
+
+
+def test_a_rejected_view_names_another_rejected_one_and_everything_against_it() -> None:
+    clips = table(take_clip=["t", "t", "t"], quality=[0.1, 0.2, 0.9], licence=[None, "CC0", "CC0"])
+    policy = Policy(rules=(Rule(score="quality", at_least=0.5),), require=("licence",), keep_takes_together=True)
+    first = "sibling c0: licence not stated; quality 0.1 < 0.5"
+    assert decide(clips, policy).column("reasons").to_pylist() == [
+        ["licence not stated", "quality 0.1 < 0.5", "sibling c1: quality 0.2 < 0.5"],
+        ["quality 0.2 < 0.5", first],
+        [first],
+    ]
+
+
+def test_whole_takes_of_a_table_without_takes_change_nothing() -> None:
+    assert takes(table(take_clip=[None, None], quality=[0.9, 0.1])) == [[], ["quality 0.1 < 0.5"]]
+    assert takes(table(take_clip=[], quality=[])) == []
+
+
+def test_of_two_copies_of_a_take_one_is_kept_whole() -> None:
+    # Clip by clip the best would be c0 of the first take and c3 of the second: no pair would be left.
+    copied = table(
+        take_clip=["t", "t", "u", "u"],
+        copy_group=["g", "h", "g", "h"],
+        copy_quality=[0.9, 0.2, 0.8, 0.3],
+        quality=[1.0] * 4,
+    )
+    assert takes(copied, one_per_copy_group=True) == [
+        ["copy of c2", "sibling c1: copy of c3"],
+        ["copy of c3", "sibling c0: copy of c2"],
+        [],
+        [],
+    ]
+
+
+def test_a_copy_whose_sibling_is_rejected_does_not_count() -> None:
+    copied = table(
+        take_clip=["t", "t", None], copy_group=["g", None, "g"], copy_quality=[0.9, None, 0.1], quality=[1.0, 0.2, 1.0]
+    )
+    assert takes(copied, one_per_copy_group=True) == [["sibling c1: quality 0.2 < 0.5"], ["quality 0.2 < 0.5"], []]
+
+
+def test_a_sibling_that_is_a_copy_takes_its_take_along() -> None:
+    copied = table(
+        take_clip=["t", "t", None], copy_group=["g", None, "g"], copy_quality=[0.1, None, 0.9], quality=[1.0] * 3
+    )
+    assert takes(copied, one_per_copy_group=True) == [["copy of c2"], ["sibling c0: copy of c2"], []]
+
+
 def test_a_value_that_would_read_like_its_bound_gets_all_digits() -> None:
     clips = table(quality=[0.39999999, 0.3999], frames=[123456, 9])
     rules = (Rule(score="quality", at_least=0.4), Rule(score="frames", at_most=10.5))
@@ -172,6 +232,10 @@ def test_only_the_columns_that_a_policy_asks_for_are_needed() -> None:
     named = needed_columns(full, kinds)
     assert named == ["clip_id", "quality", "style", "licence", "copy_group", "copy_quality"]
     assert decide(clips.select(named), full).equals(decide(clips, full))
+    assert needed_columns(Policy(keep_takes_together=True), {**kinds, "take_clip": pa.string()}) == [
+        "clip_id",
+        "take_clip",
+    ]
 
 
 def test_reasons_are_counted_by_column_for_all_clips_or_some() -> None:

@@ -101,6 +101,7 @@ def test_takes_cameras_truth_and_capture_rate_are_read_from_every_format(footage
     (footage / "truth.json").write_text('{"joints": []}', encoding="utf-8")
     (footage / "left.json").write_text('{"f_px": 900}', encoding="utf-8")
     row = {"file": "b.mp4", "take_id": "7", "view_id": "left", "capture_fps": 240.0, "split": "val"}
+    row |= {"offset_s": -1.5}
     row |= {"camera": "left.json", "ground_truth": "truth.json"}
     if kind == "csv":
         (footage / "manifest.csv").write_text(f"{','.join(row)}\n{','.join(map(str, row.values()))}\n", "utf-8")
@@ -110,7 +111,7 @@ def test_takes_cameras_truth_and_capture_rate_are_read_from_every_format(footage
         pq.write_table(pa.Table.from_pylist([row]), footage / "manifest.parquet")
     assert read_notes([footage / "b.mp4"])[footage / "b.mp4"] == SourceNote(
         take_id="7", view_id="left", camera='{"f_px": 900}', ground_truth=str((footage / "truth.json").resolve()),
-        capture_fps=240.0, split="val",
+        capture_fps=240.0, split="val", offset_s=-1.5,
     )  # fmt: skip
 
 
@@ -139,6 +140,11 @@ def test_a_missing_number_of_a_data_frame_says_nothing(footage: Path) -> None:
         ({"capture_fps": -1}, "positive"),
         ({"capture_fps": True}, "capture_fps is True"),
         ({"capture_fps": "inf"}, "positive"),
+        ({"take_id": "t", "offset_s": "soon"}, "offset_s is 'soon'; seconds in the file"),
+        ({"take_id": "t", "offset_s": 1e16}, "offset_s is 1e"),
+        ({"take_id": "t", "offset_s": True}, "offset_s is True"),
+        ({"take_id": "t", "offset_s": "inf"}, "offset_s is 'inf'"),
+        ({"offset_s": 0}, "offset_s without take_id"),
         ({"ground_truth": "gone.npz"}, "ground_truth names gone.npz"),
         ({"camera": "gone.json"}, "camera names gone.json"),
         ({"camera": "{f: 1}"}, "camera: not readable JSON"),

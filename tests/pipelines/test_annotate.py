@@ -10,6 +10,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from builders import moving_square_video
 
@@ -132,6 +133,16 @@ def test_nothing_kept_and_no_run_stop_before_work(tmp_path: Path) -> None:
         annotate(tmp_path / "run", tmp_path / "data", RECIPE, "local")
     with pytest.raises(RecipeError, match="not a finished run"):
         annotate(tmp_path, tmp_path / "data", RECIPE, "local")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_run_without_a_column_that_samples_state_is_named_as_old(tmp_path: Path) -> None:
+    moving_square_video(tmp_path / "a.mp4", frames=6)
+    run_on(tmp_path / "a.mp4", tmp_path / "run")
+    (part,) = (tmp_path / "run" / "clips").glob("*.parquet")
+    pq.write_table(pq.read_table(part).drop_columns(["take_clip"]), part)
+    with pytest.raises(RecipeError, match="earlier motionloom: its clips/ lacks take_clip"):
+        annotate(tmp_path / "run", tmp_path / "data", RECIPE, "local")
     assert not (tmp_path / "data").exists()
 
 

@@ -30,7 +30,7 @@ def take(tmp_path: Path) -> Path:
     (folder / "truth.npz").write_bytes(encode_npz({"joints_TJ3": np.zeros((16, 2, 3))}))
     rows = [
         {"file": "left.mp4", "view_id": "left", "camera": {"f_px": 900}, "ground_truth": "truth.npz", "licence": "CC0"},
-        {"file": "right.mp4", "view_id": "right"},
+        {"file": "right.mp4", "view_id": "right", "offset_s": 0},
     ]
     text = "\n".join(json.dumps({**row, "take_id": "walk", "capture_fps": 32}) for row in rows)
     (folder / "manifest.jsonl").write_text(text, encoding="utf-8")
@@ -60,7 +60,10 @@ def test_takes_cameras_and_truth_travel_from_the_manifest_to_the_shards(take: Pa
     assert (left["take_id"], left["capture_fps"], left["camera_parameters"]) == ("walk", 32.0, {"f_px": 900})
     assert left["ground_truth"]["member"] == "truth.npz"  # type: ignore[index]
     assert members["truth.npz"] == (take / "truth.npz").read_bytes()
-    assert samples["right"][0]["ground_truth"] is None
+    right = samples["right"][0]
+    assert right["ground_truth"] is None
+    assert left["take_clip"] == right["take_clip"] is not None
+    assert (left["offset_s"], right["offset_s"]) == (None, 0.0)
     assert (left["time"], left["duration_s"], left["fps"]) == ("playback", pytest.approx(2.0), pytest.approx(8.0))
     assert check_dataset(dataset, deep=True) == []
     entry = next(each for each in load_samples(dataset) if "truth.npz" in each.members)

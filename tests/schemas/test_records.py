@@ -71,7 +71,8 @@ def test_a_fact_keeps_the_present_frames_alone_and_is_cut_by_frames() -> None:
 def test_a_span_is_half_open_seconds() -> None:
     span = ClipSpan("c", "v", "u", 1.5, 4.0)
     assert span.duration_s == 2.5
-    assert span.row() == {"clip_id": "c", "video_id": "v", "uri": "u", "start_s": 1.5, "end_s": 4.0}
+    row = {"clip_id": "c", "video_id": "v", "uri": "u", "start_s": 1.5, "end_s": 4.0, "take_clip": None}
+    assert span.row() == row
 
 
 def test_a_failure_keeps_class_and_message_of_its_error() -> None:
