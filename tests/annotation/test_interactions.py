@@ -15,7 +15,7 @@ from annotation.interactions import closedness, interactions
 from schemas.frames import FrameBatch
 from schemas.tracks import CameraTrack, ContactTrack, HandsTrack
 
-CLIP = ClipFrame(320, 240, 25.0)
+CLIP = ClipFrame(320, 200, 25.0)
 FIST = (False, False, False, False, False)
 PALM_PX = 24.0
 
@@ -50,10 +50,10 @@ def texture(height: int, width: int, seed: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("carries", [False, True])
 def test_a_thing_in_the_hand_moves_with_it_and_the_background_does_not(carries: bool, camera_px: float) -> None:
     T = 12
-    scene, skin, thing = texture(240, 420, 1), texture(240, 320, 2), texture(110, 110, 3)
+    scene, skin, thing = texture(200, 420, 1), texture(200, 320, 2), texture(110, 110, 3)
     path_T2 = np.stack([100 + 3.0 * np.arange(T), np.full(T, 170.0)], axis=1)
     hands = hands_along(path_T2, hand_shape())
-    frames = np.zeros((T, 240, 320, 3), np.uint8)
+    frames = np.zeros((T, 200, 320, 3), np.uint8)
     for t in range(T):
         shift = round(camera_px * t)
         frames[t] = scene[:, 40 - shift : 360 - shift]
@@ -61,7 +61,7 @@ def test_a_thing_in_the_hand_moves_with_it_and_the_background_does_not(carries: 
         if carries:
             frames[t, 90:200, x - 55 : x + 55] = thing
         outline = cv2.convexHull(hands.joints_px_T2J2[t, 1]).astype(np.int32)
-        mask = cv2.fillConvexPoly(np.zeros((240, 320), np.uint8), outline, 1)
+        mask = cv2.fillConvexPoly(np.zeros((200, 320), np.uint8), outline, 1)
         moved = np.roll(skin, x, axis=1)
         frames[t][mask > 0] = moved[mask > 0]
     camera = camera_track(T, fps=25.0)
