@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from annotation.backends.ultralytics_things import find_things
 from annotation.base import Annotator, AnnotatorSession, ClipFrame
 from annotation.body import BodyAnnotator
 from annotation.camera import CameraAnnotator
@@ -19,7 +20,7 @@ from schemas.tracks import Track
 
 def make_annotators() -> tuple[Annotator, ...]:
     """All annotators. Make them once per worker: each loads its network on its first frame and keeps it."""
-    return (BodyAnnotator(), FaceAnnotator(), HandsAnnotator(), CameraAnnotator(), ContactAnnotator())
+    return (BodyAnnotator(), FaceAnnotator(), HandsAnnotator(), CameraAnnotator(), ContactAnnotator(find_things()))
 
 
 class ClipAnnotation:

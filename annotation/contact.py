@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from annotation.backends.ultralytics_things import FindThings, Thing
 from annotation.base import DENSE, ClipFrame
 from annotation.body import LEFT_SHOULDER, RIGHT_SHOULDER
 from annotation.ops.carried import carried_fraction, make_flow
@@ -20,6 +21,7 @@ from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, HandsTrack, Track
 
 _SHORT_SIDE_PX = 160
+_LOOK_EVERY_S = 0.33
 
 
 class ContactAnnotator:
@@ -29,16 +31,24 @@ class ContactAnnotator:
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body", "hands", "camera")
 
+    def __init__(self, things: FindThings | None = None) -> None:
+        """things: a detector that names what it sees, shown a few frames per second; None leaves things nameless."""
+        self._things = things
+
     def open(self, clip: ClipFrame) -> ContactSession:
-        return ContactSession(clip)
+        return ContactSession(clip, self._things)
 
 
 class ContactSession:
-    def __init__(self, clip: ClipFrame) -> None:
+    def __init__(self, clip: ClipFrame, things: FindThings | None = None) -> None:
         self._clip = clip
+        self._find_things = things
+        self._things: list[tuple[float, Thing]] = []
+        self._next_look_s = 0.0
         self._grey: list[NDArray[np.uint8]] = []
         self._pts_s: list[float] = []
         self._to_grey = 1.0
+        self._seen_wh = (clip.width_px, clip.height_px)
 
     def observe(self, frames: FrameBatch) -> None:
         height, width = frames.rgb_THWC.shape[1:3]
@@ -50,6 +60,12 @@ class ContactSession:
             self._grey.append(np.asarray(cv2.resize(green_HW, size_wh, interpolation=cv2.INTER_AREA), np.uint8))
         self._to_grey = height / self._clip.height_px / times
         self._pts_s.extend(frames.pts_s_T.tolist())
+        if self._find_things is not None:
+            for rgb_HWC, pts_s in zip(frames.rgb_THWC, frames.pts_s_T.tolist(), strict=True):
+                if pts_s >= self._next_look_s:
+                    self._things += [(pts_s, thing) for thing in self._find_things(rgb_HWC)]
+                    self._next_look_s = pts_s + _LOOK_EVERY_S
+            self._seen_wh = (width, height)
 
     def finish(self, earlier: Mapping[str, Track]) -> ContactTrack:
         T = len(self._grey)
@@ -65,7 +81,17 @@ class ContactSession:
                     if share is not None:
                         carried_T2[t, side], known_T2[t, side] = share, True
         self._grey.clear()
-        return ContactTrack(carried_T2, known_T2, motion_T2, np.array(self._pts_s, np.float64))
+        to_native_4 = np.tile([self._clip.width_px / self._seen_wh[0], self._clip.height_px / self._seen_wh[1]], 2)
+        boxes_N4 = np.array([thing.box_4 for _, thing in self._things], np.float64).reshape(-1, 4) * to_native_4
+        return ContactTrack(
+            carried_T2,
+            known_T2,
+            motion_T2,
+            boxes_N4.astype(np.float32),
+            np.array([pts_s for pts_s, _ in self._things], np.float64),
+            tuple(thing.name for _, thing in self._things),
+            np.array(self._pts_s, np.float64),
+        )
 
     def _look(
         self, flow: object, t: int, side: int, hands: HandsTrack, body: Track | None, camera: Track | None

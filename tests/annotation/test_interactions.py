@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from builders import camera_track
 from figure import hand_shape
 from numpy.typing import NDArray
 
+from annotation.backends.ultralytics_things import Thing, find_things
 from annotation.base import ClipFrame
 from annotation.contact import ContactAnnotator
 from annotation.interactions import closedness, interactions
+from schemas.errors import ResourceError
 from schemas.frames import FrameBatch
 from schemas.tracks import CameraTrack, ContactTrack, HandsTrack
 
@@ -38,7 +42,21 @@ def contact_of(T: int, carried: float | None, side: int = 1) -> ContactTrack:
     share, known = np.zeros((T, 2), np.float32), np.zeros((T, 2), np.bool_)
     if carried is not None:
         share[:, side], known[:, side] = carried, True
-    return ContactTrack(share, known, np.ones((T, 2), np.float32), np.arange(T) / 25)
+    return contact_track(T, share, known)
+
+
+def contact_track(
+    T: int,
+    share: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    things: tuple[tuple[float, str, tuple[float, float, float, float]], ...] = (),
+) -> ContactTrack:
+    """things: time, name and box (left, top, right, bottom in px)."""
+    boxes = np.array([box for _, _, box in things], np.float32).reshape(-1, 4)
+    return ContactTrack(
+        share, known, np.ones((T, 2), np.float32), boxes, np.array([s for s, _, _ in things], np.float64),
+        tuple(name for _, name, _ in things), np.arange(T) / 25,
+    )  # fmt: skip
 
 
 def texture(height: int, width: int, seed: int) -> NDArray[np.uint8]:
@@ -134,6 +152,50 @@ def test_a_stroke_that_ends_in_a_hold_or_held_out_towards_the_camera_is_a_reach(
     nearer = hands_along(path_T2, hand_shape(), sizes=1 + 0.5 * go_T)
     assert labels(nearer, contact_of(75, None)) == {"reaching"}
     assert labels(hands_along(path_T2, hand_shape(), sizes=1 - 0.3 * go_T), contact_of(75, None)) == set()
+
+
+def test_a_held_thing_bears_the_name_of_the_smallest_box_at_the_hand() -> None:
+    hands = hands_along(to_and_fro(), hand_shape(FIST))
+    bare = contact_of(75, 0.8)
+    looks = np.arange(0, 3, 0.33)
+    things = tuple(
+        (float(s), name, box)
+        for s in looks
+        for name, box in (("dining table", (0, 0, 320, 200)), ("cup", (120, 100, 190, 140)), ("cat", (250, 0, 300, 40)))
+    )
+    named = contact_track(75, bare.carried_T2, bare.known_T2, things)
+    assert {each.object for each in interactions(hands, named)} == {"cup"}
+    once = contact_track(75, bare.carried_T2, bare.known_T2, (*things[2::3], things[1]))
+    assert {each.object for each in interactions(hands, once)} == {None}
+
+
+def test_a_detector_is_shown_a_few_frames_and_its_boxes_come_in_native_pixels() -> None:
+    shown: list[int] = []
+
+    def things(rgb_HWC: NDArray[np.uint8]) -> list[Thing]:
+        shown.append(int(rgb_HWC[0, 0, 0]))
+        return [Thing("cup", np.array([10, 20, 30, 40], np.float32), 0.9)]
+
+    session = ContactAnnotator(things).open(ClipFrame(640, 400, 25.0))
+    frames = np.zeros((50, 200, 320, 3), np.uint8) + np.arange(50, dtype=np.uint8)[:, None, None, None]
+    session.observe(FrameBatch(frames[:20], np.arange(20) / 25))
+    session.observe(FrameBatch(frames[20:], np.arange(20, 50) / 25))
+    track = session.finish({})
+    assert shown == [0, 9, 18, 27, 36, 45]
+    assert track.thing_names == ("cup",) * 6
+    assert track.thing_px_N4[0].tolist() == [20, 40, 60, 80]
+    assert ContactTrack.from_npz(track.to_npz()).thing_names == track.thing_names
+
+
+@pytest.mark.slow
+def test_an_ultralytics_model_from_the_weights_folder_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """slow: ultralytics imports torch."""
+    monkeypatch.setenv("MOTIONLOOM_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
+    assert find_things() is None
+    (tmp_path / "yolo-broken.pt").write_bytes(b"nonsense")
+    with pytest.raises(ResourceError, match=r"yolo-broken\.pt cannot be loaded"):
+        find_things()
 
 
 def test_both_hands_at_the_same_are_one_interval() -> None:
