@@ -1,11 +1,11 @@
 """Are the actions and interactions of the clips those that the manifest speaks of, and how many labels are false?
 
-    python benchmarks/action_labels.py FOLDER [--tracks CACHE] [--half even|odd]
+    python benchmarks/action_labels.py FOLDER [--tracks CACHE]
 
 FOLDER holds the shared clips with manifest.csv and cuts_truth.json. Every shot of 0.9 s or longer is annotated alone
 (CACHE keeps the tracks, so that labels can be read again in seconds). WORDS says, for each clip, which labels the
 manifest's words stand for; SEEN, which other labels a person who looked at the frames found to be true. A label that is
-neither is false; `moving` and `still` count like any other. --half scores every second clip only.
+neither is false; `moving` and `still` count like any other.
 
 It prints a row for each clip, then: clips in which one of their words was found, words found, false labels, each over
 all clips with words and over those that a curator would keep.
@@ -157,13 +157,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tracks", type=Path, default=None, metavar="CACHE")
-    parser.add_argument("--half", choices=("even", "odd"), default=None)
     args = parser.parse_args()
     truth = json.loads((args.folder / "cuts_truth.json").read_text(encoding="utf-8"))["clips"]
     with (args.folder / "manifest.csv").open(encoding="utf-8") as file:
         manifest = [row for row in csv.DictReader(file) if row["file"] in WORDS or row["file"] in SEEN]
-    if args.half is not None:
-        manifest = manifest[args.half == "odd" :: 2]
     rows: list[dict[str, object]] = []
     print("| clip | words found | words missed | false labels | other labels |\n|---|---|---|---|---|")
     for row in manifest:
