@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.frames import FrameBatch
 
 _JPEG_QUALITY = 85
+
+
+def decoded(pictures: Sequence[tuple[float, bytes]]) -> list[tuple[float, NDArray[np.uint8]]]:
+    """The JPEGs as RGB (H, W, 3)."""
+    bgr = ((pts_s, cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)) for pts_s, jpeg in pictures)
+    return [(pts_s, np.ascontiguousarray(np.asarray(bgr_HWC, np.uint8)[:, :, ::-1])) for pts_s, bgr_HWC in bgr]
 
 
 class Pictures:

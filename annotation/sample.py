@@ -11,7 +11,9 @@ from annotation.camera_moves import camera_moves, camera_text
 from annotation.caption import caption, clip_duration_s, fill_slots
 from annotation.interactions import INTERACTIONS_VERSION, interactions
 from annotation.labels import expressions
+from annotation.pictures import decoded
 from annotation.refine import Refinement, Refiner
+from annotation.zero_shot import ZeroShot
 from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 LABELS_VERSION = "1"
@@ -24,11 +26,13 @@ def describe(
     versions: Mapping[str, Mapping[str, str]],
     refiner: Refiner | None = None,
     pictures: Sequence[tuple[float, bytes]] = (),
+    zero_shot: ZeroShot | None = None,
 ) -> dict[str, Any]:
     """A pure function of tracks (by member suffix), declared style and the clip's size; with a refiner, of its answers.
 
     versions: `catalog.annotator_versions`, repeated under "annotators" beside the labels' own.
-    pictures: clip time in seconds and JPEG, shown to the refiner's model.
+    pictures: clip time in seconds and JPEG, shown to the refiner's model and to the zero-shot one, which moves the
+    confidences of the actions.
     Returns: caption, actions, expressions, interactions, camera {moves, text}, annotators: JSON values only.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
@@ -44,6 +48,8 @@ def describe(
     found_expressions = expressions(face) if face is not None else []
     duration_s = clip_duration_s(body if body is not None else face)
     text = camera_text(moves, duration_s)
+    if zero_shot is not None:
+        found_actions = zero_shot.weigh(decoded(pictures), found_actions)
     refined = refiner.see(pictures, found_actions, duration_s) if refiner is not None else Refinement(found_actions)
     slots = fill_slots(
         body, face, hands, refined.actions, found_expressions, handled, text, style, clip,

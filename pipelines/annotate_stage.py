@@ -15,6 +15,8 @@ from annotation.catalog import ClipAnnotation, annotator_versions, make_annotato
 from annotation.pictures import Pictures
 from annotation.refine import Refiner
 from annotation.sample import describe
+from annotation.zero_shot import ZeroShot
+from curation.backends.clip_images import find_clip
 from curation.clock import PLAYBACK, Clock
 from curation.decode import decode_for
 from pipelines.clip_encoder import ClipEncoder
@@ -46,10 +48,13 @@ class AnnotateStage:
     units_dir: Path
     encoding: SampleVideo
     language_model: LanguageModel
+    zero_shot: bool
 
     def __call__(self) -> RowFunction:
         annotators, units = make_annotators(), UnitStore(self.units_dir)
-        refiner = _refiner(self.language_model)
+        clip_model = find_clip() if self.zero_shot else None
+        zero_shot = ZeroShot(clip_model) if clip_model is not None else None
+        judges = _Judges(_refiner(self.language_model), zero_shot, self.language_model.pictures)
         versions = annotator_versions(annotators)
 
         def annotate_one(row: Row) -> Row:
@@ -59,9 +64,7 @@ class AnnotateStage:
             tar = b""
             try:
                 _check_unchanged(clip, row["size_bytes"])
-                members, index = _sample(
-                    clip, row, annotators, versions, self.encoding, refiner, self.language_model.pictures
-                )
+                members, index = _sample(clip, row, annotators, versions, self.encoding, judges)
                 tar = sample_tar(key, members)
                 document["index"] = {"key": key, **index, "members": sorted(members)}
             except DataError as error:
@@ -117,6 +120,19 @@ def _ground_truth(clip: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str
     return row, {member: data} if member is not None and data is not None else {}
 
 
+@dataclass(frozen=True, slots=True)
+class _Judges:
+    """Who looks at a clip's pictures, and how many pictures they are shown at least."""
+
+    refiner: Refiner | None
+    zero_shot: ZeroShot | None
+    pictures: int
+
+    def make_pictures(self) -> Pictures | None:
+        looks = self.zero_shot is not None or (self.refiner is not None and self.refiner.look)
+        return Pictures(self.pictures) if looks else None
+
+
 def _refiner(model: LanguageModel) -> Refiner | None:
     if model.url is None:
         return None
@@ -132,8 +148,7 @@ def _sample(
     annotators: Any,
     versions: Any,
     encoding: SampleVideo,
-    refiner: Refiner | None,
-    picture_count: int,
+    judges: _Judges,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Members by suffix, and the sample's row in the index."""
     rotation_deg = int(file["rotation_deg"])
@@ -147,7 +162,7 @@ def _sample(
     annotation = ClipAnnotation(annotators, frame_shape)
     encoder = ClipEncoder(encoding, fps, rotation_deg, file["pixel_aspect"])
 
-    pictures = Pictures(picture_count) if refiner is not None and refiner.look else None
+    pictures = judges.make_pictures()
 
     def observe(request_name: str, frames: Any) -> None:
         annotation.observe(request_name, frames)
@@ -177,7 +192,13 @@ def _sample(
         raise ClipTooShort(f"{encoder.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s")
     tracks = annotation.finish()
     labels = describe(
-        tracks, clip["style"], frame_shape, versions, refiner, pictures.kept() if pictures is not None else ()
+        tracks,
+        clip["style"],
+        frame_shape,
+        versions,
+        judges.refiner,
+        pictures.kept() if pictures is not None else (),
+        judges.zero_shot,
     )
     document = {
         **{name: clip[name] for name in ("uri", "video_id", "clip_id", "start_s", "end_s")},

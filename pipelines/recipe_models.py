@@ -100,11 +100,15 @@ class LanguageModel(StrictModel):
 
 
 class AnnotateRecipe(StrictModel):
-    """How kept clips become samples."""
+    """How kept clips become samples.
+
+    zero_shot: the weights folder's open_clip model weighs the actions on a few frames of every clip.
+    """
 
     video: SampleVideo = SampleVideo()
     shards: ShardSize = ShardSize()
     language_model: LanguageModel = LanguageModel()
+    zero_shot: bool = False
     failure_budget: float = Field(default=0.2, ge=0, le=1)
     cpus_per_worker: float = Field(default=1.0, gt=0)
 

@@ -186,6 +186,12 @@ def test_a_language_model_is_asked_for_in_full_and_its_key_never_stands_in_a_rec
         annotate_recipe("default", [override])
 
 
+def test_zero_shot_without_a_model_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLOOM_WEIGHTS", str(tmp_path / "empty"))
+    with pytest.raises(RecipeError, match="zero_shot needs an open_clip model"):
+        annotate(tmp_path / "run", tmp_path / "a", annotate_recipe("default", ["zero_shot=true"]), "local")
+
+
 def test_an_endpoint_that_nobody_serves_costs_the_wording_and_no_sample(squares: Path, tmp_path: Path) -> None:
     recipe = annotate_recipe(
         "default",
