@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from figure import CLIP, Figure, Vector, body_of, face_of, hand_shape, hands_of, over
 
+from annotation.actions.plausible import bones_hold
 from annotation.actions.read import actions
 from annotation.actions.vocabulary import VOCABULARY, mirrored
 from annotation.camera_moves import Interval
@@ -291,3 +292,24 @@ def test_noise_of_a_good_tracker_changes_no_label(it: Act) -> None:
     labels = found(it, noise_px=0.7)
     assert it.label in labels
     assert labels.keys() <= {it.label, *it.also, "still", "stand", "moving"}
+
+
+@pytest.mark.parametrize("steadied", [False, True])
+def test_a_skeleton_of_another_build_in_every_frame_does_nothing(steadied: bool) -> None:
+    """steadied: lengths in metres were made constant, and only the picture still tells."""
+    body = body_of(BASE)
+    stretch_TJ1 = np.exp(np.random.default_rng(1).normal(0, 0.5, (T, 33, 1)))
+    middle = body.joints_px_PTJ2[0].mean(axis=1, keepdims=True)
+    px_TJ2 = (body.joints_px_PTJ2[0] - middle) * stretch_TJ1 + middle
+    world_TJ3 = body.joints_world_m_PTJ3[0] * (1.0 if steadied else stretch_TJ1)
+    jumbled = replace(
+        body, joints_px_PTJ2=px_TJ2[None].astype(np.float32), joints_world_m_PTJ3=world_TJ3[None].astype(np.float32)
+    )
+    assert bones_hold(body, CLIP).all()
+    assert not bones_hold(jumbled, CLIP).any()
+    assert actions(jumbled, None, CLIP) == []
+
+
+def test_bones_of_a_person_who_comes_near_or_bends_hold() -> None:
+    for label in ("approach", "bend_forward", "squat", "fall", "spin"):
+        assert bones_hold(body_of(next(it.figure for it in ACTS if it.label == label)), CLIP).all()
