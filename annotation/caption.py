@@ -1,6 +1,7 @@
-"""A caption from measured labels, in slots: shot and subject, action, expressions, hands, camera.
+"""A caption from labels, in fixed slots: shot and subject, appearance, action, expression, hands and things, scene,
+camera.
 
-A slot without a measurement stays empty: nothing is claimed that no annotator saw.
+A slot without a measurement stays empty: nothing is claimed that nobody saw.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from annotation import body as joints
+from annotation.actions.plausible import bones_hold
+from annotation.actions.vocabulary import VOCABULARY
 from annotation.base import ClipFrame
 from annotation.body import visible_joints
 from annotation.camera_moves import Interval
+from annotation.interactions import Interaction
 from schemas.tracks import BodyTrack, FaceTrack, HandsTrack
 
 # Present in at least this share of the frames to be spoken of.
 _MOSTLY = 0.3
+# Actions told at most, and how sure one must be.
+_ACTIONS_TOLD, _SURE_ENOUGH = 3, 0.4
 _SHOTS = {"full_body": "A full-body shot", "half_body": "A half-body shot", "close_up": "A close-up", "none": "A shot"}
 _SUBJECTS = {
     "stylised": "a stylised character",
@@ -29,16 +35,25 @@ _SUBJECTS = {
 }
 
 
+_HANDS_ONLY = "a person's hands"
+
+
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What the caption says, slot by slot; an empty text leaves the slot out."""
+    """What the caption says, slot by slot; an empty one is left out.
+
+    subject: "a person". appearance: "wearing a red coat". actions, expressions: phrases that begin with a participle or
+    with "with". hands: the same, of hands and things. scene: "in a kitchen". camera: a sentence.
+    """
 
     subject: str
-    shot_scale: str
-    action: str
-    hands: str
-    expressions: tuple[str, ...]
-    camera: str
+    shot_scale: str = "none"
+    appearance: str = ""
+    actions: tuple[str, ...] = ()
+    expressions: tuple[str, ...] = ()
+    hands: str = ""
+    scene: str = ""
+    camera: str = ""
 
 
 def shot_scale(body: BodyTrack | None, face: FaceTrack | None, clip: ClipFrame) -> str:
@@ -67,23 +82,41 @@ def fill_slots(
     hands: HandsTrack | None,
     actions: Sequence[Interval],
     expressions: Sequence[Interval],
+    interactions: Sequence[Interaction],
     camera_text: str,
     style: str | None,
     clip: ClipFrame,
+    appearance: str = "",
+    scene: str = "",
 ) -> Slots:
-    """style: the clip's declared style; "stylised" makes the subject a stylised character."""
-    body_share = float(body.present_PT[:1].any(axis=0).mean()) if body is not None and len(body.pts_s_T) else 0.0
+    """style: the clip's declared style; "stylised" makes the subject a stylised character.
+
+    appearance, scene: phrases of somebody who saw the pictures; empty when nobody did.
+    """
     face_share = float(face.present_T.mean()) if face is not None and len(face.pts_s_T) else 0.0
-    duration_s = clip_duration_s(body if body is not None else face)
-    subject = ""
+    body_share = 0.0
+    if body is not None and len(body.pts_s_T) and body.present_PT.shape[0]:
+        body_share = float((body.present_PT[0] & bones_hold(body, clip)).mean())
+    hands_share = float(hands.present_T2.any(axis=1).mean()) if hands is not None and len(hands.pts_s_T) else 0.0
     if max(body_share, face_share) >= _MOSTLY:
         subject = _SUBJECTS.get(style or "", "a person")
+        scale = shot_scale(body if body_share >= _MOSTLY else None, face, clip)
+    elif hands_share >= _MOSTLY:
+        subject, scale = _HANDS_ONLY, "close_up"
+    else:
+        return Slots("", scene=scene, camera=camera_text)
+    talks = any(each.label == "talk" for each in actions)
     return Slots(
         subject=subject,
-        shot_scale=shot_scale(body, face, clip) if subject else "none",
-        action=_action_phrase(actions, duration_s) if subject else "",
-        hands=_hands_phrase(hands) if subject else "",
-        expressions=_expression_phrases(expressions) if subject and face_share >= _MOSTLY else (),
+        shot_scale=scale,
+        appearance=appearance,
+        actions=_action_phrases(actions) if subject != _HANDS_ONLY else (),
+        # A talking mouth opens: the first says the second.
+        expressions=_expression_phrases([e for e in expressions if not (talks and e.label == "mouth_open")])
+        if face_share >= _MOSTLY
+        else (),
+        hands=_hands_phrase(hands, interactions, subject == _HANDS_ONLY),
+        scene=scene,
         camera=camera_text,
     )
 
@@ -97,39 +130,87 @@ def clip_duration_s(track: BodyTrack | FaceTrack | None) -> float:
 
 def caption(slots: Slots) -> str:
     """One or two sentences."""
+    where = f" {slots.scene}" if slots.scene else ""
     if not slots.subject:
-        return f"A shot in which no person was found. {slots.camera}".strip()
-    details = [text for text in (slots.action, *slots.expressions, slots.hands) if text]
-    head = f"{_SHOTS[slots.shot_scale]} of {slots.subject}"
-    sentence = f"{head} {_join(details)}." if details else f"{head}."
-    return f"{sentence} {slots.camera}".strip()
-
-
-def _join(parts: Sequence[str]) -> str:
-    """Parts that begin with "with" come last and take no "and"."""
-    plain = [part for part in parts if not part.startswith("with ")]
+        return f"A shot in which no person was found{',' if where else ''}{where}. {slots.camera}".strip()
+    doing = [text for text in (*slots.actions, *slots.expressions, slots.hands) if text]
+    plain = [text for text in doing if not text.startswith("with ")]
     joined = f"{', '.join(plain[:-1])} and {plain[-1]}" if len(plain) > 1 else "".join(plain)
-    return ", ".join([text for text in (joined, *(part for part in parts if part.startswith("with "))) if text])
+    head = f"{_SHOTS[slots.shot_scale]} of {slots.subject}"
+    if slots.appearance:
+        head += f" {slots.appearance}{',' if doing or where else ''}"
+    sentence = f"{head} {joined}" if joined else head
+    # What accompanies comes last and takes no "and".
+    for text in doing:
+        if text.startswith("with "):
+            sentence += f" {text}" if sentence == head else f", {text}"
+    return f"{sentence}{where}. {slots.camera}".strip()
 
 
-def _total_s(intervals: Sequence[Interval], label: str) -> float:
-    return sum(each.end_s - each.start_s for each in intervals if each.label == label)
+def _action_phrases(actions: Sequence[Interval]) -> tuple[str, ...]:
+    """The most telling actions in order of time; both sides at the same become one phrase."""
+    total_s: dict[str, float] = {}
+    first_s: dict[str, float] = {}
+    for each in actions:
+        if each.confidence >= _SURE_ENOUGH:
+            total_s[each.label] = total_s.get(each.label, 0.0) + each.end_s - each.start_s
+            first_s.setdefault(each.label, each.start_s)
+    told = [label for label in total_s if label not in ("still", "moving", "stand")]
+    told = sorted(told, key=lambda label: (VOCABULARY[label].rank, -total_s[label], label))[:_ACTIONS_TOLD]
+    if not told:
+        return _pace_phrase(total_s)
+    phrases: list[str] = []
+    for label in sorted(told, key=lambda label: (first_s[label], label)):
+        other = label.replace("left", "right") if "left" in label else label.replace("right", "left")
+        phrase = VOCABULARY[label].phrase
+        if other != label and other in told:
+            phrase = _both_sides(label, phrase)
+        if phrase not in phrases:
+            phrases.append(phrase)
+    return tuple(phrases)
 
 
-def _action_phrase(actions: Sequence[Interval], duration_s: float) -> str:
-    moving_s, still_s = _total_s(actions, "moving"), _total_s(actions, "still")
-    left, right = (_total_s(actions, f"raise_{side}_hand") > 0 for side in ("left", "right"))
-    if left or right:
-        return "raising both hands" if left and right else f"raising the {'left' if left else 'right'} hand"
-    if moving_s > 0.6 * duration_s:
-        return "moving"
-    if still_s > 0.6 * duration_s:
-        return "keeping still"
-    return "moving at times" if moving_s > 0 else ""
+def _both_sides(label: str, phrase: str) -> str:
+    for part, parts in (("hand", "hands"), ("fist", "fists"), ("foot", "feet")):
+        for side in ("left", "right"):
+            if f"the {side} {part}" in phrase:
+                return phrase.replace(f"the {side} {part}", f"both {parts}")
+    if label.startswith("turn_"):
+        return "turning one way and the other"
+    return phrase.replace("to the left", "to both sides").replace("to the right", "to both sides")
 
 
-def _hands_phrase(hands: HandsTrack | None) -> str:
-    if hands is None or len(hands.pts_s_T) == 0:
+def _pace_phrase(total_s: dict[str, float]) -> tuple[str, ...]:
+    moving_s, still_s = total_s.get("moving", 0.0), total_s.get("still", 0.0)
+    if total_s.get("stand", 0.0) > 0:
+        return ("standing still",) if still_s > 2 * moving_s else ("standing",)
+    if still_s > 2 * moving_s:
+        return ("keeping still",)
+    if moving_s > 2 * still_s:
+        return ("moving",)
+    return ("moving at times",) if moving_s > 0 else ()
+
+
+_DOING = {
+    "using": "using {thing} {hand}",
+    "lifting": "lifting {thing} {hand}",
+    "holding": "holding {thing} {hand}",
+    "touching": "touching {thing} {hand}",
+    "reaching": "reaching out {hand}",
+}
+
+
+def _hands_phrase(hands: HandsTrack | None, interactions: Sequence[Interaction], alone: bool) -> str:
+    """What the hands do with a thing, the most telling first; else which of them are in view."""
+    for label, phrase in _DOING.items():
+        found = [each for each in interactions if each.label == label and each.confidence >= _SURE_ENOUGH / 2]
+        if found:
+            best = max(found, key=lambda each: each.end_s - each.start_s)
+            name = next((each.object for each in found if each.object), None)
+            thing = f"{'an' if name[0] in 'aeiou' else 'a'} {name}" if name else "an object"
+            hand = "" if alone else ("with both hands" if best.hand == "both" else f"with the {best.hand} hand")
+            return phrase.format(thing=thing, hand=hand).strip()
+    if hands is None or len(hands.pts_s_T) == 0 or alone:
         return ""
     share_2 = hands.present_T2.mean(axis=0)
     seen = [side for side, share in zip(("left", "right"), share_2, strict=True) if share >= _MOSTLY]

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from annotation.backends.ultralytics_people import find_people
+from annotation.backends.ultralytics_things import find_things
 from annotation.base import Annotator, AnnotatorSession, ClipFrame
 from annotation.body import BodyAnnotator
 from annotation.camera import CameraAnnotator
+from annotation.contact import ContactAnnotator
 from annotation.face import FaceAnnotator
 from annotation.hands import HandsAnnotator
 from annotation.people import PeopleNetworks
@@ -22,7 +24,8 @@ def make_annotators() -> tuple[Annotator, ...]:
     """All annotators. Make them once per worker: each loads its network on its first frame and keeps it."""
     # Hands are looked for where the bodies' wrists are: both share one watch over the clip.
     people = PeopleNetworks(find_people())
-    return (BodyAnnotator(people), FaceAnnotator(), HandsAnnotator(people), CameraAnnotator())
+    contact = ContactAnnotator(find_things())
+    return (BodyAnnotator(people), FaceAnnotator(), HandsAnnotator(people), CameraAnnotator(), contact)
 
 
 class ClipAnnotation:

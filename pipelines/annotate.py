@@ -44,6 +44,7 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     Raises: RecipeError before any work when RUN is not finished or DATASET was made from other clips or a recipe.
     """
     from annotation.catalog import annotator_versions, make_annotators
+    from curation.backends.clip_images import find_checkpoint
     from pipelines.annotate_stage import FILE_FACTS, AnnotateStage
     from pipelines.progress import track
     from pipelines.run_balance import weights_of_run
@@ -53,10 +54,13 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     from schemas.errors import RecipeError
     from schemas.fingerprint import fingerprint
     from schemas.index import INDEX_JSON
+    from schemas.weights import weights_folder
 
     began_s = time.monotonic()
     if workers < 0:
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
+    if recipe.zero_shot and find_checkpoint() is None:
+        raise RecipeError(f"zero_shot needs an open_clip model in {weights_folder()}; motionloom doctor says which")
     read_run(run_dir)
     weights = weights_of_run(run_dir)
     _check_columns(run_dir)
@@ -86,7 +90,8 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
         documents = {clip["clip_id"]: units.document(clip["clip_id"]) for clip in clips}
         todo = [clip for clip in clips if (documents[clip["clip_id"]] or {}).get("index") is None]
         rows = [{"clip": clip, **{name: videos[clip["video_id"]][name] for name in FILE_FACTS}} for clip in todo]
-        stage = Stage("annotate", AnnotateStage(units_dir, recipe.video), num_cpus=recipe.cpus_per_worker)
+        work = AnnotateStage(units_dir, recipe.video, recipe.language_model, recipe.zero_shot)
+        stage = Stage("annotate", work, num_cpus=recipe.cpus_per_worker)
         if rows:
             for _ in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):
                 pass

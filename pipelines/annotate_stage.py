@@ -9,13 +9,18 @@ from typing import Any
 import av
 import pyarrow as pa
 
+from annotation.backends.chat_endpoint import ChatEndpoint, EndpointSettings
 from annotation.base import ClipFrame
 from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
+from annotation.pictures import Pictures
+from annotation.refine import Refiner
 from annotation.sample import describe
+from annotation.zero_shot import ZeroShot
+from curation.backends.clip_images import find_clip
 from curation.clock import PLAYBACK, Clock
 from curation.decode import decode_for
 from pipelines.clip_encoder import ClipEncoder
-from pipelines.recipe_models import SampleVideo
+from pipelines.recipe_models import LanguageModel, SampleVideo
 from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
@@ -42,9 +47,14 @@ class AnnotateStage:
 
     units_dir: Path
     encoding: SampleVideo
+    language_model: LanguageModel
+    zero_shot: bool
 
     def __call__(self) -> RowFunction:
         annotators, units = make_annotators(), UnitStore(self.units_dir)
+        clip_model = find_clip() if self.zero_shot else None
+        zero_shot = ZeroShot(clip_model) if clip_model is not None else None
+        judges = _Judges(_refiner(self.language_model), zero_shot, self.language_model.pictures)
         versions = annotator_versions(annotators)
 
         def annotate_one(row: Row) -> Row:
@@ -54,7 +64,7 @@ class AnnotateStage:
             tar = b""
             try:
                 _check_unchanged(clip, row["size_bytes"])
-                members, index = _sample(clip, row, annotators, versions, self.encoding)
+                members, index = _sample(clip, row, annotators, versions, self.encoding, judges)
                 tar = sample_tar(key, members)
                 document["index"] = {"key": key, **index, "members": sorted(members)}
             except DataError as error:
@@ -110,8 +120,35 @@ def _ground_truth(clip: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str
     return row, {member: data} if member is not None and data is not None else {}
 
 
+@dataclass(frozen=True, slots=True)
+class _Judges:
+    """Who looks at a clip's pictures, and how many pictures they are shown at least."""
+
+    refiner: Refiner | None
+    zero_shot: ZeroShot | None
+    pictures: int
+
+    def make_pictures(self) -> Pictures | None:
+        looks = self.zero_shot is not None or (self.refiner is not None and self.refiner.look)
+        return Pictures(self.pictures) if looks else None
+
+
+def _refiner(model: LanguageModel) -> Refiner | None:
+    if model.url is None:
+        return None
+    settings = EndpointSettings(
+        model.url, model.model, model.key_variable, model.timeout_s, model.attempts, at_once=model.at_once
+    )
+    return Refiner(ChatEndpoint(settings), model.paraphrase, model.look)
+
+
 def _sample(
-    clip: dict[str, Any], file: Row, annotators: Any, versions: Any, encoding: SampleVideo
+    clip: dict[str, Any],
+    file: Row,
+    annotators: Any,
+    versions: Any,
+    encoding: SampleVideo,
+    judges: _Judges,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Members by suffix, and the sample's row in the index."""
     rotation_deg = int(file["rotation_deg"])
@@ -125,13 +162,20 @@ def _sample(
     annotation = ClipAnnotation(annotators, frame_shape)
     encoder = ClipEncoder(encoding, fps, rotation_deg, file["pixel_aspect"])
 
+    pictures = judges.make_pictures()
+
+    def observe(request_name: str, frames: Any) -> None:
+        annotation.observe(request_name, frames)
+        if pictures is not None:
+            pictures.observe(frames)
+
     def encode(pts_s: float, frame: av.VideoFrame) -> None:
         encoder.add(pts_s, frame)
 
     result = decode_for(
         clip["uri"],
         annotation.requests(),
-        annotation.observe,
+        observe,
         rotation_deg,
         clip["start_s"],
         clip["end_s"],
@@ -147,7 +191,15 @@ def _sample(
     if encoder.frames < 2:
         raise ClipTooShort(f"{encoder.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s")
     tracks = annotation.finish()
-    labels = describe(tracks, clip["style"], frame_shape, versions)
+    labels = describe(
+        tracks,
+        clip["style"],
+        frame_shape,
+        versions,
+        judges.refiner,
+        pictures.kept() if pictures is not None else (),
+        judges.zero_shot,
+    )
     document = {
         **{name: clip[name] for name in ("uri", "video_id", "clip_id", "start_s", "end_s")},
         "duration_s": duration_s,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from curation.cuts import CutRules
 from schemas.policy import Policy
@@ -73,11 +73,42 @@ class ShardSize(StrictModel):
     max_bytes: int = Field(default=1 << 30, ge=1 << 16)
 
 
+class LanguageModel(StrictModel):
+    """A model behind an OpenAI-compatible endpoint that improves labels and captions. Without url none is asked.
+
+    url: its base, such as http://host:8000/v1. key_variable: the environment variable with the key, if one is needed.
+    paraphrase: reword captions. look: show `pictures` frames or more of each clip, for actions, appearance and scene.
+    """
+
+    url: str | None = Field(default=None, pattern=r"^https?://")
+    model: str = ""
+    key_variable: str = "MOTIONLOOM_ENDPOINT_KEY"
+    timeout_s: float = Field(default=60.0, gt=0)
+    attempts: int = Field(default=3, ge=1)
+    at_once: int = Field(default=4, ge=1)
+    paraphrase: bool = False
+    look: bool = False
+    pictures: int = Field(default=6, ge=1, le=32)
+
+    @model_validator(mode="after")
+    def _complete(self) -> LanguageModel:
+        if self.url is not None and not self.model:
+            raise ValueError("url without model: name the model that the endpoint serves")
+        if (self.paraphrase or self.look) and self.url is None:
+            raise ValueError("paraphrase and look need url")
+        return self
+
+
 class AnnotateRecipe(StrictModel):
-    """How kept clips become samples."""
+    """How kept clips become samples.
+
+    zero_shot: the weights folder's open_clip model weighs the actions on a few frames of every clip.
+    """
 
     video: SampleVideo = SampleVideo()
     shards: ShardSize = ShardSize()
+    language_model: LanguageModel = LanguageModel()
+    zero_shot: bool = False
     failure_budget: float = Field(default=0.2, ge=0, le=1)
     cpus_per_worker: float = Field(default=1.0, gt=0)
 

@@ -19,7 +19,7 @@ from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, RecipeError, SchemaError
 from schemas.index import SampleEntry, load_samples, load_shards
 from schemas.shard import read_members, read_sample
-from schemas.tracks import TRACKS, BodyTrack, CameraTrack, FaceTrack, HandsTrack, Track
+from schemas.tracks import TRACKS, BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 HELP = "list, show, count and verify the samples of a dataset"
 LABEL_FIELDS = ("actions", "expressions", "interactions")
@@ -112,6 +112,8 @@ def track_summary(track: Track) -> dict[str, Any]:
         )
     elif isinstance(track, CameraTrack):
         summary["mean_inlier_fraction"] = share(track.inlier_fraction_T)
+    elif isinstance(track, ContactTrack):
+        summary["known_fraction"] = share(track.known_T2.any(axis=1))
     return summary
 
 

@@ -192,10 +192,47 @@ class CameraTrack(_Track):
     DTYPES: ClassVar = {"pts_s_T": np.float64}
 
 
-Track = BodyTrack | FaceTrack | HandsTrack | CameraTrack
-TRACKS: dict[str, type[BodyTrack] | type[FaceTrack] | type[HandsTrack] | type[CameraTrack]] = {
+@dataclass(frozen=True, slots=True)
+class ContactTrack(_Track):
+    """What the surroundings of the main subject's hands do; axis 1 is 0 for the left hand and 1 for the right.
+
+    carried_T2:               share of the ring around the fingers that moves with the hand and not with the background
+                              or the trunk, 0-1; 0 where `known_T2` is False: hand unseen, small or at rest.
+    motion_palms_per_s_T2:    speed of the hand against whichever of background and trunk it follows more, in palm
+                              lengths per second.
+    thing_px_N4, thing_s_N:   boxes (left, top, right, bottom) and clip times of N things that a detector found in the
+                              frames it was shown, named by `thing_names`; none without a detector.
+    """
+
+    carried_T2: NDArray[np.float32]
+    known_T2: NDArray[np.bool_]
+    motion_palms_per_s_T2: NDArray[np.float32]
+    thing_px_N4: NDArray[np.float32]
+    thing_s_N: NDArray[np.float64]
+    thing_names: tuple[str, ...]
+    pts_s_T: NDArray[np.float64]
+
+    SHAPES: ClassVar = {
+        "carried_T2": ("T", 2),
+        "known_T2": ("T", 2),
+        "motion_palms_per_s_T2": ("T", 2),
+        "thing_px_N4": ("N", 4),
+        "thing_s_N": ("N",),
+        "pts_s_T": ("T",),
+    }
+    DTYPES: ClassVar = {"known_T2": np.bool_, "thing_s_N": np.float64, "pts_s_T": np.float64}
+
+    def __post_init__(self) -> None:
+        _Track.__post_init__(self)
+        if len(self.thing_names) != len(self.thing_px_N4):
+            raise SchemaError(f"ContactTrack has {len(self.thing_px_N4)} boxes and {len(self.thing_names)} thing names")
+
+
+Track = BodyTrack | FaceTrack | HandsTrack | CameraTrack | ContactTrack
+TRACKS: dict[str, type[BodyTrack] | type[FaceTrack] | type[HandsTrack] | type[CameraTrack] | type[ContactTrack]] = {
     "body.npz": BodyTrack,
     "face.npz": FaceTrack,
     "hands.npz": HandsTrack,
     "camera.npz": CameraTrack,
+    "contact.npz": ContactTrack,
 }

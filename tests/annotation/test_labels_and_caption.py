@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from annotation.base import ClipFrame
 from annotation.camera_moves import Interval
 from annotation.caption import Slots, caption
-from annotation.labels import actions
 from annotation.ops.expression import EXPRESSION_NAMES
 from annotation.ops.smoothing import moving_mean, runs, smooth_present
 from annotation.sample import describe
@@ -61,14 +60,6 @@ def on(start: int, stop: int) -> NDArray[np.float64]:
     return value_T
 
 
-def test_still_moving_and_raised_hands() -> None:
-    assert [a.label for a in actions(standing(), None, CLIP)] == ["still"]
-    assert [a.label for a in actions(standing(moving_px=6.0), None, CLIP)] == ["moving"]
-    raised = actions(standing(left_wrist_y=40.0), None, CLIP)
-    assert {a.label for a in raised} == {"still", "raise_left_hand"}
-    assert all((a.start_s, a.end_s) == (0.0 if a.label != "still" else 0.04, 1.0) for a in raised)
-
-
 def test_smoothing_keeps_steady_motion_and_never_crosses_a_gap() -> None:
     line_TJD = (np.arange(12, dtype=np.float32)[:, None, None]) ** 2
     present_T = np.ones(12, np.bool_)
@@ -95,13 +86,13 @@ def test_caption_says_what_was_measured_and_nothing_else() -> None:
     )
     assert said["shot_scale"] == "full_body"
     alone = describe({"body.npz": standing()}, "stylised", CLIP, {})
-    assert alone["caption"] == "A full-body shot of a stylised character keeping still."
+    assert alone["caption"] == "A full-body shot of a stylised character standing still."
     assert alone["expressions"] == []
     assert alone["interactions"] == []
 
 
 def test_caption_without_a_subject_still_tells_the_camera() -> None:
-    slots = Slots("", "none", "", "", (), "The camera pans right.")
+    slots = Slots("", camera="The camera pans right.")
     assert caption(slots) == "A shot in which no person was found. The camera pans right."
 
 

@@ -170,3 +170,41 @@ def test_killed_and_continued_on_ray_gives_the_bytes_of_an_unbroken_local_run(tm
     assert json.loads(again.stdout)["failed"] == []
     assert member_hashes(tmp_path / "whole") == member_hashes(broken)
     assert shard_hashes(tmp_path / "whole") == shard_hashes(broken)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("language_model.paraphrase=true", "need url"),
+        ("language_model.url=http://127.0.0.1:9/v1", "url without model"),
+        ("language_model.url=ftp://a", "language_model.url"),
+        ("language_model.key=secret", "unknown key language_model.key"),
+    ],
+)
+def test_a_language_model_is_asked_for_in_full_and_its_key_never_stands_in_a_recipe(override: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        annotate_recipe("default", [override])
+
+
+def test_zero_shot_without_a_model_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLOOM_WEIGHTS", str(tmp_path / "empty"))
+    with pytest.raises(RecipeError, match="zero_shot needs an open_clip model"):
+        annotate(tmp_path / "run", tmp_path / "a", annotate_recipe("default", ["zero_shot=true"]), "local")
+
+
+def test_an_endpoint_that_nobody_serves_costs_the_wording_and_no_sample(squares: Path, tmp_path: Path) -> None:
+    recipe = annotate_recipe(
+        "default",
+        [
+            "language_model.url=http://127.0.0.1:9/v1",
+            "language_model.model=a-model",
+            "language_model.paraphrase=true",
+            "language_model.attempts=1",
+        ],
+    )
+    result = annotate(run_on(squares, tmp_path / "run"), tmp_path / "a", recipe, "local")
+    assert (result["samples"], result["failed"]) == (3, [])
+    entry = load_samples(tmp_path / "a")[0]
+    document = json.loads(read_sample(tmp_path / "a", entry)["json"])
+    assert document["caption"] == document["refinement"]["caption_offline"]
+    assert document["refinement"]["problems"]["caption"].startswith("no connection")
