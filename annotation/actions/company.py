@@ -28,6 +28,7 @@ def hugging(body: BodyTrack, m: BodyMotion, clip: ClipFrame) -> list[Interval]:
             joints_world_m_PTJ3=body.joints_world_m_PTJ3[person : person + 1],
             conf_PTJ=body.conf_PTJ[person : person + 1],
             present_PT=body.present_PT[person : person + 1],
+            filled_PT=body.filled_PT[person : person + 1],
         )
         other = body_motion(alone, None, clip)
         if other is None:
