@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 PATH_WINDOW_S = 0.5
 # A swing counts when it goes this far from the path, in rad: a quarter of a pixel in a picture 500 px wide.
 _SWING_RAD = 0.0005
+# While the view travels, a swing smaller than this share of the way is unevenness of the move, or of its measurement.
+_SWING_OF_TRAVEL = 0.015
 # Swings no further apart than this belong to one shake, and a shake lasts: the start of a pan swings too, once.
 _PAUSE_S = 0.35
 _LASTS_S = 1.0
@@ -43,7 +45,10 @@ def shaking(path_rad_T2: NDArray[np.float64], step_s: float) -> NDArray[np.bool_
     turns: list[int] = []
     for axis in range(2):
         deviation_T = deviation_from_path(path_rad_T2[:, axis], width)
-        far = np.flatnonzero(np.abs(deviation_T) > _SWING_RAD)
+        half = max(1, width // 2)
+        padded_T = np.pad(path_rad_T2[:, axis], half, mode="edge")
+        travel_T = np.abs(padded_T[2 * half :] - padded_T[: -2 * half])
+        far = np.flatnonzero(np.abs(deviation_T) > np.maximum(_SWING_RAD, _SWING_OF_TRAVEL * travel_T))
         turns += far[1:][np.diff(np.sign(deviation_T[far])) != 0].tolist()
     shaking_T = np.zeros(T, np.bool_)
     if not turns:
