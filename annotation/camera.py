@@ -22,11 +22,11 @@ from annotation.ops.background import (
     FittedMotion,
     Stretch,
     fit_stretch,
-    person_mask,
     rotation_and_zoom,
     still_frame,
 )
 from annotation.ops.follow import Followed, PointFollower
+from annotation.ops.person_mask import person_mask
 from annotation.ops.smoothing import runs
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BodyTrack, CameraTrack, Track

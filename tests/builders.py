@@ -21,7 +21,16 @@ from schemas.codecs import encode_json
 from schemas.index import SHARDS_DIR, SampleEntry, ShardEntry, write_index
 from schemas.shard import sample_tar, write_shards
 from schemas.tables import DECISIONS, FAILURES
-from schemas.tracks import BODY_JOINTS, FACE_LANDMARKS, HAND_JOINTS, BodyTrack, CameraTrack, FaceTrack, HandsTrack
+from schemas.tracks import (
+    BODY_JOINTS,
+    FACE_LANDMARKS,
+    HAND_JOINTS,
+    BodyTrack,
+    CameraTrack,
+    ContactTrack,
+    FaceTrack,
+    HandsTrack,
+)
 
 EXPRESSION_NAMES = ("jawOpen", "mouthSmileLeft", "mouthSmileRight")
 
@@ -153,6 +162,19 @@ def camera_track(T: int = 16, pan_rad: float = 0.0, zoom: float = 1.0, fps: floa
         pan_tilt_roll_rad_T3=pan_tilt_roll_rad_T3,
         zoom_T=zoom_T,
         inlier_fraction_T=np.ones(T, dtype=np.float32),
+        pts_s_T=clock(T, fps),
+    )
+
+
+def contact_track(T: int = 16, fps: float = 8.0) -> ContactTrack:
+    """A left hand that carries a cup, which a detector saw once."""
+    return ContactTrack(
+        carried_T2=np.tile(np.array([0.5, 0.0], dtype=np.float32), (T, 1)),
+        known_T2=np.tile(np.array([True, False]), (T, 1)),
+        motion_palms_per_s_T2=np.ones((T, 2), dtype=np.float32),
+        thing_px_N4=np.array([[10, 10, 20, 20]], dtype=np.float32),
+        thing_s_N=np.zeros(1),
+        thing_names=("cup",),
         pts_s_T=clock(T, fps),
     )
 

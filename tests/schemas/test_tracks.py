@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from builders import body_track, camera_track, face_track, hands_track
+from builders import body_track, camera_track, contact_track, face_track, hands_track
 
 from schemas.codecs import decode_npz, encode_npz
 from schemas.errors import SchemaError
@@ -16,6 +16,7 @@ MAKERS: dict[str, Callable[[int], Track]] = {
     "face.npz": face_track,
     "hands.npz": hands_track,
     "camera.npz": camera_track,
+    "contact.npz": contact_track,
 }
 
 
