@@ -22,6 +22,7 @@ from pipelines.terminal import print_json, print_lines, print_table, size_text
 from schemas.weights import (
     AESTHETIC_HEAD_PATTERNS,
     CLIP_PATTERNS,
+    DETECTOR_PATTERNS,
     FACE_TASK_PATTERNS,
     first_match,
     weights_folder,
@@ -59,7 +60,12 @@ KNOWN_WEIGHTS = (
         "the aesthetic score is null",
         "curation.backends.aesthetic_head",
     ),
-    Weights("ultralytics detector", ("yolo*.pt",), "people are found by MediaPipe's embedded models"),
+    Weights(
+        "ultralytics detector",
+        DETECTOR_PATTERNS,
+        "people are found by MediaPipe's embedded models, things at the hand have no name",
+        "annotation.backends.ultralytics_detector",
+    ),
     Weights(
         "face_landmarker.task",
         FACE_TASK_PATTERNS,

@@ -1,27 +1,15 @@
-"""Things found and named by an ultralytics detector, when its weights lie in the weights folder (yolo*.pt).
-
-Nothing is downloaded. Such a file is a pickled model: loading it runs code from it, so only put files there whose
-origin you trust.
-"""
+"""Things found and named by an ultralytics detector, when its weights are given."""
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import ResourceError
-from schemas.weights import file_stamp, first_match, weights_folder
+from annotation.backends.ultralytics_detector import load_detector, predict
 
-PATTERNS = ("yolo*.pt",)
-# ultralytics' own default for prediction.
-_SCORE = 0.25
 _PEOPLE = "person"
 
 
@@ -42,14 +30,12 @@ def find_things() -> FindThings | None:
 
     Raises: ResourceError naming the file when it cannot be loaded.
     """
-    path = first_match(PATTERNS, weights_folder())
-    if path is None:
+    model = load_detector()
+    if model is None:
         return None
-    model = _load(path, file_stamp(path))
 
     def find(rgb_HWC: NDArray[np.uint8]) -> list[Thing]:
-        # ultralytics takes arrays as OpenCV has them, blue first.
-        (result,) = model.predict(np.ascontiguousarray(rgb_HWC[:, :, ::-1]), conf=_SCORE, verbose=False)
+        result = predict(model, rgb_HWC)
         boxes_N4 = np.asarray(result.boxes.xyxy.cpu().numpy(), np.float32).reshape(-1, 4)
         names = [str(result.names[int(number)]) for number in result.boxes.cls.cpu().numpy()]
         scores = [float(score) for score in result.boxes.conf.cpu().numpy()]
@@ -57,17 +43,3 @@ def find_things() -> FindThings | None:
         return [thing for thing in found if thing.name != _PEOPLE]
 
     return find
-
-
-@functools.lru_cache(maxsize=1)
-def _load(path: Path, stamp: tuple[str, int, int]) -> Any:
-    """stamp: of the file, so that a replaced one is read again."""
-    try:
-        with warnings.catch_warnings():
-            # Third-party start-up notes; the import takes seconds, so it waits until there is a file.
-            warnings.simplefilter("ignore")
-            from ultralytics import YOLO
-
-            return YOLO(str(path), task="detect")
-    except Exception as error:
-        raise ResourceError(f"{path} cannot be loaded by ultralytics: {type(error).__name__}: {error}") from error
