@@ -7,7 +7,9 @@ the others, and a frame's own motion is the difference between it and the frame 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import groupby
 from typing import ClassVar
 
@@ -15,8 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
+from annotation.backends.selfie_mask import PeopleSegmenter
 from annotation.base import DENSE, ClipFrame
-from annotation.ops.alignment import KeyPicture, pyramid, similar
+from annotation.ops.alignment import EdgePath, pyramid, similar
 from annotation.ops.background import (
     IDENTITY,
     FittedMotion,
@@ -26,7 +30,7 @@ from annotation.ops.background import (
     still_frame,
 )
 from annotation.ops.follow import Followed, PointFollower
-from annotation.ops.person_mask import person_mask
+from annotation.ops.person_mask import PersonMask, empty_mask, person_mask, widened
 from annotation.ops.smoothing import runs
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BodyTrack, CameraTrack, Track
@@ -36,47 +40,55 @@ _SHORT_SIDE_PX = 240
 # Kept of every frame for clips in which corners fail: 25 kB each at 16:9. Longer clips go without in what follows.
 _THUMB_SIDE_PX = 120
 _MOST_THUMBS = 3000
-_THUMB_REACH = 0.1
 # What was not measured for up to this long, without a cut, is filled in; its inlier fraction says so.
 _LONGEST_GAP_S = 0.5
 _FILLED = 0.05
-# Of the background's edges, so many must agree; of all edges more, because a body that moves is edges too.
-_ENOUGH = 0.5
-_ENOUGH_WITH_PEOPLE = 0.7
-# After so many frames of one key picture that its background does not explain, it is not asked again.
-_FAILURES_A_KEY = 3
 # Share of its confidence that is left to a motion which people alone show; annotation/camera_moves asks more of it.
 _BY_PEOPLE = 0.25
+# People are segmented in key pictures, no more often than this: 5 ms each.
+_MASK_EVERY_S = 0.1
+# Of the limbs and trunk that joints draw, roughly and with room for clothes, so much shows that a person was segmented.
+_SEEN = 0.5
+# Less of the picture than this is no background to go by.
+_LEAST_BACKGROUND = 0.05
 # How long one key picture serves at most: a slow move needs about a second to stand out of the noise.
 _KEY_S = 1.0
 
 
 class CameraAnnotator:
     name: ClassVar[str] = "camera"
-    version: ClassVar[str] = f"1+opencv-{cv2.__version__}"
+    version: ClassVar[str] = f"2+opencv-{cv2.__version__}+{NETWORKS_VERSION}-selfie"
     suffix: ClassVar[str] = "camera.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)
 
+    def __init__(self) -> None:
+        self._segmenter = PeopleSegmenter()
+
     def open(self, clip: ClipFrame) -> CameraSession:
-        return CameraSession(clip)
+        return CameraSession(clip, self._segmenter)
 
 
 class CameraSession:
-    def __init__(self, clip: ClipFrame) -> None:
+    def __init__(self, clip: ClipFrame, segmenter: PeopleSegmenter) -> None:
         self._clip = clip
+        self._segmenter = segmenter
+        # Frame -> where people are in it, on a square grid
+        self._covered: dict[int, NDArray[np.uint8]] = {}
         self._follower = PointFollower(round(_KEY_S * clip.fps))
         self._followed: list[Followed] = []
         self._native_per_seen_2 = np.ones(2, np.float32)
         self._native_per_thumb_2 = np.ones(2)
         self._thumbs: list[NDArray[np.uint8]] = []
+        self._frames = 0
         self._pts_s: list[float] = []
 
     def observe(self, frames: FrameBatch) -> None:
         for rgb_HWC in frames.rgb_THWC:
             whole_HW = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY), np.uint8)
             gray_HW, whole_per_seen_2 = _shrunk(whole_HW, _SHORT_SIDE_PX)
-            followed = self._follower.follow(gray_HW)
+            followed = self._follower.follow(gray_HW, partial(self._background_now, rgb_HWC, gray_HW.shape))
+            self._frames += 1
             thumb_HW, seen_per_thumb_2 = _shrunk(gray_HW, _THUMB_SIDE_PX)
             if len(self._thumbs) < _MOST_THUMBS:
                 self._thumbs.append(thumb_HW)
@@ -89,25 +101,16 @@ class CameraSession:
 
     def finish(self, earlier: Mapping[str, Track]) -> CameraTrack:
         body = earlier.get("body")
+        body = body if isinstance(body, BodyTrack) else None
         T = len(self._pts_s)
         steps = [FittedMotion(IDENTITY, 0.0)] * T
         for _, group in groupby(self._followed, key=lambda each: each.key):
             followed = list(group)
-            stretch = self._stretch(followed, body if isinstance(body, BodyTrack) else None)
-            motions = fit_stretch(stretch)
-            from_key_33: NDArray[np.float64] | None = IDENTITY
-            for s, (each, motion) in enumerate(zip(followed, motions, strict=True)):
-                if motion.inlier_fraction > 0:
-                    if from_key_33 is not None:
-                        step_33 = motion.homography_33 @ np.linalg.inv(from_key_33)
-                        step_33 = step_33 / step_33[2, 2]
-                        steps[each.frame] = FittedMotion(step_33, motion.inlier_fraction, motion.support)
-                    from_key_33 = motion.homography_33
-                else:
-                    steps[each.frame] = self._still_step(stretch, s)
-                    from_key_33 = from_key_33 if steps[each.frame].inlier_fraction > 0 else None
-        self._align_poor_steps(steps, body if isinstance(body, BodyTrack) else None)
-        self._fill_gaps(steps)
+            before = steps[followed[0].key]
+            step_33 = before.homography_33 if before.inlier_fraction > _FILLED else IDENTITY
+            for each, step in zip(followed, self._steps(followed, body, step_33), strict=True):
+                steps[each.frame] = step
+        self._fill_gaps(steps, body)
         homography_T33 = np.array([step.homography_33 for step in steps], np.float64).reshape(T, 3, 3)
         angles_rad_T3, zoom_T = rotation_and_zoom(homography_T33, self._clip.width_px, self._clip.height_px)
         return CameraTrack(
@@ -118,7 +121,76 @@ class CameraSession:
             pts_s_T=np.array(self._pts_s, np.float64),
         )
 
-    def _stretch(self, followed: list[Followed], body: BodyTrack | None) -> Stretch:
+    def _background_now(self, rgb_HWC: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+        """Where the frame that comes by shows no people, 255 or 0; from a frame just before if that was segmented."""
+        if self._frames > max(self._covered, default=-np.inf) + _MASK_EVERY_S * self._clip.fps:
+            self._covered[self._frames] = widened(self._segmenter.covered(rgb_HWC))
+        covered_HW = self._covered[max(self._covered)]
+        covered_HW = np.asarray(cv2.resize(covered_HW, size_hw[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+        return np.asarray(np.where(covered_HW > 0, 0, 255), np.uint8)
+
+    def _steps(
+        self, followed: list[Followed], body: BodyTrack | None, step_33: NDArray[np.float64]
+    ) -> list[FittedMotion]:
+        """Each frame's motion from the one before, over one key picture; step_33: that of the key picture."""
+        stretch = self._stretch(followed, self._people(followed[0].key, body))
+        motions = fit_stretch(stretch)
+        if _measured(motions) < 0.5:
+            # A network that takes half the room for a person leaves nothing to go by: joints know better.
+            stretch_of_joints = self._stretch(followed, self._drawn(followed[0].key, body))
+            by_joints = fit_stretch(stretch_of_joints)
+            if _measured(by_joints) > _measured(motions):
+                stretch, motions = stretch_of_joints, by_joints
+        from_key = self._edges_where_poor(followed, motions, body, step_33)
+        from_key = _interpolated(from_key, _LONGEST_GAP_S * self._clip.fps)
+        steps: list[FittedMotion] = []
+        last_33: NDArray[np.float64] | None = IDENTITY
+        for s, motion in enumerate(from_key):
+            if motion.inlier_fraction > 0:
+                if last_33 is not None:
+                    step_33 = motion.homography_33 @ np.linalg.inv(last_33)
+                    steps.append(FittedMotion(step_33 / step_33[2, 2], motion.inlier_fraction, motion.support))
+                else:
+                    steps.append(FittedMotion(IDENTITY, 0.0))
+                last_33 = motion.homography_33
+            else:
+                steps.append(self._still_step(stretch, s))
+                last_33 = last_33 if steps[-1].inlier_fraction > 0 else None
+        return steps
+
+    def _edges_where_poor(
+        self,
+        followed: list[Followed],
+        motions: list[FittedMotion],
+        body: BodyTrack | None,
+        step_33: NDArray[np.float64],
+    ) -> list[FittedMotion]:
+        """Motions from the key picture; those that points tell poorly are replaced by what edges tell."""
+        poor_S = [motion.poor for motion in motions]
+        key = followed[0].key
+        if not any(poor_S) or followed[-1].frame >= len(self._thumbs):
+            return motions
+        # Points and edges err differently: where points fail for most of the time, they are not mixed.
+        all_by_edges = sum(poor_S) > 0.5 * len(poor_S)
+
+        def background_at(t: int) -> Callable[[], NDArray[np.uint8]]:
+            return lambda: self._background(t, body)
+
+        path = EdgePath(pyramid(self._thumbs[key]), background_at(key), self._native_to_thumb(step_33))
+        last_33 = IDENTITY
+        told = []
+        for each, motion, poor in zip(followed, motions, poor_S, strict=True):
+            if poor or all_by_edges:
+                found = path.to(pyramid(self._thumbs[each.frame]), background_at(each.frame), last_33)
+                if found is not None:
+                    share = _BY_PEOPLE if found.people else 1.0
+                    motion = FittedMotion(self._thumb_to_native(found.motion_33), share * found.explained)
+            if motion.inlier_fraction > 0:
+                last_33 = self._native_to_thumb(motion.homography_33)
+            told.append(motion)
+        return told
+
+    def _stretch(self, followed: list[Followed], people: PersonMask) -> Stretch:
         """Frames compared with one key picture, in native px, with the points on people in that picture marked."""
         N = followed[0].key_points
         before_px_N2 = np.zeros((N, 2), np.float32)
@@ -129,14 +201,8 @@ class CameraSession:
             before_px_N2[each.index_N] = (each.before_px_N2 + 0.5) * self._native_per_seen_2
             after_px_SN2[s, each.index_N] = (each.after_px_N2 + 0.5) * self._native_per_seen_2
             found_SN[s, each.index_N] = True
-        candidate_N = np.ones(N, np.bool_)
-        for person in range(0 if body is None else body.present_PT.shape[0]):
-            assert body is not None
-            key = followed[0].key
-            if body.present_PT[person, key]:
-                mask = person_mask(body.joints_px_PTJ2[person, key], self._clip.width_px, self._clip.height_px)
-                candidate_N &= ~mask.at(before_px_N2)
         size_wh = np.array([self._clip.width_px, self._clip.height_px], np.float64)
+        candidate_N = ~people.at(before_px_N2)
         return Stretch(
             before_px_N2, after_px_SN2, found_SN, candidate_N, size_wh, float(self._native_per_seen_2.mean())
         )
@@ -148,47 +214,43 @@ class CameraSession:
         before_N2, after_N2 = last_px_N2[both], stretch.after_px_SN2[s, both]
         return still_frame(before_N2, after_N2, stretch.size_wh, stretch.native_per_seen)
 
-    def _align_poor_steps(self, steps: list[FittedMotion], body: BodyTrack | None) -> None:
-        """Replaces steps that points tell poorly by those that the edges of the picture tell, where these do."""
-        poor_T = np.array([step.poor for step in steps[: len(self._thumbs)]], np.bool_)
-        poor_T[:1] = False
-        for start, stop in runs(poor_T):
-            key, from_key_33, failures = start - 1, IDENTITY, 0
-            picture = pyramid(self._thumbs[key])
-            background, everything = self._background(key, picture, body), None
-            for t in range(start, stop):
-                other = pyramid(self._thumbs[t])
-                share, found = 1.0, None
-                if failures < _FAILURES_A_KEY:
-                    found = background.align(other, from_key_33)
-                if found is None or found.explained < _ENOUGH or not found.spread:
-                    failures += 1
-                    everything = everything or KeyPicture(picture, np.ones(self._thumbs[key].shape, np.uint8))
-                    share, found = _BY_PEOPLE, everything.align(other, from_key_33)
-                    if found is not None and (found.explained < _ENOUGH_WITH_PEOPLE or not found.spread):
-                        found = None
-                if found is not None:
-                    step_33 = found.motion_33 @ np.linalg.inv(from_key_33)
-                    steps[t] = FittedMotion(self._thumb_to_native(step_33), share * found.explained)
-                    from_key_33 = found.motion_33
-                    if t - key < _KEY_S * self._clip.fps and found.reach_px < _THUMB_REACH * _THUMB_SIDE_PX:
-                        continue
-                key, from_key_33, failures = t, IDENTITY, 0
-                picture = other
-                background, everything = self._background(key, picture, body), None
+    def _background(self, t: int, body: BodyTrack | None) -> NDArray[np.uint8]:
+        """Where frame t's thumb shows no people, 1 or 0; as joints tell where a network leaves next to nothing."""
+        thumb_wh = self._thumbs[t].shape[::-1]
+        for people in (self._people, self._drawn):
+            covered_HW = cv2.resize(people(t, body).covered_HW, thumb_wh, interpolation=cv2.INTER_AREA)
+            background_HW = np.asarray(covered_HW == 0, np.uint8)
+            if background_HW.mean() > _LEAST_BACKGROUND:
+                break
+        return background_HW
 
-    def _background(self, t: int, picture: list[NDArray[np.float32]], body: BodyTrack | None) -> KeyPicture:
-        """Frame t without people."""
-        counts_HW = np.ones(self._thumbs[t].shape, np.uint8)
-        for person in range(0 if body is None else body.present_PT.shape[0]):
-            assert body is not None
-            if body.present_PT[person, t]:
-                mask = person_mask(body.joints_px_PTJ2[person, t], self._clip.width_px, self._clip.height_px)
-                covered_HW = cv2.resize(mask.covered_HW, counts_HW.shape[::-1], interpolation=cv2.INTER_AREA)
-                counts_HW[covered_HW > 0] = 0
-        return KeyPicture(picture, counts_HW)
+    def _people(self, t: int, body: BodyTrack | None) -> PersonMask:
+        """Where people are in frame t: as the last picture that was segmented shows, and those whom it does not show
+        as their joints say."""
+        last = max((frame for frame in self._covered if frame <= t), default=None)
+        shown = empty_mask(self._clip.width_px, self._clip.height_px)
+        if last is not None:
+            shown = shown.joined(self._covered[last])
+        mask = shown
+        for drawn in self._drawn_each(t, body):
+            if shown.share_of(drawn) < _SEEN:
+                mask = mask.joined(drawn.covered_HW)
+        return mask
 
-    def _fill_gaps(self, steps: list[FittedMotion]) -> None:
+    def _drawn(self, t: int, body: BodyTrack | None) -> PersonMask:
+        """Where people are in frame t as their joints say."""
+        mask = empty_mask(self._clip.width_px, self._clip.height_px)
+        for drawn in self._drawn_each(t, body):
+            mask = mask.joined(drawn.covered_HW)
+        return mask
+
+    def _drawn_each(self, t: int, body: BodyTrack | None) -> list[PersonMask]:
+        if body is None:
+            return []
+        size_wh = self._clip.width_px, self._clip.height_px
+        return [person_mask(body.joints_px_PTJ2[p, t], *size_wh) for p in np.flatnonzero(body.present_PT[:, t])]
+
+    def _fill_gaps(self, steps: list[FittedMotion], body: BodyTrack | None) -> None:
         """Steps that were not measured within one view go on as their neighbours do; those at a cut stay."""
         fps = self._clip.fps
         T = min(len(steps), len(self._thumbs))
@@ -197,14 +259,46 @@ class CameraSession:
         for start, stop in runs(missing_T):
             if stop - start > _LONGEST_GAP_S * fps or start < 2 or stop >= T:
                 continue
-            if all(similar(self._thumbs[t - 1], self._thumbs[t]) for t in range(start, stop)):
+            if all(self._same_view(t, body) for t in range(start, stop + 1)):
                 between_33 = (steps[start - 1].homography_33 + steps[stop].homography_33) / 2
                 steps[start:stop] = [FittedMotion(between_33, _FILLED)] * (stop - start)
 
-    def _thumb_to_native(self, step_33: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _same_view(self, t: int, body: BodyTrack | None) -> bool:
+        """Whether no cut lies between frame t and the one before."""
+        background_HW = self._background(t, body) & self._background(t - 1, body)
+        return similar(self._thumbs[t - 1], self._thumbs[t], background_HW)
+
+    def _thumb_to_native(self, motion_33: NDArray[np.float64]) -> NDArray[np.float64]:
+        native_from_thumb_33 = self._native_from_thumb()
+        return np.asarray(native_from_thumb_33 @ motion_33 @ np.linalg.inv(native_from_thumb_33))
+
+    def _native_to_thumb(self, motion_33: NDArray[np.float64]) -> NDArray[np.float64]:
+        native_from_thumb_33 = self._native_from_thumb()
+        thumb_33 = np.linalg.inv(native_from_thumb_33) @ motion_33 @ native_from_thumb_33
+        return np.asarray(thumb_33 / thumb_33[2, 2])
+
+    def _native_from_thumb(self) -> NDArray[np.float64]:
         x, y = self._native_per_thumb_2
-        native_from_thumb_33 = np.array([[x, 0, 0.5 * x], [0, y, 0.5 * y], [0, 0, 1]])
-        return np.asarray(native_from_thumb_33 @ step_33 @ np.linalg.inv(native_from_thumb_33))
+        return np.array([[x, 0, 0.5 * x], [0, y, 0.5 * y], [0, 0, 1]])
+
+
+def _measured(motions: list[FittedMotion]) -> float:
+    """Share of the frames."""
+    return sum(motion.inlier_fraction > 0 for motion in motions) / max(1, len(motions))
+
+
+def _interpolated(from_key: list[FittedMotion], longest: float) -> list[FittedMotion]:
+    """Frames that were not measured, between two that were compared with the same key picture, lie between these."""
+    known = [-1, *(s for s, motion in enumerate(from_key) if motion.inlier_fraction > 0)]
+    filled = list(from_key)
+    for before, after in itertools.pairwise(known):
+        if 1 < after - before <= longest + 1:
+            start_33 = from_key[before].homography_33 if before >= 0 else IDENTITY
+            for s in range(before + 1, after):
+                share = (s - before) / (after - before)
+                between_33 = (1 - share) * start_33 + share * from_key[after].homography_33
+                filled[s] = FittedMotion(between_33, _FILLED)
+    return filled
 
 
 def _shrunk(gray_HW: NDArray[np.uint8], short_side_px: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

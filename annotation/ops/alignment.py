@@ -7,6 +7,7 @@ Bouthemy 1995). An edge says nothing of motion along it, but edges of several di
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -25,10 +26,23 @@ _NOISE = 2.5
 _AGREE_PX = 0.5
 # Correlation of blurred pictures of one view a frame apart; across cuts in real footage it is lower.
 _SAME_VIEW = 0.9
+_LITTLE = 0.1
 # Motion that edges at rest contradict, in px: one that they cannot share.
 _CLEAR_PX = 2.0
+# Of the background's edges, so many must agree; of all edges more, because a body that moves is edges too.
+_ENOUGH = 0.5
+_ENOUGH_WITH_PEOPLE = 0.7
+# The background's too when they ask for a motion that leads so far from the expected one, in px.
+_NEAR_PX = 2.0
+_ENOUGH_FAR = 0.8
+# A motion near the expected one that explains so much is not doubted; one further off must explain so much more.
+_SURE = 0.85
+_CLEARLY_MORE = 0.1
 # Share of the picture's width and height over which edges that agree must lie.
 _SPREAD = 0.2
+# Or nearly all of them agree, along a strip so long: the foot of a wall, say.
+_LONG = 0.5
+_ALL = 0.8
 _FEWEST_TO_SOLVE = 20
 _CONVERGED_PX = 0.02
 _DAMPING_55 = 1e-3 * np.eye(5, dtype=np.float32)
@@ -58,6 +72,15 @@ def pyramid(gray_HW: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     return [level.astype(np.float32) for level in levels]
 
 
+@dataclass(frozen=True, slots=True)
+class EdgeMotion:
+    """As `Alignment`, from an `EdgePath`'s key picture. people: everybody's edges were asked, who may have moved."""
+
+    motion_33: NDArray[np.float64]
+    explained: float
+    people: bool
+
+
 class KeyPicture:
     """One picture with what aligning others to it needs, computed once."""
 
@@ -66,33 +89,129 @@ class KeyPicture:
         self._levels = [_Level(each_HW, counts_HW, picture[0].shape[0] / each_HW.shape[0]) for each_HW in picture]
 
     def align(self, other: list[NDArray[np.float32]], start_33: NDArray[np.float64]) -> Alignment | None:
-        """other: a pyramid. start_33: a first guess. None when the key picture has too few edges."""
+        """other: a pyramid. start_33: where it is expected. None when the key picture has too few edges.
+
+        A motion near the expected one is believed when it explains nearly all edges, or as many as one further off:
+        planks and fences look alike a step aside.
+        """
         if not self.enough_edges:
             return None
-        moved_33 = start_33.copy()
+        near = self._judged(other, self._levels[0].refine(other[0], start_33))
+        if near.explained > _SURE and near.spread:
+            return near
+        moved_33 = start_33
         for level, picture_HW in zip(reversed(self._levels), reversed(other), strict=True):
             if len(level.value_N) >= _FEWEST_TO_SOLVE:
                 moved_33 = level.refine(picture_HW, moved_33)
+        far = self._judged(other, moved_33)
+        return far if far.explained > near.explained + _CLEARLY_MORE else near
+
+    def _judged(self, other: list[NDArray[np.float32]], moved_33: NDArray[np.float64]) -> Alignment:
         finest, picture_HW = self._levels[0], other[0]
-        explained, spread = finest.explained(picture_HW, moved_33)
-        reach_px = self._reach_px(moved_33)
-        if reach_px > _CLEAR_PX:
-            # While the camera moves nothing stands still: edges at rest, half as many as the moving ones, mean that
-            # something in front moves.
-            at_rest, rest_spread = finest.explained(picture_HW, np.eye(3))
-            if at_rest >= 0.5 * explained:
-                moved_33, explained, spread, reach_px = np.eye(3), at_rest, rest_spread, 0.0
-        return Alignment(moved_33, explained, spread, reach_px)
+        reach_px = self.reach_px(moved_33, np.eye(3))
+        if reach_px > _CLEAR_PX and finest.contradicted(picture_HW, moved_33):
+            moved_33, reach_px = np.eye(3), 0.0
+        return Alignment(moved_33, *finest.explained(picture_HW, moved_33), reach_px)
 
     @property
     def enough_edges(self) -> bool:
         """Whether there are enough edges outside the mask to align by."""
         return len(self._levels[0].value_N) >= _FEWEST_PIXELS
 
-    def _reach_px(self, moved_33: NDArray[np.float64]) -> float:
+    def reach_px(self, moved_33: NDArray[np.float64], from_33: NDArray[np.float64]) -> float:
+        """How far the farthest corner is between two motions."""
         height, width = self._levels[0].size_hw
         corners_34 = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float64)
-        return float(np.linalg.norm((moved_33 @ corners_34 - corners_34)[:2], axis=0).max())
+        return float(np.linalg.norm(((moved_33 - from_33) @ corners_34)[:2], axis=0).max())
+
+
+class EdgePath:
+    """Motion from one key picture to those after it, frame by frame: by the edges of the background where it has some
+    that agree, by all edges, people's included, otherwise."""
+
+    def __init__(
+        self,
+        key: list[NDArray[np.float32]],
+        background_HW: Callable[[], NDArray[np.uint8]],
+        step_33: NDArray[np.float64],
+    ) -> None:
+        """key: its pyramid. background_HW: asked once, where it shows no people, 1 or 0. step_33: how the camera moved
+        up to the key."""
+        self._background = _Anchor(key, background_HW)
+        self._everything: _Anchor | None = None
+        # The frame before, to begin anew from
+        self._last = _Anchor(key, background_HW)
+        self._step_33 = step_33
+
+    def to(
+        self,
+        picture: list[NDArray[np.float32]],
+        background_HW: Callable[[], NDArray[np.uint8]],
+        before_33: NDArray[np.float64],
+    ) -> EdgeMotion | None:
+        """The next frame. before_33: where the frame before was, from the key picture. None: no motion is agreed on.
+
+        What is compared with is as old as possible, for drift, and begun anew where it has become too unlike.
+        """
+        # A camera goes on as it went.
+        expected_33 = self._step_33 @ before_33
+        self._last.from_key_33 = before_33
+        motion = self._by(self._background, picture, expected_33, people=False)
+        if motion is None and self._background is not self._last:
+            motion = self._by(self._last, picture, expected_33, people=False)
+            if motion is not None:
+                self._background = self._last
+        if motion is None:
+            motion = self._by_everything(picture, expected_33)
+        else:
+            self._everything = None
+        self._last = _Anchor(picture, background_HW)
+        if motion is not None:
+            self._step_33 = motion.motion_33 @ np.linalg.inv(before_33)
+        return motion
+
+    def _by(
+        self, anchor: _Anchor, picture: list[NDArray[np.float32]], expected_33: NDArray[np.float64], people: bool
+    ) -> EdgeMotion | None:
+        key = anchor.everything if people else anchor.background
+        expected_33 = expected_33 @ np.linalg.inv(anchor.from_key_33)
+        found = key.align(picture, expected_33)
+        if found is None or not found.spread:
+            return None
+        near = key.reach_px(found.motion_33, expected_33) < _NEAR_PX
+        if found.explained < (_ENOUGH_WITH_PEOPLE if people else _ENOUGH if near else _ENOUGH_FAR):
+            return None
+        return EdgeMotion(found.motion_33 @ anchor.from_key_33, found.explained, people)
+
+    def _by_everything(self, picture: list[NDArray[np.float32]], expected_33: NDArray[np.float64]) -> EdgeMotion | None:
+        motion = None
+        if self._everything is not None:
+            motion = self._by(self._everything, picture, expected_33, people=True)
+        if motion is None and self._everything is not self._last:
+            self._everything = self._last
+            motion = self._by(self._everything, picture, expected_33, people=True)
+        return motion
+
+
+class _Anchor:
+    """A frame that others are compared with; what that takes is computed when it is asked for."""
+
+    def __init__(self, picture: list[NDArray[np.float32]], background_HW: Callable[[], NDArray[np.uint8]]) -> None:
+        self._picture, self._background_HW = picture, background_HW
+        self._keys: dict[bool, KeyPicture] = {}
+        self.from_key_33: NDArray[np.float64] = np.eye(3)
+
+    @property
+    def background(self) -> KeyPicture:
+        if False not in self._keys:
+            self._keys[False] = KeyPicture(self._picture, self._background_HW())
+        return self._keys[False]
+
+    @property
+    def everything(self) -> KeyPicture:
+        if True not in self._keys:
+            self._keys[True] = KeyPicture(self._picture, np.ones(self._picture[0].shape, np.uint8))
+        return self._keys[True]
 
 
 class _Level:
@@ -144,17 +263,31 @@ class _Level:
 
     def explained(self, picture_HW: NDArray[np.float32], moved_33: NDArray[np.float64]) -> tuple[float, bool]:
         """Of the finest level, whose px are those of the motion."""
+        agrees_N, inside_N = self._agrees(picture_HW, moved_33)
+        inside, agrees = int(inside_N.sum()), int(agrees_N.sum())
+        if agrees < _FEWEST_TO_SOLVE:
+            return agrees / max(1, inside), False
+        width, height = _reach(self._x_N[agrees_N]), _reach(self._y_N[agrees_N])
+        narrow, wide = sorted((width / self.size_hw[1], height / self.size_hw[0]))
+        return agrees / inside, narrow > _SPREAD or (wide > _LONG and agrees / inside > _ALL)
+
+    def contradicted(self, picture_HW: NDArray[np.float32], moved_33: NDArray[np.float64]) -> bool:
+        """While the camera moves nothing stands still: edges at rest, half as many as the moving ones, mean that
+        something in front moves. Only edges across the motion tell rest from it."""
+        shift_2N = moved_33[:2, :2] @ np.stack([self._x_N, self._y_N]) + moved_33[:2, 2:] - (self._x_N, self._y_N)
+        across_N = np.abs(self._jacobian_5N[2] * shift_2N[0] + self._jacobian_5N[3] * shift_2N[1])
+        telling_N = across_N > 2 * _AGREE_PX * self._slope_N
+        moving_N, resting_N = self._agrees(picture_HW, moved_33)[0], self._agrees(picture_HW, np.eye(3))[0]
+        return int((resting_N & telling_N).sum()) >= 0.5 * max(1, int((moving_N & telling_N).sum()))
+
+    def _agrees(
+        self, picture_HW: NDArray[np.float32], moved_33: NDArray[np.float64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         grow, shift = complex(moved_33[0, 0], moved_33[1, 0]), complex(moved_33[0, 2], moved_33[1, 2])
         off_N, inside_N = self._difference(picture_HW, grow, shift)
-        inside = int(inside_N.sum())
-        if not inside:
-            return 0.0, False
-        agrees_N = (np.abs(off_N - _median(off_N[inside_N])) < _AGREE_PX * self._slope_N) & inside_N
-        agrees = int(agrees_N.sum())
-        if agrees < _FEWEST_TO_SOLVE:
-            return agrees / inside, False
-        width, height = _reach(self._x_N[agrees_N]), _reach(self._y_N[agrees_N])
-        return agrees / inside, min(width / self.size_hw[1], height / self.size_hw[0]) > _SPREAD
+        if not inside_N.any():
+            return inside_N, inside_N
+        return (np.abs(off_N - _median(off_N[inside_N])) < _AGREE_PX * self._slope_N) & inside_N, inside_N
 
     def _difference(
         self, picture_HW: NDArray[np.float32], grow: complex, shift: complex
@@ -179,9 +312,16 @@ def _reach(at_N: NDArray[np.float32]) -> float:
     return float(ordered_N[high] - ordered_N[low])
 
 
-def similar(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8]) -> bool:
-    """Whether two pictures, blurred, correlate so well that no cut lies between them."""
+def similar(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], background_HW: NDArray[np.uint8]) -> bool:
+    """Whether two pictures, blurred, correlate so well that no cut lies between them.
+
+    background_HW: where no people are, 1 or 0: somebody who crosses a close-up is no cut. All of it counts where that
+    leaves little.
+    """
+    weight_HW = background_HW.astype(np.float64)
+    if weight_HW.mean() < _LITTLE:
+        weight_HW = np.ones_like(weight_HW)
     blurred = [cv2.GaussianBlur(each, (0, 0), 3).astype(np.float64) for each in (before_HW, after_HW)]
-    before, after = (each - each.mean() for each in blurred)
-    power = float(np.sqrt((before**2).sum() * (after**2).sum()))
-    return power > 0 and float((before * after).sum()) / power > _SAME_VIEW
+    before, after = (each - np.average(each, weights=weight_HW) for each in blurred)
+    power = float(np.sqrt((weight_HW * before**2).sum() * (weight_HW * after**2).sum()))
+    return power > 0 and float((weight_HW * before * after).sum()) / power > _SAME_VIEW

@@ -7,15 +7,23 @@ larger than the noise. Coordinates are OpenCV's: a pixel's centre is at whole nu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_POINTS = 250
+MAX_POINTS = 200
 # Corners as weak as 0.2% of the strongest are still followed: one bright title must not hide a soft background.
 _CORNER_QUALITY = 0.002
+# What two slopes of one grey level per px, across each other, have as the smaller eigenvalue (OpenCV's scale, 3 x 3):
+# fainter corners are noise, or the coder's blocks, which rest while the picture moves.
+_CORNER_AT_LEAST = 6e-5
+# Closer ones share most of the patch by which they are followed.
+_LEAST_SPACING_PX = 5.0
+# Points on people, at most: before a plain wall they are all that can be seen.
+_PEOPLE_POINTS = 80
 _MIN_SIDE_PX = 16
 _LK_WINDOW_WH = (15, 15)
 _LK_LEVELS = 4
@@ -29,7 +37,8 @@ _ROUND_TRIP_PX = 0.5
 # A key picture serves until the typical fast point has gone this share of the short side: patches stay alike, and most
 # of the key picture is still in view.
 _KEY_REACH = 0.1
-_KEY_ALIVE = 0.6
+_KEY_ALIVE = 0.4
+_PEOPLE_ALIVE = 0.3
 # A phase correlation peak below this is noise (curation/ops/flow asks the same of a whip pan).
 _SHIFT_RESPONSE = 0.05
 _FEWEST = 10
@@ -63,19 +72,31 @@ class PointFollower:
         self._start_N2 = np.zeros((0, 2), np.float32)
         self._index_N = np.zeros(0, np.intp)
         self._seen_N2 = self._start_N2
+        self._background_points = 0
 
-    def follow(self, gray_HW: NDArray[np.uint8]) -> Followed | None:
-        """Returns: matches of this frame with its key picture; None for the first frame.
+    @property
+    def key(self) -> int:
+        """The frame with which the next ones are compared; -1 before the first."""
+        return self._key
 
+    def follow(
+        self, gray_HW: NDArray[np.uint8], background_HW: Callable[[], NDArray[np.uint8] | None] = lambda: None
+    ) -> Followed | None:
+        """background_HW: asked when the frame becomes a key picture: where no people are (not 0); None is everywhere.
+
+        Most corners are looked for there, however weak beside those on people, and they decide how long the key
+        picture serves.
+
+        Returns: matches of this frame with its key picture; None for the first frame.
         No matches when frames have no texture, differ in size or are under 16 px.
         """
         self._frame += 1
         if self._frame == 0:
-            self._begin(gray_HW)
+            self._begin(gray_HW, background_HW())
             return None
         if gray_HW.shape != self._key_HW.shape or not len(self._start_N2):
             followed = self._matches(np.zeros(0, np.intp), np.zeros((0, 2), np.float32))
-            self._begin(gray_HW)
+            self._begin(gray_HW, background_HW())
             return followed
         good_N, there_N2 = self._look(gray_HW, self._seen_N2)
         if good_N.sum() < max(_FEWEST, 0.3 * len(good_N)):
@@ -86,19 +107,34 @@ class PointFollower:
                 if again_N.sum() > good_N.sum():
                     good_N, there_N2 = again_N, retried_N2
         followed = self._matches(self._index_N[good_N], there_N2[good_N])
-        moved_px = np.linalg.norm(followed.after_px_N2 - followed.before_px_N2, axis=1)
-        far = len(moved_px) and float(np.percentile(moved_px, 90)) > _KEY_REACH * min(gray_HW.shape)
-        old = self._frame - self._key >= self._key_frames
-        if old or far or len(followed.index_N) < _KEY_ALIVE * len(self._start_N2):
-            self._begin(gray_HW)
+        if self._used_up(followed, min(gray_HW.shape)):
+            self._begin(gray_HW, background_HW())
         else:
             self._index_N, self._seen_N2 = followed.index_N, followed.after_px_N2
         self._last_HW = gray_HW
         return followed
 
-    def _begin(self, gray_HW: NDArray[np.uint8]) -> None:
+    def _used_up(self, followed: Followed, short_side_px: int) -> bool:
+        if self._frame - self._key >= self._key_frames:
+            return True
+        # The first points are the background's. People who walk through say nothing of how long it stays in view.
+        telling = self._background_points if self._background_points >= _FEWEST else followed.key_points
+        of_background = self._background_points >= _FEWEST
+        seen_N = followed.index_N < telling
+        if seen_N.sum() < (_KEY_ALIVE if of_background else _PEOPLE_ALIVE) * telling:
+            return True
+        moved_px = np.linalg.norm(followed.after_px_N2 - followed.before_px_N2, axis=1)[seen_N]
+        # The typical fast point of a background that turns or grows is one at its border.
+        return float(np.percentile(moved_px, 90 if of_background else 50)) > _KEY_REACH * short_side_px
+
+    def _begin(self, gray_HW: NDArray[np.uint8], background_HW: NDArray[np.uint8] | None) -> None:
         self._key, self._key_HW, self._last_HW = self._frame, gray_HW, gray_HW
-        self._start_N2 = corners(gray_HW)
+        behind_N2 = corners(gray_HW, MAX_POINTS, background_HW)
+        self._background_points = len(behind_N2)
+        self._start_N2 = behind_N2
+        if background_HW is not None:
+            on_people_N2 = corners(gray_HW, _PEOPLE_POINTS, cv2.bitwise_not(background_HW))
+            self._start_N2 = np.concatenate([behind_N2, on_people_N2])
         self._index_N = np.arange(len(self._start_N2))
         self._seen_N2 = self._start_N2
 
@@ -118,13 +154,21 @@ class PointFollower:
         return found_N & found_back_N & (np.linalg.norm(back_N2 - start_N2, axis=1) < _ROUND_TRIP_PX), there_N2
 
 
-def corners(gray_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, 2), at most MAX_POINTS, spread over the picture; none in a picture without texture or under 16 px."""
+def corners(gray_HW: NDArray[np.uint8], most: int, where_HW: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
+    """(N, 2), at most so many, spread over the picture (over where_HW, 255 or 0), the clearest first.
+
+    None in a picture without texture or under 16 px.
+    """
     if min(gray_HW.shape) < _MIN_SIDE_PX:
         return np.zeros((0, 2), np.float32)
-    spacing_px = max(2.0, 0.8 * float(np.sqrt(gray_HW.size / MAX_POINTS)))
-    found_N12 = cv2.goodFeaturesToTrack(gray_HW, MAX_POINTS, _CORNER_QUALITY, spacing_px)
-    return np.zeros((0, 2), np.float32) if found_N12 is None else np.asarray(found_N12, np.float32)[:, 0]
+    area_px = gray_HW.size if where_HW is None else cv2.countNonZero(where_HW)
+    spacing_px = max(_LEAST_SPACING_PX, 0.8 * float(np.sqrt(area_px / most)))
+    found_N12 = cv2.goodFeaturesToTrack(gray_HW, most, _CORNER_QUALITY, spacing_px, mask=where_HW)
+    if found_N12 is None:
+        return np.zeros((0, 2), np.float32)
+    found_N2 = np.asarray(found_N12, np.float32)[:, 0]
+    column_N, row_N = found_N2.astype(np.intp).T
+    return found_N2[cv2.cornerMinEigenVal(gray_HW, 3)[row_N, column_N] > _CORNER_AT_LEAST]
 
 
 def _flow(
