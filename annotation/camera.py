@@ -45,8 +45,9 @@ _LONGEST_GAP_S = 0.5
 _FILLED = 0.05
 # Share of its confidence that is left to a motion which people alone show; annotation/camera_moves asks more of it.
 _BY_PEOPLE = 0.25
-# People are segmented in key pictures, no more often than this: 5 ms each.
-_MASK_EVERY_S = 0.1
+# People are segmented in key pictures, 5 ms each: no more than one in so many frames, so many in a row at most.
+_FRAMES_A_MASK = 5
+_MASKS_AT_ONCE = 3
 # Of the limbs and trunk that joints draw, roughly and with room for clothes, so much shows that a person was segmented.
 _SEEN = 0.5
 # Less of the picture than this is no background to go by.
@@ -87,7 +88,7 @@ class CameraSession:
         for rgb_HWC in frames.rgb_THWC:
             whole_HW = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY), np.uint8)
             gray_HW, whole_per_seen_2 = _shrunk(whole_HW, _SHORT_SIDE_PX)
-            followed = self._follower.follow(gray_HW, partial(self._background_now, rgb_HWC, gray_HW.shape))
+            followed = self._follower.follow(gray_HW, partial(self._background_now, rgb_HWC, gray_HW.shape[::-1]))
             self._frames += 1
             thumb_HW, seen_per_thumb_2 = _shrunk(gray_HW, _THUMB_SIDE_PX)
             if len(self._thumbs) < _MOST_THUMBS:
@@ -121,12 +122,13 @@ class CameraSession:
             pts_s_T=np.array(self._pts_s, np.float64),
         )
 
-    def _background_now(self, rgb_HWC: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-        """Where the frame that comes by shows no people, 255 or 0; from a frame just before if that was segmented."""
-        if self._frames > max(self._covered, default=-np.inf) + _MASK_EVERY_S * self._clip.fps:
+    def _background_now(self, rgb_HWC: NDArray[np.uint8], size_wh: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Where the frame that comes by shows no people, 255 or 0; as some frame before did where key pictures follow
+        one another too fast."""
+        if len(self._covered) < _MASKS_AT_ONCE + self._frames / _FRAMES_A_MASK:
             self._covered[self._frames] = widened(self._segmenter.covered(rgb_HWC))
         covered_HW = self._covered[max(self._covered)]
-        covered_HW = np.asarray(cv2.resize(covered_HW, size_hw[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+        covered_HW = np.asarray(cv2.resize(covered_HW, size_wh, interpolation=cv2.INTER_NEAREST), np.uint8)
         return np.asarray(np.where(covered_HW > 0, 0, 255), np.uint8)
 
     def _steps(
@@ -166,7 +168,8 @@ class CameraSession:
         step_33: NDArray[np.float64],
     ) -> list[FittedMotion]:
         """Motions from the key picture; those that points tell poorly are replaced by what edges tell."""
-        poor_S = [motion.poor for motion in motions]
+        # While the camera moves nothing stands still: points that rest, few as they are, are not overruled by edges.
+        poor_S = [motion.poor and not motion.resting for motion in motions]
         key = followed[0].key
         if not any(poor_S) or followed[-1].frame >= len(self._thumbs):
             return motions
@@ -177,16 +180,15 @@ class CameraSession:
             return lambda: self._background(t, body)
 
         path = EdgePath(pyramid(self._thumbs[key]), background_at(key), self._native_to_thumb(step_33))
-        last_33 = IDENTITY
         told = []
         for each, motion, poor in zip(followed, motions, poor_S, strict=True):
-            if poor or all_by_edges:
-                found = path.to(pyramid(self._thumbs[each.frame]), background_at(each.frame), last_33)
-                if found is not None:
-                    share = _BY_PEOPLE if found.people else 1.0
-                    motion = FittedMotion(self._thumb_to_native(found.motion_33), share * found.explained)
-            if motion.inlier_fraction > 0:
-                last_33 = self._native_to_thumb(motion.homography_33)
+            picture = pyramid(self._thumbs[each.frame])
+            found = path.look(picture) if poor or all_by_edges else None
+            if found is not None:
+                share = _BY_PEOPLE if found.people else 1.0
+                motion = FittedMotion(self._thumb_to_native(found.motion_33), share * found.explained)
+            measured_33 = self._native_to_thumb(motion.homography_33) if motion.inlier_fraction > 0 else None
+            path.go_on(picture, background_at(each.frame), measured_33)
             told.append(motion)
         return told
 
@@ -225,12 +227,13 @@ class CameraSession:
         return background_HW
 
     def _people(self, t: int, body: BodyTrack | None) -> PersonMask:
-        """Where people are in frame t: as the last picture that was segmented shows, and those whom it does not show
-        as their joints say."""
-        last = max((frame for frame in self._covered if frame <= t), default=None)
+        """Where people are in frame t: as the pictures that were segmented before and after it show, and those whom
+        these do not show as their joints say."""
+        before = max((frame for frame in self._covered if frame <= t), default=t)
+        after = min((frame for frame in self._covered if frame >= t), default=t)
         shown = empty_mask(self._clip.width_px, self._clip.height_px)
-        if last is not None:
-            shown = shown.joined(self._covered[last])
+        for frame in (before, after):
+            shown = shown.joined(self._covered[frame]) if frame in self._covered else shown
         mask = shown
         for drawn in self._drawn_each(t, body):
             if shown.share_of(drawn) < _SEEN:

@@ -27,14 +27,16 @@ _AGREE_PX = 0.5
 # Correlation of blurred pictures of one view a frame apart; across cuts in real footage it is lower.
 _SAME_VIEW = 0.9
 _LITTLE = 0.1
+_PLAIN = 12.0
 # Motion that edges at rest contradict, in px: one that they cannot share.
 _CLEAR_PX = 2.0
 # Of the background's edges, so many must agree; of all edges more, because a body that moves is edges too.
 _ENOUGH = 0.5
-_ENOUGH_WITH_PEOPLE = 0.7
-# The background's too when they ask for a motion that leads so far from the expected one, in px.
+_ENOUGH_WITH_PEOPLE = 0.8
+# More still when they ask for a motion that leads so far from the expected one, in px.
 _NEAR_PX = 2.0
 _ENOUGH_FAR = 0.8
+_ENOUGH_FAR_WITH_PEOPLE = 0.9
 # A motion near the expected one that explains so much is not doubted; one further off must explain so much more.
 _SURE = 0.85
 _CLEARLY_MORE = 0.1
@@ -137,69 +139,77 @@ class EdgePath:
     ) -> None:
         """key: its pyramid. background_HW: asked once, where it shows no people, 1 or 0. step_33: how the camera moved
         up to the key."""
-        self._background = _Anchor(key, background_HW)
+        self._background = _Anchor(key, background_HW, np.eye(3))
         self._everything: _Anchor | None = None
         # The frame before, to begin anew from
-        self._last = _Anchor(key, background_HW)
+        self._last = self._background
         self._step_33 = step_33
 
-    def to(
-        self,
-        picture: list[NDArray[np.float32]],
-        background_HW: Callable[[], NDArray[np.uint8]],
-        before_33: NDArray[np.float64],
-    ) -> EdgeMotion | None:
-        """The next frame. before_33: where the frame before was, from the key picture. None: no motion is agreed on.
+    def look(self, picture: list[NDArray[np.float32]]) -> EdgeMotion | None:
+        """Motion of the next frame; None when none is agreed on.
 
         What is compared with is as old as possible, for drift, and begun anew where it has become too unlike.
         """
-        # A camera goes on as it went.
-        expected_33 = self._step_33 @ before_33
-        self._last.from_key_33 = before_33
-        motion = self._by(self._background, picture, expected_33, people=False)
+        motion = self._by(self._background, picture, people=False)
         if motion is None and self._background is not self._last:
-            motion = self._by(self._last, picture, expected_33, people=False)
+            motion = self._by(self._last, picture, people=False)
             if motion is not None:
                 self._background = self._last
         if motion is None:
-            motion = self._by_everything(picture, expected_33)
-        else:
-            self._everything = None
-        self._last = _Anchor(picture, background_HW)
-        if motion is not None:
-            self._step_33 = motion.motion_33 @ np.linalg.inv(before_33)
+            return self._by_everything(picture)
+        self._everything = None
         return motion
 
-    def _by(
-        self, anchor: _Anchor, picture: list[NDArray[np.float32]], expected_33: NDArray[np.float64], people: bool
-    ) -> EdgeMotion | None:
+    def go_on(
+        self,
+        picture: list[NDArray[np.float32]],
+        background_HW: Callable[[], NDArray[np.uint8]],
+        motion_33: NDArray[np.float64] | None,
+    ) -> None:
+        """Makes this the last frame. motion_33: from the key picture, whoever measured it; None when nobody did."""
+        if motion_33 is not None:
+            self._step_33 = motion_33 @ np.linalg.inv(self._last.from_key_33)
+        self._last = _Anchor(picture, background_HW, self._expected_33 if motion_33 is None else motion_33)
+
+    @property
+    def _expected_33(self) -> NDArray[np.float64]:
+        """A camera goes on as it went."""
+        return np.asarray(self._step_33 @ self._last.from_key_33)
+
+    def _by(self, anchor: _Anchor, picture: list[NDArray[np.float32]], people: bool) -> EdgeMotion | None:
         key = anchor.everything if people else anchor.background
-        expected_33 = expected_33 @ np.linalg.inv(anchor.from_key_33)
+        expected_33 = self._expected_33 @ np.linalg.inv(anchor.from_key_33)
         found = key.align(picture, expected_33)
         if found is None or not found.spread:
             return None
         near = key.reach_px(found.motion_33, expected_33) < _NEAR_PX
-        if found.explained < (_ENOUGH_WITH_PEOPLE if people else _ENOUGH if near else _ENOUGH_FAR):
+        enough = (_ENOUGH_WITH_PEOPLE, _ENOUGH_FAR_WITH_PEOPLE) if people else (_ENOUGH, _ENOUGH_FAR)
+        if found.explained < enough[0 if near else 1]:
             return None
         return EdgeMotion(found.motion_33 @ anchor.from_key_33, found.explained, people)
 
-    def _by_everything(self, picture: list[NDArray[np.float32]], expected_33: NDArray[np.float64]) -> EdgeMotion | None:
+    def _by_everything(self, picture: list[NDArray[np.float32]]) -> EdgeMotion | None:
         motion = None
         if self._everything is not None:
-            motion = self._by(self._everything, picture, expected_33, people=True)
+            motion = self._by(self._everything, picture, people=True)
         if motion is None and self._everything is not self._last:
             self._everything = self._last
-            motion = self._by(self._everything, picture, expected_33, people=True)
+            motion = self._by(self._everything, picture, people=True)
         return motion
 
 
 class _Anchor:
     """A frame that others are compared with; what that takes is computed when it is asked for."""
 
-    def __init__(self, picture: list[NDArray[np.float32]], background_HW: Callable[[], NDArray[np.uint8]]) -> None:
+    def __init__(
+        self,
+        picture: list[NDArray[np.float32]],
+        background_HW: Callable[[], NDArray[np.uint8]],
+        from_key_33: NDArray[np.float64],
+    ) -> None:
         self._picture, self._background_HW = picture, background_HW
         self._keys: dict[bool, KeyPicture] = {}
-        self.from_key_33: NDArray[np.float64] = np.eye(3)
+        self.from_key_33 = from_key_33
 
     @property
     def background(self) -> KeyPicture:
@@ -316,10 +326,10 @@ def similar(before_HW: NDArray[np.uint8], after_HW: NDArray[np.uint8], backgroun
     """Whether two pictures, blurred, correlate so well that no cut lies between them.
 
     background_HW: where no people are, 1 or 0: somebody who crosses a close-up is no cut. All of it counts where that
-    leaves little.
+    leaves little, or a plain wall.
     """
     weight_HW = background_HW.astype(np.float64)
-    if weight_HW.mean() < _LITTLE:
+    if weight_HW.mean() < _LITTLE or float(before_HW[background_HW > 0].std()) < _PLAIN:
         weight_HW = np.ones_like(weight_HW)
     blurred = [cv2.GaussianBlur(each, (0, 0), 3).astype(np.float64) for each in (before_HW, after_HW)]
     before, after = (each - np.average(each, weights=weight_HW) for each in blurred)

@@ -57,6 +57,11 @@ class FittedMotion:
         """Few points, or many that disagree: edges may tell better."""
         return self.support < _POOR_SUPPORT or self.inlier_fraction < _POOR_FRACTION
 
+    @property
+    def resting(self) -> bool:
+        """Most of the points, all over the picture, are where they were."""
+        return self.inlier_fraction >= _POOR_FRACTION and bool(np.array_equal(self.homography_33, IDENTITY))
+
 
 def still_frame(
     before_px_N2: NDArray[np.float32],

@@ -168,7 +168,7 @@ def corners(gray_HW: NDArray[np.uint8], most: int, where_HW: NDArray[np.uint8] |
         return np.zeros((0, 2), np.float32)
     found_N2 = np.asarray(found_N12, np.float32)[:, 0]
     column_N, row_N = found_N2.astype(np.intp).T
-    return found_N2[cv2.cornerMinEigenVal(gray_HW, 3)[row_N, column_N] > _CORNER_AT_LEAST]
+    return np.asarray(found_N2[cv2.cornerMinEigenVal(gray_HW, 3)[row_N, column_N] > _CORNER_AT_LEAST])
 
 
 def _flow(
