@@ -139,10 +139,10 @@ class EdgePath:
     ) -> None:
         """key: its pyramid. background_HW: asked once, where it shows no people, 1 or 0. step_33: how the camera moved
         up to the key."""
-        self._background = _Anchor(key, background_HW, np.eye(3))
-        self._everything: _Anchor | None = None
         # The frame before, to begin anew from
-        self._last = self._background
+        self._last = _Anchor(key, background_HW, np.eye(3))
+        self._background: _Anchor | None = self._last
+        self._everything: _Anchor | None = None
         self._step_33 = step_33
 
     def look(self, picture: list[NDArray[np.float32]]) -> EdgeMotion | None:
@@ -150,15 +150,20 @@ class EdgePath:
 
         What is compared with is as old as possible, for drift, and begun anew where it has become too unlike.
         """
-        motion = self._by(self._background, picture, people=False)
-        if motion is None and self._background is not self._last:
-            motion = self._by(self._last, picture, people=False)
+        for anchor in dict.fromkeys((self._background or self._last, self._last)):
+            motion = self._by(anchor, picture, people=False)
             if motion is not None:
-                self._background = self._last
-        if motion is None:
-            return self._by_everything(picture)
+                self._background, self._everything = anchor, None
+                return motion
+        # What failed is not asked again: the frame that is the last one by then is more alike.
+        self._background = None
+        for anchor in dict.fromkeys((self._everything or self._last, self._last)):
+            motion = self._by(anchor, picture, people=True)
+            if motion is not None:
+                self._everything = anchor
+                return motion
         self._everything = None
-        return motion
+        return None
 
     def go_on(
         self,
@@ -187,15 +192,6 @@ class EdgePath:
         if found.explained < enough[0 if near else 1]:
             return None
         return EdgeMotion(found.motion_33 @ anchor.from_key_33, found.explained, people)
-
-    def _by_everything(self, picture: list[NDArray[np.float32]]) -> EdgeMotion | None:
-        motion = None
-        if self._everything is not None:
-            motion = self._by(self._everything, picture, people=True)
-        if motion is None and self._everything is not self._last:
-            self._everything = self._last
-            motion = self._by(self._everything, picture, people=True)
-        return motion
 
 
 class _Anchor:
