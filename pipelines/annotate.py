@@ -44,8 +44,8 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     Raises: RecipeError before any work when RUN is not finished or DATASET was made from other clips or a recipe.
     """
     from annotation.catalog import annotator_versions, make_annotators
-    from curation.backends.clip_images import find_checkpoint
     from pipelines.annotate_stage import FILE_FACTS, AnnotateStage
+    from pipelines.judges import check_zero_shot
     from pipelines.progress import track
     from pipelines.run_balance import weights_of_run
     from pipelines.run_tables import read_run, read_table
@@ -54,13 +54,11 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     from schemas.errors import RecipeError
     from schemas.fingerprint import fingerprint
     from schemas.index import INDEX_JSON
-    from schemas.weights import weights_folder
 
     began_s = time.monotonic()
     if workers < 0:
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
-    if recipe.zero_shot and find_checkpoint() is None:
-        raise RecipeError(f"zero_shot needs an open_clip model in {weights_folder()}; motionloom doctor says which")
+    check_zero_shot(recipe.zero_shot)
     read_run(run_dir)
     weights = weights_of_run(run_dir)
     _check_columns(run_dir)
@@ -80,12 +78,14 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
         dataset,
         made_by,
         "annotate",
-        "choose another --output (clips_fingerprint: the run keeps other clips now than when the dataset was made)",
+        "choose another --output (clips_fingerprint: the run keeps other clips now than when the dataset was made; "
+        "annotators: motionloom relabel brings the dataset up to date)",
     )
     units_dir = dataset / "units"
     units = UnitStore(units_dir)
     units.clear_partial()
     if not (dataset / INDEX_JSON).is_file() or _failures(dataset):
+        _check_no_overlays(dataset)
         # A failed clip is tried again; the finished ones of a dataset with failures are still there.
         documents = {clip["clip_id"]: units.document(clip["clip_id"]) for clip in clips}
         todo = [clip for clip in clips if (documents[clip["clip_id"]] or {}).get("index") is None]
@@ -100,6 +100,19 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
         # The shards hold everything now; the units would only double the space.
         shutil.rmtree(units_dir, ignore_errors=True)
     return _result(dataset, clips, recipe, began_s)
+
+
+def _check_no_overlays(dataset: Path) -> None:
+    """Raises: RecipeError when an overlay lies over the shards, which are about to be written again."""
+    from schemas.errors import RecipeError
+    from schemas.index import OVERLAYS_DIR
+
+    names = sorted(path.name for path in (dataset / OVERLAYS_DIR).glob("*"))
+    if names:
+        raise RecipeError(
+            f"{dataset} lacks clips that failed, and overlays ({', '.join(names)}) lie over its shards: take these off "
+            "(motionloom relabel --remove, the newest first) before the clips are tried again"
+        )
 
 
 def _failures(dataset: Path) -> list[dict[str, Any]]:

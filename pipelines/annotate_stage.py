@@ -9,17 +9,13 @@ from typing import Any
 import av
 import pyarrow as pa
 
-from annotation.backends.chat_endpoint import ChatEndpoint, EndpointSettings
 from annotation.base import ClipFrame
 from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
-from annotation.pictures import Pictures
-from annotation.refine import Refiner
-from annotation.sample import describe
-from annotation.zero_shot import ZeroShot
-from curation.backends.clip_images import find_clip
 from curation.clock import PLAYBACK, Clock
 from curation.decode import decode_for
 from pipelines.clip_encoder import ClipEncoder
+from pipelines.judges import Judges, make_judges
+from pipelines.labels import caption_text, labelled
 from pipelines.recipe_models import LanguageModel, SampleVideo
 from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
@@ -27,6 +23,7 @@ from schemas.clip import FailureRecord
 from schemas.codecs import decode_json, decode_npz, encode_json
 from schemas.errors import ClipTooShort, DataError, DecodeError, SchemaError
 from schemas.fingerprint import file_sha256
+from schemas.index import index_facts
 from schemas.shard import sample_tar
 from schemas.tables import CLIP_IDENTITY
 
@@ -52,9 +49,7 @@ class AnnotateStage:
 
     def __call__(self) -> RowFunction:
         annotators, units = make_annotators(), UnitStore(self.units_dir)
-        clip_model = find_clip() if self.zero_shot else None
-        zero_shot = ZeroShot(clip_model) if clip_model is not None else None
-        judges = _Judges(_refiner(self.language_model), zero_shot, self.language_model.pictures)
+        judges = make_judges(self.language_model, self.zero_shot)
         versions = annotator_versions(annotators)
 
         def annotate_one(row: Row) -> Row:
@@ -120,35 +115,13 @@ def _ground_truth(clip: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str
     return row, {member: data} if member is not None and data is not None else {}
 
 
-@dataclass(frozen=True, slots=True)
-class _Judges:
-    """Who looks at a clip's pictures, and how many pictures they are shown at least."""
-
-    refiner: Refiner | None
-    zero_shot: ZeroShot | None
-    pictures: int
-
-    def make_pictures(self) -> Pictures | None:
-        looks = self.zero_shot is not None or (self.refiner is not None and self.refiner.look)
-        return Pictures(self.pictures) if looks else None
-
-
-def _refiner(model: LanguageModel) -> Refiner | None:
-    if model.url is None:
-        return None
-    settings = EndpointSettings(
-        model.url, model.model, model.key_variable, model.timeout_s, model.attempts, at_once=model.at_once
-    )
-    return Refiner(ChatEndpoint(settings), model.paraphrase, model.look)
-
-
 def _sample(
     clip: dict[str, Any],
     file: Row,
     annotators: Any,
     versions: Any,
     encoding: SampleVideo,
-    judges: _Judges,
+    judges: Judges,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Members by suffix, and the sample's row in the index."""
     rotation_deg = int(file["rotation_deg"])
@@ -191,16 +164,7 @@ def _sample(
     if encoder.frames < 2:
         raise ClipTooShort(f"{encoder.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s")
     tracks = annotation.finish()
-    labels = describe(
-        tracks,
-        clip["style"],
-        frame_shape,
-        versions,
-        judges.refiner,
-        pictures.kept() if pictures is not None else (),
-        judges.zero_shot,
-    )
-    document = {
+    provenance = {
         **{name: clip[name] for name in ("uri", "video_id", "clip_id", "start_s", "end_s")},
         "duration_s": duration_s,
         "time": encoding.time,
@@ -219,14 +183,13 @@ def _sample(
         "ground_truth": truth,
         "sampling_weight": clip["sampling_weight"],
         "scores": {name: value for name, value in clip.items() if name not in IDENTITY},
-        **labels,
     }
+    document = labelled(provenance, tracks, versions, judges, pictures)
     members = {
         "mp4": video,
         "json": encode_json(document),
-        "txt": (labels["caption"] + "\n").encode(),
+        "txt": caption_text(document),
         **{suffix: track.to_npz() for suffix, track in tracks.items()},
         **truth_members,
     }
-    names = ("duration_s", "width_px", "height_px", "frames", "fps", "caption")
-    return members, {name: document[name] for name in names}
+    return members, index_facts(document)
