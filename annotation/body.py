@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
 from annotation.ops.skeleton import exchange, exchanged_sides, steady_limbs
-from annotation.ops.smoothing import fill_short_gaps, smooth_present
+from annotation.ops.smoothing import between_reads, fill_short_gaps, smooth_present
 from annotation.people import PeopleNetworks, PeopleWatch, Person
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BODY_JOINTS, BodyTrack, Track
@@ -29,7 +29,7 @@ class BodyAnnotator:
     """Everyone in the clip; a clip without a person has P=1 and nothing present."""
 
     name: ClassVar[str] = "body"
-    version: ClassVar[str] = f"2+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"3+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "body.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ()
@@ -73,17 +73,20 @@ class BodySession:
                 conf_PTJ[p, t] = np.clip(pose.points_J4[:, 3], 0, 1)
                 present_PT[p, t] = True
             measured_T = present_PT[p].copy()
+            read_T = measured_T.copy()
+            read_T[list(person.copied)] = False
             for chain_N in _chains(measured_T, pts_s_T):
                 exchanged_TJ = exchanged_sides(joints_px_PTJ2[p], chain_N)
                 for values_TJX in (joints_px_PTJ2[p], world_m_PTJ3[p], conf_PTJ[p]):
                     values_TJX[...] = exchange(values_TJX, exchanged_TJ)
             for values_TJX in (joints_px_PTJ2[p], world_m_PTJ3[p], conf_PTJ[p]):
+                values_TJX[...] = between_reads(values_TJX, measured_T, read_T, pts_s_T)
                 values_TJX[...], filled_PT[p] = fill_short_gaps(values_TJX, measured_T, pts_s_T, FILL_S)
             present_PT[p] |= filled_PT[p]
-            joints_px_PTJ2[p] = smooth_present(joints_px_PTJ2[p], present_PT[p], frame_s)
+            joints_px_PTJ2[p] = smooth_present(joints_px_PTJ2[p], present_PT[p], frame_s, read_T)
             steady_m_TJ3 = steady_limbs(world_m_PTJ3[p], conf_PTJ[p], present_PT[p])
             # Smoothed directions shorten bones a little: once more.
-            smoothed_m_TJ3 = smooth_present(steady_m_TJ3, present_PT[p], frame_s)
+            smoothed_m_TJ3 = smooth_present(steady_m_TJ3, present_PT[p], frame_s, read_T)
             world_m_PTJ3[p] = steady_limbs(smoothed_m_TJ3, conf_PTJ[p], present_PT[p])
         return BodyTrack(joints_px_PTJ2, world_m_PTJ3, conf_PTJ, present_PT, pts_s_T, filled_PT)
 

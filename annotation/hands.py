@@ -18,6 +18,8 @@ from annotation.backends.mediapipe_graphs import HandRead, HandReader, PalmDetec
 from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
 from annotation.body import LEFT_WRIST, RIGHT_WRIST
+from annotation.ops.regions import block_means, hardly_changed, largest_change
+from annotation.ops.smoothing import between_reads
 from annotation.people import PeopleNetworks, PeopleWatch
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import HAND_JOINTS, BodyTrack, HandsTrack, Track
@@ -36,24 +38,37 @@ _HANDEDNESS_SHARE = 0.1
 
 @dataclass(slots=True)
 class Stretch:
-    """One hand followed without a break. reads: frame -> hand, px of the frames seen."""
+    """One hand followed without a break. reads: frame -> hand, px of the frames seen; copied: frames whose hand is that
+    of the last read, because hardly anything changed since.
+    """
 
     reads: dict[int, HandRead] = field(default_factory=dict)
+    copied: set[int] = field(default_factory=set)
     last_t: int = -1
+    read_s: float = 0.0
+    blocks_HW: NDArray[np.float32] | None = None
 
     @property
     def last(self) -> HandRead:
         return self.reads[self.last_t]
 
-    def note(self, t: int, hand: HandRead) -> None:
+    def note(self, t: int, hand: HandRead, pts_s: float, blocks_HW: NDArray[np.float32]) -> None:
         self.reads[t], self.last_t = hand, t
+        self.read_s, self.blocks_HW = pts_s, blocks_HW
+
+    def calm(self, blocks_HW: NDArray[np.float32], size_wh: tuple[int, int], pts_s: float) -> bool:
+        """Whether the hand's region hardly changed since it was read."""
+        assert self.blocks_HW is not None
+        roi = self.last.next_roi
+        change = largest_change(self.blocks_HW, blocks_HW, roi.center_px_2, roi.side_px, size_wh)
+        return hardly_changed(change, pts_s - self.read_s)
 
 
 class HandsAnnotator:
     """people: the networks whose watch the body annotator opened; without them hands are found by their palms only."""
 
     name: ClassVar[str] = "hands"
-    version: ClassVar[str] = f"2+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"3+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "hands.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)
@@ -86,10 +101,18 @@ class HandsSession:
         t = len(self._pts_s)
         self._pts_s.append(pts_s)
         followed: list[Stretch] = []
-        for stretch in [each for each in self._stretches if each.last_t == t - 1]:
+        known = [each for each in self._stretches if each.last_t == t - 1]
+        blocks_HW = block_means(rgb_HWC) if known else None
+        for stretch in known:
+            assert blocks_HW is not None
+            if stretch.calm(blocks_HW, (rgb_HWC.shape[1], rgb_HWC.shape[0]), pts_s):
+                stretch.reads[t], stretch.last_t = stretch.last, t
+                stretch.copied.add(t)
+                followed.append(stretch)
+                continue
             hand = self._reader.read(rgb_HWC, stretch.last.next_roi)
             if hand is not None and not any(_same_hand(hand, other.last) for other in followed):
-                stretch.note(t, hand)
+                stretch.note(t, hand, pts_s, blocks_HW)
                 followed.append(stretch)
         if len(followed) >= MAX_HANDS:
             return
@@ -109,7 +132,7 @@ class HandsSession:
                 hand = self._read_new(rgb_HWC, roi, followed)
                 if hand is not None:
                     self._stretches.append(Stretch())
-                    self._stretches[-1].note(t, hand)
+                    self._stretches[-1].note(t, hand, pts_s, block_means(rgb_HWC))
                     followed.append(self._stretches[-1])
 
     def _own_palms(self, rgb_HWC: NDArray[np.uint8], poses: list[tuple[int, PoseRead]]) -> list[Roi]:
@@ -147,14 +170,28 @@ class HandsSession:
         present_T2 = np.zeros((T, 2), np.bool_)
         wrists_px_T22 = _wrists(body, T) if isinstance(body, BodyTrack) else np.full((T, 2, 2), np.nan, np.float32)
         for side, certainty, stretch in decide_sides(self._stretches, wrists_px_T22 / self._native_per_seen_2):
-            for t, hand in stretch.reads.items():
+            points_NJ2, world_m_NJ3 = self._between_reads(stretch)
+            for n, (t, hand) in enumerate(stretch.reads.items()):
                 if not present_T2[t, side]:
-                    joints_px_T2J2[t, side] = hand.points_J3[:, :2] * self._native_per_seen_2
-                    joints_world_m_T2J3[t, side] = hand.world_m_J3
+                    joints_px_T2J2[t, side] = points_NJ2[n] * self._native_per_seen_2
+                    joints_world_m_T2J3[t, side] = world_m_NJ3[n]
                     conf_T2[t, side] = np.clip(hand.presence * certainty, 0, 1)
                     present_T2[t, side] = True
         pts_s_T = np.array(self._pts_s, np.float64)
         return HandsTrack(joints_px_T2J2, joints_world_m_T2J3, conf_T2, present_T2, pts_s_T)
+
+    def _between_reads(self, stretch: Stretch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(N, 21, 2) px of the frames seen and (N, 21, 3) metres of the stretch's N frames."""
+        hands = list(stretch.reads.values())
+        read_N = np.array([t not in stretch.copied for t in stretch.reads], np.bool_)
+        pts_s_N = np.array([self._pts_s[t] for t in stretch.reads], np.float64)
+        present_N = np.ones(len(hands), np.bool_)
+        points_NJ2 = np.stack([hand.points_J3[:, :2] for hand in hands])
+        world_m_NJ3 = np.stack([hand.world_m_J3 for hand in hands])
+        return (
+            between_reads(points_NJ2, present_N, read_N, pts_s_N),
+            between_reads(world_m_NJ3, present_N, read_N, pts_s_N),
+        )
 
 
 def _wrist_regions(pose: PoseRead, rgb_HWC: NDArray[np.uint8]) -> list[Roi]:

@@ -57,6 +57,12 @@ class Roi:
     side_px: float
     angle_rad: float
 
+    def same_place(self, other: Roi) -> bool:
+        """Two regions for one body: centres within a fifth of the side, sizes within a half."""
+        smaller_px, larger_px = sorted((self.side_px, other.side_px))
+        apart_px = float(np.linalg.norm(self.center_px_2 - other.center_px_2))
+        return apart_px < smaller_px / 5 and larger_px < 1.5 * smaller_px
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
