@@ -12,7 +12,7 @@ from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
 from annotation.ops.skeleton import exchange, exchanged_sides, steady_limbs
 from annotation.ops.smoothing import between_reads, fill_short_gaps, smooth_present
-from annotation.people import PeopleNetworks, PeopleWatch, Person
+from annotation.people import PeopleNetworks, PeopleWatch
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BODY_JOINTS, BodyTrack, Track
 
@@ -22,7 +22,6 @@ LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE = 23, 24, 25
 HEAD_JOINTS = tuple(range(11))
 # Gaps between two measured frames up to so long are filled and marked.
 FILL_S = 0.25
-_STAY_S = 0.5
 
 
 class BodyAnnotator:
@@ -58,8 +57,7 @@ class BodySession:
 
     def finish(self, earlier: Mapping[str, Track]) -> BodyTrack:
         pts_s_T = np.array(self._pts_s, np.float64)
-        people = sorted(self._watch.people, key=lambda person: (-person.prominence, person.number))
-        kept = [person for rank, person in enumerate(people) if rank == 0 or _stayed(person, pts_s_T)]
+        kept = self._watch.kept(pts_s_T)
         P, T = max(1, len(kept)), len(pts_s_T)
         joints_px_PTJ2 = np.zeros((P, T, BODY_JOINTS, 2), np.float32)
         world_m_PTJ3 = np.zeros((P, T, BODY_JOINTS, 3), np.float32)
@@ -95,12 +93,6 @@ def _chains(measured_T: NDArray[np.bool_], pts_s_T: NDArray[np.float64]) -> list
     """Measured frames, parted where the next one is further away than what is filled."""
     at_N = np.flatnonzero(measured_T)
     return np.split(at_N, np.flatnonzero(np.diff(pts_s_T[at_N]) > FILL_S + 1e-3) + 1)
-
-
-def _stayed(person: Person, pts_s_T: NDArray[np.float64]) -> bool:
-    """False for who was seen too shortly to be believed: half a second, or a third of a clip shorter than 1.5 s."""
-    first_s, last_s = pts_s_T[min(person.reads)], pts_s_T[max(person.reads)]
-    return bool(last_s - first_s >= min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3))
 
 
 def visible_joints(track: BodyTrack, clip: ClipFrame, at_least: float = 0.5) -> NDArray[np.bool_]:

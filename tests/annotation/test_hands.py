@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
 from annotation.base import ClipFrame
 from annotation.hands import HandsSession, Stretch, decide_sides, side_evidence
+from annotation.person import Person
 from schemas.frames import FrameBatch
 from schemas.tracks import BodyTrack
 
@@ -98,6 +99,9 @@ class Watch:
 
     def poses(self, t: int) -> list[tuple[int, PoseRead]]:
         return [(0, self._pose)]
+
+    def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
+        return [Person(0)]
 
 
 def annotate(reader: Reader, palms: Palms, watch: Watch | None, body: BodyTrack | None = None):  # type: ignore[no-untyped-def]
