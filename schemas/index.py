@@ -152,6 +152,27 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
     ]
 
 
+def label_quality_table(dataset: Path) -> pa.Table:
+    """`key` and the label-quality columns of every sample, read without the others.
+
+    Raises: RecipeError when the folder is no dataset or of before label quality, CorruptShard for a bad index.
+    """
+    path = dataset / INDEX_PARQUET
+    if not path.is_file():
+        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
+    try:
+        missing = sorted(set(LABEL_QUALITY_COLUMNS.names) - set(pq.read_schema(path).names))
+        if missing:
+            raise RecipeError(
+                f"{dataset} was annotated by another motionloom: its {INDEX_PARQUET} lacks {', '.join(missing)}; "
+                "annotate into a new folder"
+            )
+        schema = pa.schema([SAMPLE_COLUMNS.field("key"), *LABEL_QUALITY_COLUMNS])
+        return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorruptShard(f"{path} cannot be read: {error}") from error
+
+
 def _label_qualities(table: pa.Table, samples: int) -> list[dict[str, float | None]]:
     """One mapping per sample; a table without columns forgets how many rows it had."""
     found: list[dict[str, float | None]] = table.to_pylist() if table.num_columns else [{} for _ in range(samples)]

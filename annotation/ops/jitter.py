@@ -41,8 +41,9 @@ def still_jitter(
     width = max(5, 2 * lag + 1, round(_WINDOW_S / step_s))
     if width > T:
         return None
-    windows_NJ2W = _windows(path_px_TJ2 / height_px, width)
-    usable_NJ = _windows(usable_TJ, width).all(axis=2)
+    # Windows overlap by half.
+    windows_NJ2W = sliding_window_view(path_px_TJ2 / height_px, width, axis=0)[:: width // 2]
+    usable_NJ = sliding_window_view(usable_TJ, width, axis=0)[:: width // 2].all(axis=2)
     middle = max(3, round(_MEDIAN_S / step_s) | 1)
     edge = middle // 2
     smooth_NJ2W = median_filter(windows_NJ2W, size=(1, 1, 1, middle))[..., edge : width - edge]
@@ -63,8 +64,3 @@ def without_camera(px_TJ2: NDArray[np.float64], frame_from_previous_T33: NDArray
     depth_TJ1 = np.where(np.abs(moved_TJ3[..., 2:]) > 1e-6, moved_TJ3[..., 2:], 1.0)
     own_TJ2 = np.concatenate([px_TJ2[:1], px_TJ2[1:] - moved_TJ3[..., :2] / depth_TJ1])
     return np.asarray(np.cumsum(own_TJ2, axis=0))
-
-
-def _windows(values_TX: NDArray[np.generic], width: int) -> NDArray[np.generic]:
-    """(N, ..., W): windows that overlap by half."""
-    return sliding_window_view(values_TX, width, axis=0)[:: max(1, width // 2)]
