@@ -29,8 +29,9 @@ _JITTER_JOINTS = (
     joints.RIGHT_WRIST, joints.LEFT_HIP, joints.RIGHT_HIP, joints.LEFT_KNEE, joints.RIGHT_KNEE, joints.LEFT_ANKLE,
     joints.RIGHT_ANKLE,
 )  # fmt: skip
-# Arms and legs are mistaken one without the other. Left joints; the right ones have the next number.
-_SWAPPED_TOGETHER = (tuple(range(11, 23, 2)), tuple(range(23, 33, 2)))
+# Arms (with the ears, or a close-up has too few pairs) and legs are mistaken one without the other. Left joints; the
+# right ones have the next number.
+_SWAPPED_TOGETHER = ((joints.LEFT_EAR, *range(11, 23, 2)), tuple(range(23, 33, 2)))
 # In body heights, mean over the pairs: a quarter of what lies between the sides of somebody who faces the camera.
 _CLEAR_SWAP = 0.05
 # In palm lengths; a hand whose side had none before costs two palms, so that a new hand is not called a swap.
@@ -107,8 +108,6 @@ def _body_alone(
     path_px_TJ2 = body.joints_px_PTJ2[0].astype(np.float64)
     if camera is not None and len(path_px_TJ2) > 1:
         path_px_TJ2 = without_camera(path_px_TJ2, camera.frame_from_previous_T33.astype(np.float64))
-    which = list(_JITTER_JOINTS)
-    found["jitter_body_heights"] = still_jitter(path_px_TJ2[:, which], seen_TJ[:, which], body.pts_s_T, height_px)
     judged_T, swapped_T = np.zeros(len(measured_T), np.bool_), np.zeros(len(measured_T), np.bool_)
     for left in _SWAPPED_TOGETHER:
         sides = [list(left), [joint + 1 for joint in left]]
@@ -118,6 +117,10 @@ def _body_alone(
         judged_T |= group_T
         swapped_T |= exchanged_T
     found["body_swap_fraction"] = float(swapped_T[judged_T].mean()) if judged_T.any() else None
+    which = list(_JITTER_JOINTS)
+    # An exchange is told by its own measure.
+    steady_TJ = seen_TJ[:, which] & ~swapped_T[:, None]
+    found["jitter_body_heights"] = still_jitter(path_px_TJ2[:, which], steady_TJ, body.pts_s_T, height_px)
     return found
 
 

@@ -188,6 +188,7 @@ def test_the_share_of_exchanged_frames_is_found(block: int) -> None:
     at = np.concatenate([start + np.arange(block) for start in starts])
     assert len(set(at.tolist())) == 20
     assert measured(body=exchanged(body, at))["body_swap_fraction"] == 0.2
+    assert measured(body=exchanged(body, at))["jitter_body_heights"] == pytest.approx(0, abs=1e-6)
     legs = np.arange(23, 33)
     assert measured(body=exchanged(body, at, legs))["body_swap_fraction"] == 0.2
 
