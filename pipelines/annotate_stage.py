@@ -27,6 +27,7 @@ from schemas.clip import FailureRecord
 from schemas.codecs import decode_json, decode_npz, encode_json
 from schemas.errors import ClipTooShort, DataError, DecodeError, SchemaError
 from schemas.fingerprint import file_sha256
+from schemas.label_quality import label_quality_columns
 from schemas.shard import sample_tar
 from schemas.tables import CLIP_IDENTITY
 
@@ -229,4 +230,4 @@ def _sample(
         **truth_members,
     }
     names = ("duration_s", "width_px", "height_px", "frames", "fps", "caption")
-    return members, {name: document[name] for name in names}
+    return members, {**{name: document[name] for name in names}, "label_quality": label_quality_columns(document)}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptShard, RecipeError
+from schemas.label_quality import LABEL_QUALITY_NAMES
 
 INDEX_JSON = "index.json"
 INDEX_PARQUET = "index.parquet"
@@ -34,6 +36,8 @@ SAMPLE_COLUMNS = pa.schema(
         ("sha256", pa.string()),
     ]
 )
+# Null where not measured; an index of before label quality lacks them.
+LABEL_QUALITY_COLUMNS = pa.schema([(name, pa.float64()) for name in LABEL_QUALITY_NAMES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class SampleEntry:
     """One sample: bytes [offset, offset + size_bytes) of its shard are a run of tar members that all begin with key.
 
     sha256 is that of those bytes (write_shards fills it in); the shard's own hash cannot say which sample is damaged.
+    label_quality: `label_quality_columns` of the sample's JSON; a name that is missing was not measured.
     """
 
     key: str
@@ -55,12 +60,14 @@ class SampleEntry:
     members: tuple[str, ...]
     caption: str
     sha256: str = ""
+    label_quality: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
     def row(self) -> dict[str, object]:
         row = asdict(self)
         row["bytes"] = row.pop("size_bytes")
         row["members"] = list(self.members)
-        return row
+        del row["label_quality"]
+        return {**row, **{name: self.label_quality.get(name) for name in LABEL_QUALITY_NAMES}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,8 @@ def write_index(
         for shard in shards
     ]
     document = {"format_version": FORMAT_VERSION, "samples": len(samples), "shards": shard_rows, "made_by": made_by}
-    table = pa.Table.from_pylist([sample.row() for sample in samples], schema=SAMPLE_COLUMNS)
+    schema = pa.schema([*SAMPLE_COLUMNS, *LABEL_QUALITY_COLUMNS])
+    table = pa.Table.from_pylist([sample.row() for sample in samples], schema=schema)
     parquet_part, json_part = (dataset / f".{name}.part" for name in (INDEX_PARQUET, INDEX_JSON))
     pq.write_table(table, parquet_part)
     json_part.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -113,7 +121,10 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
     if not path.is_file():
         raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
     try:
-        table = pq.read_table(path).select(SAMPLE_COLUMNS.names).cast(SAMPLE_COLUMNS)
+        whole = pq.read_table(path)
+        table = whole.select(SAMPLE_COLUMNS.names).cast(SAMPLE_COLUMNS)
+        measured = [column for column in LABEL_QUALITY_COLUMNS if column.name in whole.column_names]
+        qualities = whole.select([column.name for column in measured]).cast(pa.schema(measured))
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CorruptShard(f"{path} cannot be read: {error}") from error
     holes = [name for name in table.column_names if table[name].null_count]
@@ -135,9 +146,37 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
             members=tuple(row["members"]),
             caption=row["caption"],
             sha256=row["sha256"],
+            label_quality=quality,
         )
-        for row in rows
+        for row, quality in zip(rows, _label_qualities(qualities, len(rows)), strict=True)
     ]
+
+
+def label_quality_table(dataset: Path) -> pa.Table:
+    """`key` and the label-quality columns of every sample, read without the others.
+
+    Raises: RecipeError when the folder is no dataset or of before label quality, CorruptShard for a bad index.
+    """
+    path = dataset / INDEX_PARQUET
+    if not path.is_file():
+        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
+    try:
+        missing = sorted(set(LABEL_QUALITY_COLUMNS.names) - set(pq.read_schema(path).names))
+        if missing:
+            raise RecipeError(
+                f"{dataset} was annotated by another motionloom: its {INDEX_PARQUET} lacks {', '.join(missing)}; "
+                "annotate into a new folder"
+            )
+        schema = pa.schema([SAMPLE_COLUMNS.field("key"), *LABEL_QUALITY_COLUMNS])
+        return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorruptShard(f"{path} cannot be read: {error}") from error
+
+
+def _label_qualities(table: pa.Table, samples: int) -> list[dict[str, float | None]]:
+    """One mapping per sample; a table without columns forgets how many rows it had."""
+    found: list[dict[str, float | None]] = table.to_pylist() if table.num_columns else [{} for _ in range(samples)]
+    return found
 
 
 def _check_shard_names(path: Path, names: set[str]) -> None:
