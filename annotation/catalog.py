@@ -15,9 +15,10 @@ from annotation.camera import CameraAnnotator
 from annotation.contact import ContactAnnotator
 from annotation.face import FaceAnnotator
 from annotation.hands import HandsAnnotator
+from annotation.other_hands import in_rows_of
 from annotation.people import PeopleNetworks
 from schemas.frames import FrameBatch, FrameRequest
-from schemas.tracks import Track
+from schemas.tracks import BodyTrack, HandsTrack, Track
 
 
 def make_annotators() -> tuple[Annotator, ...]:
@@ -81,10 +82,16 @@ class ClipAnnotation:
         """The tracks measured, by member suffix ("body.npz", ...)."""
         by_name = {name: track for name, track in self._stored.items() if name not in self._running}
         measured: dict[str, Track] = {}
+        seen: dict[str, Track] = {}
         for annotator, session in self._open:
-            if annotator.name in self._running:
-                track = session.finish({name: by_name[name] for name in annotator.after})
-                by_name[annotator.name] = measured[annotator.suffix] = track
+            track = session.finish({name: by_name[name] for name in annotator.after})
+            if annotator.name not in self._running:
+                seen[annotator.name] = track
+                continue
+            body, stored = seen.get("body"), by_name.get("body")
+            if isinstance(track, HandsTrack) and isinstance(body, BodyTrack) and isinstance(stored, BodyTrack):
+                track = in_rows_of(track, body, stored)
+            by_name[annotator.name] = measured[annotator.suffix] = track
         return measured
 
 

@@ -14,8 +14,10 @@ from annotation.expressions import EXPRESSIONS_VERSION, expressions
 from annotation.gestures import gestures
 from annotation.interactions import INTERACTIONS_VERSION, interactions
 from annotation.pictures import decoded
+from annotation.quality import label_quality
 from annotation.refine import Refinement, Refiner
 from annotation.zero_shot import ZeroShot
+from schemas.label_quality import FIELD, LABEL_QUALITY_VERSION
 from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 LABELS_VERSION = "1"
@@ -30,6 +32,7 @@ def label_versions() -> dict[str, dict[str, str]]:
         "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
         "camera": {"name": "background_motion", "version": LABELS_VERSION},
         "caption": {"name": "slots", "version": LABELS_VERSION},
+        FIELD: {"name": "track_agreement", "version": LABEL_QUALITY_VERSION},
     }
 
 
@@ -47,8 +50,8 @@ def describe(
     versions: `catalog.annotator_versions`, repeated under "annotators" beside the labels' own.
     pictures: clip time in seconds and JPEG, shown to the refiner's model and to the zero-shot one, which moves the
     confidences of the actions.
-    Returns: caption, actions, expressions, interactions, gestures, camera {moves, text, shake_rad}, annotators: JSON
-    values only.
+    Returns: caption, actions, expressions, interactions, gestures, camera {moves, text, shake_rad}, label_quality,
+    annotators: JSON values only.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
     hands, camera = tracks.get("hands.npz"), tracks.get("camera.npz")
@@ -87,5 +90,6 @@ def describe(
         "interactions": [each.row() for each in handled],
         "gestures": [each.row() for each in gestures(hands)] if hands is not None else [],
         "camera": {"moves": [each.row() for each in moves], "text": text, "shake_rad": shake},
+        FIELD: label_quality(tracks, clip),
         "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **label_versions()},
     }

@@ -17,6 +17,7 @@ from schemas.codecs import decode_json, decode_npz
 from schemas.errors import CorruptShard, RecipeError, SchemaError
 from schemas.fingerprint import file_sha256
 from schemas.index import INDEX_JSON, INDEX_PARQUET, SHARDS_DIR, SampleEntry, ShardEntry, load_samples, load_shards
+from schemas.label_quality import label_quality_columns
 from schemas.shard import iterate_shard, parse_sample, read_overlay
 from schemas.tracks import TRACKS
 
@@ -218,9 +219,21 @@ def _check_metadata(entry: SampleEntry, members: dict[str, bytes]) -> Iterator[s
     for name in ("duration_s", "width_px", "height_px", "fps", "caption"):
         if metadata.get(name) != getattr(entry, name):
             yield f"json says {name} {metadata.get(name)!r}, {INDEX_PARQUET} says {getattr(entry, name)!r}"
+    yield from _check_label_quality(entry, metadata)
     caption = str(metadata.get("caption"))
     if "txt" in members and members["txt"].decode("utf-8", "replace").strip() != caption.strip():
         yield "txt differs from the caption in json"
+
+
+def _check_label_quality(entry: SampleEntry, metadata: dict[str, Any]) -> Iterator[str]:
+    try:
+        measured = label_quality_columns(metadata)
+    except SchemaError as error:
+        yield str(error)
+        return
+    for name, value in measured.items():
+        if value != entry.label_quality.get(name):
+            yield f"json says {name} {value!r}, {INDEX_PARQUET} says {entry.label_quality.get(name)!r}"
 
 
 def _walk_mp4(data: bytes) -> Iterator[str]:

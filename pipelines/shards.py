@@ -18,6 +18,7 @@ from pipelines.terminal import number_text, print_json, print_lines, print_table
 from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, RecipeError, SchemaError
 from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
+from schemas.label_quality import LABEL_QUALITY, LABEL_QUALITY_NAMES
 from schemas.overlay import load_overlay
 from schemas.shard import member_overlays, read_members, read_sample
 from schemas.tracks import TRACKS, BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
@@ -149,6 +150,12 @@ def _show(args: argparse.Namespace) -> int:
     print_table(
         "scores", ("score", "value"), [(k, number_text(v)) for k, v in sorted(scores.items())], right=("value",)
     )
+    print_table(
+        "label quality",
+        ("measure", "value", "unit"),
+        [(spec.name, number_text(entry.label_quality.get(spec.name)), spec.unit) for spec in LABEL_QUALITY],
+        right=("value",),
+    )
     labels = [
         (field, label.get("label"), number_text(label.get("start_s")), number_text(label.get("end_s")),
          number_text(label.get("confidence")))
@@ -206,6 +213,7 @@ def dataset_totals(dataset: Path) -> dict[str, Any]:
         "fps": dict(Counter(f"{e.fps:g}" for e in entries).most_common()),
         "samples_with": {name: present[name] for name in ("body", "face", "hands")},
         "labels": {field: dict(counts.most_common()) for field, counts in labels.items()},
+        "label_quality": {name: _measured_quantiles(entries, name) for name in LABEL_QUALITY_NAMES},
     }
 
 
@@ -213,6 +221,11 @@ def _overlay_bytes(dataset: Path) -> dict[str, int]:
     """By name, the oldest first."""
     names = [overlay.name for overlay in load_overlays(dataset)]
     return {name: sum(shard.size_bytes for shard in load_overlay(dataset, name).shards) for name in names}
+
+
+def _measured_quantiles(entries: list[SampleEntry], name: str) -> dict[str, float | None]:
+    values = [value for entry in entries if (value := entry.label_quality.get(name)) is not None]
+    return {"measured": len(values), **_quantiles(values)}
 
 
 def _quantiles(values: list[float]) -> dict[str, float | None]:
@@ -245,6 +258,11 @@ def _stats(args: argparse.Namespace) -> int:
     counts += [("fps", *item) for item in totals["fps"].items()]
     counts += [(field, *item) for field, found in totals["labels"].items() for item in found.items()]
     print_table("distribution", ("field", "value", "samples or labels"), counts, right=("samples or labels",))
+    measures = ("measured", "min", "p10", "median", "p90", "max")
+    quality = [
+        (name, *(number_text(found[each]) for each in measures)) for name, found in totals["label_quality"].items()
+    ]
+    print_table("label quality", ("measure", *measures), quality, right=measures)
     return 0
 
 

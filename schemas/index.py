@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptShard, RecipeError
+from schemas.label_quality import LABEL_QUALITY_NAMES, label_quality_columns
 
 INDEX_JSON = "index.json"
 INDEX_PARQUET = "index.parquet"
@@ -41,6 +42,8 @@ SAMPLE_COLUMNS = pa.schema(
         ("sha256", pa.string()),
     ]
 )
+# Null where not measured; an index of before label quality lacks them.
+LABEL_QUALITY_COLUMNS = pa.schema([(name, pa.float64()) for name in LABEL_QUALITY_NAMES])
 # Only where there are overlays: the oldest first, members of a later one win.
 OVERLAYS_COLUMN = pa.field(
     "overlays",
@@ -60,8 +63,12 @@ _FACTS = ("duration_s", "width_px", "height_px", "frames", "fps", "caption")
 
 
 def index_facts(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that repeat a sample's JSON. Whoever writes a sample's JSON writes them from it."""
-    return {name: document[name] for name in _FACTS if name in document}
+    """The fields of SampleEntry that repeat a sample's JSON. Whoever writes a sample's JSON makes them from it.
+
+    Raises: SchemaError when label quality in it is malformed.
+    """
+    facts = {name: document[name] for name in _FACTS if name in document}
+    return {**facts, "label_quality": label_quality_columns(document)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class SampleEntry:
 
     sha256 is that of those bytes (write_shards fills it in); the shard's own hash cannot say which sample is damaged.
     members: those of the sample with its overlays, whose members stand in for the shard's. The oldest overlay is first.
+    label_quality: `label_quality_columns` of the sample's JSON; a name that is missing was not measured.
     """
 
     key: str
@@ -102,23 +110,39 @@ class SampleEntry:
     caption: str
     sha256: str = ""
     overlays: tuple[OverlaySpan, ...] = ()
+    label_quality: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
     def row(self) -> dict[str, Any]:
         row = asdict(self)
         row["bytes"] = row.pop("size_bytes")
         row["members"] = list(self.members)
         row["overlays"] = [span.row() for span in self.overlays]
-        return row
+        del row["label_quality"]
+        return {**row, **{name: self.label_quality.get(name) for name in LABEL_QUALITY_NAMES}}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> SampleEntry:
-        values = {**row, "size_bytes": row["bytes"], "members": tuple(row["members"])}
-        values["overlays"] = tuple(
+        """A row of index.parquet, of any version: what it has no column for is as if there were none of it."""
+        overlays = tuple(
             OverlaySpan(span["name"], span["offset"], span["bytes"], tuple(span["members"]), span["sha256"])
             for span in row.get("overlays") or ()
         )
-        del values["bytes"]
-        return cls(**values)
+        return cls(
+            key=row["key"],
+            shard=row["shard"],
+            offset=row["offset"],
+            size_bytes=row["bytes"],
+            duration_s=row["duration_s"],
+            width_px=row["width_px"],
+            height_px=row["height_px"],
+            frames=row["frames"],
+            fps=row["fps"],
+            members=tuple(row["members"]),
+            caption=row["caption"],
+            sha256=row["sha256"],
+            label_quality={name: row[name] for name in LABEL_QUALITY_NAMES if name in row},
+            overlays=overlays,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +179,7 @@ def write_index(
         for shard in shards
     ]
     document = {"format_version": FORMAT_VERSION, "samples": len(samples), "shards": shard_rows, "made_by": made_by}
-    schema = SAMPLE_COLUMNS
+    schema = pa.schema([*SAMPLE_COLUMNS, *LABEL_QUALITY_COLUMNS])
     if overlays:
         document["overlays"] = [asdict(overlay) for overlay in overlays]
         schema = schema.append(OVERLAYS_COLUMN)
@@ -211,19 +235,40 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
     if not path.is_file():
         raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
     try:
-        table = pq.read_table(path)
-        with_overlays = OVERLAYS_COLUMN.name in table.column_names
-        schema = SAMPLE_COLUMNS.append(OVERLAYS_COLUMN) if with_overlays else SAMPLE_COLUMNS
-        table = table.select(schema.names).cast(schema)
+        whole = pq.read_table(path)
+        later = [column for column in (*LABEL_QUALITY_COLUMNS, OVERLAYS_COLUMN) if column.name in whole.column_names]
+        schema = pa.schema([*SAMPLE_COLUMNS, *later])
+        table = whole.select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CorruptShard(f"{path} cannot be read: {error}") from error
-    holes = [name for name in table.column_names if table[name].null_count]
+    holes = [name for name in SAMPLE_COLUMNS.names if table[name].null_count]
     if holes:
         raise CorruptShard(f"{path} has empty values in {holes}")
     rows = table.to_pylist()
     _check_shard_names(path, {row["shard"] for row in rows})
-    _check_overlay_names(path, {span["name"] for row in rows for span in row.get("overlays", ())})
+    _check_overlay_names(path, {span["name"] for row in rows for span in row.get("overlays") or ()})
     return [SampleEntry.from_row(row) for row in rows]
+
+
+def label_quality_table(dataset: Path) -> pa.Table:
+    """`key` and the label-quality columns of every sample, read without the others.
+
+    Raises: RecipeError when the folder is no dataset or of before label quality, CorruptShard for a bad index.
+    """
+    path = dataset / INDEX_PARQUET
+    if not path.is_file():
+        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
+    try:
+        missing = sorted(set(LABEL_QUALITY_COLUMNS.names) - set(pq.read_schema(path).names))
+        if missing:
+            raise RecipeError(
+                f"{dataset} was annotated by another motionloom: its {INDEX_PARQUET} lacks {', '.join(missing)}; "
+                "motionloom relabel measures them"
+            )
+        schema = pa.schema([SAMPLE_COLUMNS.field("key"), *LABEL_QUALITY_COLUMNS])
+        return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorruptShard(f"{path} cannot be read: {error}") from error
 
 
 def _check_shard_names(path: Path, names: set[str]) -> None:
