@@ -2,10 +2,11 @@
 
     python benchmarks/relabel_cost.py FILE... [--max-clip-s S]
 
-The videos are cut into clips (recipe keep_all), annotated in this process, and the dataset is relabelled: labels only,
-then each track alone (`--alone`), then everything. For each: CPU and wall seconds (imports left out, loading of
-networks counted), bytes written, and for tracks the median distance of equal points from those of annotation, in px of
-the clip and as a share of the body's, hand's or face's extent, over frames with both; for the camera in rad per frame.
+The videos are cut into clips (recipe keep_all), annotated in this process, annotated again with `--reuse`, and the
+dataset is relabelled: labels only, then each track alone (`--alone`), then everything. For each: CPU and wall seconds
+(imports left out, loading of networks counted), bytes written, and for tracks the median distance of equal points from
+those of annotation, in px of the clip and as a share of the body's, hand's or face's extent, over frames with both; for
+the camera in rad per frame.
 Prints JSON. Wall time means something only alone on the machine.
 """
 
@@ -109,6 +110,8 @@ def measure(files: list[Path], folder: Path, max_clip_s: float) -> dict[str, Any
         "frames": sum(entry.frames for entry in entries),
         "annotate": {**spent, "bytes": sum(shard.size_bytes for shard in load_shards(dataset))},
     }
+    _, spent = timed(lambda: annotate(run, folder / "again", annotate_recipe("default"), "local", reuse=dataset))
+    result["annotate --reuse"] = spent
     for only in (["labels"], *([name] for name in names), names):
         done, spent = timed(lambda only=only: relabel(dataset, only=only, alone=True, runner="local"))
         after = [read_sample(dataset, entry) for entry in load_samples(dataset)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -139,6 +140,8 @@ def relabel(
         decoded = sum(bool(each.rerun) for each in work)
         nothing = {} if work else {"note": "nothing is out of date"}
         return {"overlay": name if work else None, **found, "decoded": decoded, "failed": [], **nothing}
+    if not os.access(dataset, os.W_OK):
+        raise RecipeError(f"{dataset} cannot be written to, and its index has to say where the new members are")
     claim_folder(folder, claim, "relabel", hint, option)
     _work(dataset, name, entries, work, resolved, runner, workers, {**claim, **found})
     return _result(dataset, name, resolved.failure_budget, began_s)

@@ -351,6 +351,16 @@ def test_an_overlay_that_cannot_be_made_is_the_caller_s_to_solve(data: Path) -> 
         only_labels(data)
 
 
+def test_a_read_only_dataset_is_refused_before_work(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the user may not write; root may anywhere but on a read-only file system."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == data and mode == os.W_OK))
+    before = tree(data)
+    with pytest.raises(RecipeError, match="cannot be written to"):
+        only_labels(data)
+    assert tree(data) == before
+    assert only_labels(data, plan_only=True)["rerun"] == {"labels": 3}
+
+
 def test_a_finished_overlay_is_left_alone_and_another_request_under_its_name_is_refused(data: Path) -> None:
     only_labels(data, overlay="words")
     before = tree(data)
