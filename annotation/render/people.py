@@ -1,0 +1,93 @@
+"""Skeletons and hands on a picture.
+
+Axes: P people (0 is the main subject), J joints, H rows, W columns, C red-green-blue.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.render.strokes import Faint, Points, draw_dashes, draw_dot, draw_line, line_width_px
+from annotation.render.text import put_tag
+from annotation.render.wireframe import (
+    BODY_BONES,
+    BODY_JOINTS_DRAWN,
+    HAND_BONES,
+    LEFT_RGB,
+    RIGHT_RGB,
+    Colour,
+    bone_colour,
+    other_colour,
+)
+from schemas.tracks import BodyTrack, HandsTrack
+
+# Points less sure than this are drawn faintly; below the second number the network says that it does not see them.
+_SURE, _SEEN = 0.5, 0.1
+_NOSE, _SHOULDERS = 0, (11, 12)
+
+
+def draw_bodies(picture_HWC: NDArray[np.uint8], body: BodyTrack, t: int, scale_xy: Points, tag_px: int) -> None:
+    """Everyone in frame t: the main subject in the colours of the sides, the others thinner, each in its own colour.
+
+    Bones of filled frames are dashed. Where there are several people each has its number at the head.
+    """
+    line = line_width_px(picture_HWC)
+    here = [int(person) for person in np.flatnonzero(body.present_PT[:, t])]
+    several = bool((body.present_PT.any(axis=1)).sum() > 1)
+    # The main subject comes last and lies on top.
+    for person in reversed(here):
+        _draw_figure(
+            picture_HWC, body.joints_px_PTJ2[person, t] * scale_xy, body.conf_PTJ[person, t], person,
+            line if person == 0 else max(1, line - 1), bool(body.filled_PT[person, t]),
+        )  # fmt: skip
+    for person in here if several else []:
+        px_J2 = np.clip(body.joints_px_PTJ2[person, t] * scale_xy, -1e4, 1e4)
+        # The crown is about as far above the nose as the shoulders are below it.
+        above_px = abs(float(px_J2[_SHOULDERS, 1].mean() - px_J2[_NOSE, 1]))
+        at = (round(float(px_J2[_NOSE, 0])) - tag_px // 2, round(float(px_J2[_NOSE, 1]) - above_px) - tag_px)
+        put_tag(picture_HWC, str(person), at, (255, 255, 255) if person == 0 else other_colour(person), tag_px)
+
+
+def _draw_figure(
+    picture_HWC: NDArray[np.uint8], px_J2: Points, conf_J: NDArray[np.float32], person: int, line: int, filled: bool
+) -> None:
+    faint = Faint(picture_HWC)
+    for sure in (False, True):
+        for a, b in BODY_BONES:
+            conf = min(conf_J[a], conf_J[b])
+            if conf >= _SEEN and (conf >= _SURE) == sure:
+                onto = picture_HWC if sure else faint.layer_HWC
+                colour = bone_colour(a, b) if person == 0 else other_colour(person)
+                # Thin at the head, where the face lies.
+                width = max(1, line // 2) if min(a, b) < _SHOULDERS[0] else line
+                (draw_dashes if filled else draw_line)(onto, px_J2[[a, b]], colour, width)
+        for j in BODY_JOINTS_DRAWN:
+            if conf_J[j] >= _SEEN and (conf_J[j] >= _SURE) == sure:
+                onto = picture_HWC if sure else faint.layer_HWC
+                colour = bone_colour(j, j) if person == 0 else other_colour(person)
+                draw_dot(onto, px_J2[j], line + 1 if person == 0 and j >= _SHOULDERS[0] else line, colour)
+        if not sure:
+            faint.lay()
+
+
+def draw_hands(picture_HWC: NDArray[np.uint8], hands: HandsTrack, t: int, scale_xy: Points) -> None:
+    """Both hands of frame t in the colours of their sides, faintly where the track is not sure of the hand."""
+    line = max(1, line_width_px(picture_HWC) // 2)
+    for side, colour in enumerate((LEFT_RGB, RIGHT_RGB)):
+        if not hands.present_T2[t, side]:
+            continue
+        px_J2 = hands.joints_px_T2J2[t, side] * scale_xy
+        if hands.conf_T2[t, side] >= _SURE:
+            _draw_hand(picture_HWC, px_J2, colour, line)
+        else:
+            faint = Faint(picture_HWC)
+            _draw_hand(faint.layer_HWC, px_J2, colour, line)
+            faint.lay()
+
+
+def _draw_hand(onto_HWC: NDArray[np.uint8], px_J2: Points, colour: Colour, line: int) -> None:
+    for a, b in HAND_BONES:
+        draw_line(onto_HWC, px_J2[[a, b]], colour, line)
+    for point_2 in px_J2:
+        draw_dot(onto_HWC, point_2, line + 0.5, colour)
