@@ -143,6 +143,7 @@ def test_a_later_overlay_wins_and_taking_it_off_leaves_no_trace(data: Path, monk
     assert not (data / "overlays").exists()
 
 
+@pytest.mark.slow
 def test_without_names_what_is_out_of_date_is_made_anew_and_then_nothing_is(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -384,6 +385,7 @@ def test_the_command_prints_its_plan_and_its_result_as_json(
     assert json.loads(capsys.readouterr().out) == {"removed": "relabel-001", "finished": True}
 
 
+@pytest.mark.slow
 def test_other_words_of_the_recipe_put_labels_out_of_date(data: Path) -> None:
     def planned(*overrides: str) -> dict[str, int]:
         found: dict[str, int] = relabel(data, overrides=overrides, runner="local", plan_only=True)["rerun"]
