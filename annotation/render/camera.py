@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.render.strokes import draw_arc, draw_arrow, draw_dot, line_width_px
+from annotation.render.strokes import draw_arc, draw_arrow, draw_dots, draw_polyline, line_width_px
 from annotation.render.text import line_height_px, put_tag
 from annotation.render.wireframe import CAMERA_RGB
 from schemas.tracks import CameraTrack
@@ -19,6 +19,7 @@ _AROUND_S = 0.4
 _FULL_RAD_PER_S, _LEAST_RAD_PER_S = 0.5, 0.006
 _SHORTEST_RADII = 0.3
 _ARC_S = 1.5
+_RING_RGB = (95, 95, 100)
 # Slower than this is not said.
 _ROLL_AT_LEAST_RAD_PER_S, _ZOOM_AT_LEAST_PER_S = math.radians(1.5), 0.015
 
@@ -59,10 +60,10 @@ def draw_camera(picture_HWC: NDArray[np.uint8], camera: CameraTrack, t: int, tex
         along_2 = np.array([pan, -tilt]) / rate * reach * radius
         draw_arrow(picture_HWC, np.stack([centre_2, centre_2 + along_2]), CAMERA_RGB, line)
     else:
-        draw_dot(picture_HWC, centre_2, line + 1, CAMERA_RGB)
+        draw_dots(picture_HWC, centre_2[None], line + 1, CAMERA_RGB)
     words = []
     if abs(zoom) >= _ZOOM_AT_LEAST_PER_S:
-        words.append(f"zoom {'+' if zoom > 0 else '−'}{abs(math.expm1(zoom)):.0%}/s")
+        words.append(f"zoom {'+' if zoom > 0 else '-'}{abs(math.expm1(zoom)):.0%}/s")
     if abs(roll) >= _ROLL_AT_LEAST_RAD_PER_S:
         sweep = math.copysign(min(max(abs(roll) * _ARC_S, 0.7), 2.8), roll)
         draw_arc(picture_HWC, centre_2, 1.2 * radius, (-math.pi / 2 - sweep / 2, -math.pi / 2 + sweep / 2),
@@ -74,9 +75,12 @@ def draw_camera(picture_HWC: NDArray[np.uint8], camera: CameraTrack, t: int, tex
 
 
 def _draw_ground(picture_HWC: NDArray[np.uint8], centre_2: NDArray[np.float64], radius_px: float) -> None:
-    """A dark disc, so that the dial is readable on any footage."""
+    """A dark disc in a ring, so that the dial is readable on any footage."""
     left, top = (max(0, math.floor(float(v) - radius_px) - 1) for v in centre_2)
     part_HWC = picture_HWC[top : math.ceil(float(centre_2[1]) + radius_px) + 1, left:]
     disc_HW = np.zeros(part_HWC.shape[:2], np.uint8)
-    draw_dot(disc_HW, centre_2 - (left, top), radius_px, (255, 255, 255))
+    draw_dots(disc_HW, (centre_2 - (left, top))[None], radius_px, (255, 255, 255))
     part_HWC[disc_HW > 0] //= 3
+    angle_N = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    ring_N2 = centre_2 + radius_px * np.stack([np.cos(angle_N), np.sin(angle_N)], axis=1)
+    draw_polyline(picture_HWC, ring_N2, True, _RING_RGB, 1)

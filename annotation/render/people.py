@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.render.strokes import Faint, Points, draw_dashes, draw_dot, draw_line, line_width_px
+from annotation.render.strokes import Faint, Points, draw_dashes, draw_dots, draw_lines, line_width_px
 from annotation.render.text import put_tag
 from annotation.render.wireframe import (
     BODY_BONES,
@@ -53,22 +53,34 @@ def _draw_figure(
     picture_HWC: NDArray[np.uint8], px_J2: Points, conf_J: NDArray[np.float32], person: int, line: int, filled: bool
 ) -> None:
     faint = Faint(picture_HWC)
+    stroke = draw_dashes if filled else draw_lines
     for sure in (False, True):
+        # One call for all strokes of a colour and width.
+        bones: dict[tuple[Colour, int], list[tuple[int, int]]] = {}
+        dots: dict[tuple[Colour, int], list[int]] = {}
         for a, b in BODY_BONES:
-            conf = min(conf_J[a], conf_J[b])
-            if conf >= _SEEN and (conf >= _SURE) == sure:
-                onto = picture_HWC if sure else faint.layer_HWC
-                colour = bone_colour(a, b) if person == 0 else other_colour(person)
+            if _drawn(min(conf_J[a], conf_J[b]), sure):
                 # Thin at the head, where the face lies.
-                width = max(1, line // 2) if min(a, b) < _SHOULDERS[0] else line
-                (draw_dashes if filled else draw_line)(onto, px_J2[[a, b]], colour, width)
+                width = line if min(a, b) >= _SHOULDERS[0] else max(1, line // 2)
+                bones.setdefault((bone_colour(a, b) if person == 0 else other_colour(person), width), []).append((a, b))
         for j in BODY_JOINTS_DRAWN:
-            if conf_J[j] >= _SEEN and (conf_J[j] >= _SURE) == sure:
-                onto = picture_HWC if sure else faint.layer_HWC
-                colour = bone_colour(j, j) if person == 0 else other_colour(person)
-                draw_dot(onto, px_J2[j], line + 1 if person == 0 and j >= _SHOULDERS[0] else line, colour)
+            if _drawn(conf_J[j], sure):
+                radius = line + 1 if person == 0 and j >= _SHOULDERS[0] else line
+                dots.setdefault((bone_colour(j, j) if person == 0 else other_colour(person), radius), []).append(j)
+        if not bones and not dots:
+            continue
+        onto = picture_HWC if sure else faint.layer_HWC
+        for (colour, width), pairs in bones.items():
+            stroke(onto, px_J2[np.array(pairs)], colour, width)
+        for (colour, radius), joints in dots.items():
+            draw_dots(onto, px_J2[joints], radius, colour)
         if not sure:
             faint.lay()
+
+
+def _drawn(conf: float, sure: bool) -> bool:
+    """Whether a point of this confidence belongs to the sure strokes, or to the faint ones."""
+    return conf >= _SURE if sure else _SEEN <= conf < _SURE
 
 
 def draw_hands(picture_HWC: NDArray[np.uint8], hands: HandsTrack, t: int, scale_xy: Points) -> None:
@@ -100,7 +112,5 @@ def _draw_pair(
 
 
 def _draw_hand(onto_HWC: NDArray[np.uint8], px_J2: Points, colour: Colour, line: int) -> None:
-    for a, b in HAND_BONES:
-        draw_line(onto_HWC, px_J2[[a, b]], colour, line)
-    for point_2 in px_J2:
-        draw_dot(onto_HWC, point_2, line + 0.5, colour)
+    draw_lines(onto_HWC, px_J2[np.array(HAND_BONES)], colour, line)
+    draw_dots(onto_HWC, px_J2, line + 0.5, colour)

@@ -25,18 +25,20 @@ def line_width_px(picture_HWC: NDArray[np.uint8]) -> int:
     return max(1, round(min(picture_HWC.shape[:2]) / 240))
 
 
-def draw_line(picture_HWC: NDArray[np.uint8], ab_22: Points, colour: Colour, width_px: int) -> None:
-    a, b = _fixed(ab_22).tolist()
-    cv2.line(picture_HWC, a, b, colour, width_px, cv2.LINE_AA, _SHIFT)
+def draw_lines(picture_HWC: NDArray[np.uint8], ends_N22: Points, colour: Colour, width_px: int) -> None:
+    """N lines, each from one end to the other."""
+    cv2.polylines(picture_HWC, list(_fixed(ends_N22)), False, colour, width_px, cv2.LINE_AA, _SHIFT)
 
 
-def draw_dashes(picture_HWC: NDArray[np.uint8], ab_22: Points, colour: Colour, width_px: int) -> None:
-    """The same line in dashes of about three widths."""
-    length_px = float(np.linalg.norm(ab_22[1] - ab_22[0]))
-    dashes = int(min(max(1, round(length_px / (6 * width_px))), _DASHES_AT_MOST))
-    for start in (np.arange(dashes) + 0.25) / dashes:
-        along_21 = np.array([[start], [start + 0.5 / dashes]])
-        draw_line(picture_HWC, ab_22[0] + along_21 * (ab_22[1] - ab_22[0]), colour, width_px)
+def draw_dashes(picture_HWC: NDArray[np.uint8], ends_N22: Points, colour: Colour, width_px: int) -> None:
+    """The same lines in dashes of about three widths."""
+    dashes = []
+    for ends_22 in ends_N22:
+        length_px = float(np.linalg.norm(ends_22[1] - ends_22[0]))
+        count = int(min(max(1, round(length_px / (6 * width_px))), _DASHES_AT_MOST))
+        along_N2 = (np.arange(count)[:, None] + (0.25, 0.75)) / count
+        dashes.append(ends_22[0] + along_N2[..., None] * (ends_22[1] - ends_22[0]))
+    draw_lines(picture_HWC, np.concatenate(dashes), colour, width_px)
 
 
 def draw_polyline(
@@ -45,14 +47,14 @@ def draw_polyline(
     cv2.polylines(picture_HWC, [_fixed(points_N2)], closed, colour, width_px, cv2.LINE_AA, _SHIFT)
 
 
-def draw_dot(picture_HWC: NDArray[np.uint8], point_2: Points, radius_px: float, colour: Colour) -> None:
-    centre = _fixed(point_2).tolist()
-    cv2.circle(picture_HWC, centre, round(radius_px * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+def draw_dots(picture_HWC: NDArray[np.uint8], points_N2: Points, radius_px: float, colour: Colour) -> None:
+    for centre in _fixed(points_N2).tolist():
+        cv2.circle(picture_HWC, centre, round(radius_px * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
 
 
 def draw_arrow(picture_HWC: NDArray[np.uint8], ab_22: Points, colour: Colour, width_px: int) -> None:
     """From a to b, with a head of three to five widths."""
-    draw_line(picture_HWC, ab_22, colour, width_px)
+    draw_lines(picture_HWC, ab_22[None], colour, width_px)
     along_2 = ab_22[1] - ab_22[0]
     length_px = float(np.linalg.norm(along_2))
     if length_px < 1:

@@ -176,4 +176,4 @@ class TimelineStrip:
             small = self._text_px - 3
             if text and text_width_px(text, small) + 6 <= end - start:
                 put_text(picture, text, (start + 3, row.top + (row.bottom - row.top - line_height_px(small)) // 2),
-                         _DARK_RGB, small)  # fmt: skip
+                         _DARK_RGB if lit else _TEXT_RGB, small)  # fmt: skip
