@@ -9,7 +9,7 @@ from annotation.actions.read import ACTIONS_VERSION, actions
 from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_shake_rad
 from annotation.camera_text import camera_text
-from annotation.caption import caption, clip_duration_s, fill_slots
+from annotation.caption import CAPTION_VERSION, caption, clip_duration_s, fill_slots
 from annotation.expressions import EXPRESSIONS_VERSION, expressions
 from annotation.gestures import gestures
 from annotation.interactions import INTERACTIONS_VERSION, interactions
@@ -23,11 +23,24 @@ from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, FaceTrack, Hand
 LABELS_VERSION = "1"
 
 
+def label_versions() -> dict[str, dict[str, str]]:
+    """Label field of the JSON -> {name, version}, as annotator_versions does for tracks."""
+    return {
+        "actions": {"name": "body_geometry", "version": ACTIONS_VERSION},
+        "interactions": {"name": "hands_and_what_moves_with_them", "version": INTERACTIONS_VERSION},
+        "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
+        "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
+        "camera": {"name": "background_motion", "version": LABELS_VERSION},
+        "caption": {"name": "slots", "version": CAPTION_VERSION},
+        FIELD: {"name": "track_agreement", "version": LABEL_QUALITY_VERSION},
+    }
+
+
 def describe(
     tracks: Mapping[str, Track],
     style: str | None,
     clip: ClipFrame,
-    versions: Mapping[str, Mapping[str, str]],
+    versions: Mapping[str, Mapping[str, Any]],
     refiner: Refiner | None = None,
     pictures: Sequence[tuple[float, bytes]] = (),
     zero_shot: ZeroShot | None = None,
@@ -63,15 +76,6 @@ def describe(
     )  # fmt: skip
     offline = caption(slots)
     said, problem = refiner.reword(offline) if refiner is not None else (offline, None)
-    from_labels = {
-        "actions": {"name": "body_geometry", "version": ACTIONS_VERSION},
-        "interactions": {"name": "hands_and_what_moves_with_them", "version": INTERACTIONS_VERSION},
-        "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
-        "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
-        "camera": {"name": "background_motion", "version": LABELS_VERSION},
-        "caption": {"name": "slots", "version": LABELS_VERSION},
-        FIELD: {"name": "track_agreement", "version": LABEL_QUALITY_VERSION},
-    }
     refinement = {}
     if refiner is not None:
         problems = {**dict(refined.problems), **({"caption": problem} if problem else {})}
@@ -87,5 +91,5 @@ def describe(
         "gestures": [each.row() for each in gestures(hands)] if hands is not None else [],
         "camera": {"moves": [each.row() for each in moves], "text": text, "shake_rad": shake},
         FIELD: label_quality(tracks, clip),
-        "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **from_labels},
+        "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **label_versions()},
     }

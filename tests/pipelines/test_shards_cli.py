@@ -216,7 +216,7 @@ def test_verify_finds_a_quality_that_is_no_number(tmp_path: Path) -> None:
     (entry,) = load_samples(path)
     spoil(members)
     tar = sample_tar("k", members)
-    messages = list(check_sample(replace(entry, sha256="", size_bytes=len(tar)), tar, deep=False))
+    messages = list(check_sample(path, replace(entry, sha256="", size_bytes=len(tar)), tar, deep=False))
     assert messages == ["json: label_quality.jitter_body_heights is 'low', expected a number or null"]
 
 
@@ -320,10 +320,3 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(data: Path) -> None:
     rewrite_rows(data, lambda entry: replace(entry, shard="../index.json"))
     with pytest.raises(CorruptShard, match="plain file name"):
         call("ls", data)
-
-
-def test_view_is_no_action(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        call("view", data)
-    assert stopped.value.code == 2
-    assert "invalid choice" in capsys.readouterr().err

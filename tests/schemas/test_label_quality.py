@@ -63,7 +63,7 @@ def test_an_index_of_before_them_is_read_and_says_nothing(tmp_path: Path) -> Non
     old = load_samples(path)
     assert old == [replace(entry, label_quality={}) for entry in entries]
     assert old[0].row()["jitter_body_heights"] is None
-    with pytest.raises(RecipeError, match=r"lacks body_measured_fraction, .*annotate into a new folder"):
+    with pytest.raises(RecipeError, match=r"lacks body_measured_fraction, .*motionloom relabel measures them"):
         label_quality_table(path)
     write_index(path, load_shards(path), old, {})
     assert label_quality_table(path).column("jitter_body_heights").to_pylist() == [None, None]
