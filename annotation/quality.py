@@ -54,7 +54,7 @@ _APART_PALMS, _APART_WIDTHS = 1.0, 0.5
 def label_quality(tracks: Mapping[str, Track], clip: ClipFrame) -> Measures:
     """All measures by name; a pure function of the tracks (by member suffix) and the clip's size.
 
-    Returns: six significant digits; None where a measure has nothing to go by.
+    Returns: rounded to a millionth, which is what float32 metres hold; None where a measure has nothing to go by.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
     hands, camera = tracks.get("hands.npz"), tracks.get("camera.npz")
@@ -79,7 +79,7 @@ def label_quality(tracks: Mapping[str, Track], clip: ClipFrame) -> Measures:
                 found |= _hands_on_wrists(body, seen_TJ, hands)
             if isinstance(face, FaceTrack):
                 found |= _face_on_head(body, seen_TJ, face)
-    return {name: None if value is None else float(f"{value:.6g}") for name, value in found.items()}
+    return {name: None if value is None else round(value, 6) for name, value in found.items()}
 
 
 def _measured(body: BodyTrack) -> NDArray[np.bool_]:

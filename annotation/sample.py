@@ -9,7 +9,7 @@ from annotation.actions.read import ACTIONS_VERSION, actions
 from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_shake_rad
 from annotation.camera_text import camera_text
-from annotation.caption import caption, clip_duration_s, fill_slots
+from annotation.caption import CAPTION_VERSION, caption, clip_duration_s, fill_slots
 from annotation.expressions import EXPRESSIONS_VERSION, expressions
 from annotation.gestures import gestures
 from annotation.interactions import INTERACTIONS_VERSION, interactions
@@ -31,7 +31,7 @@ def label_versions() -> dict[str, dict[str, str]]:
         "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
         "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
         "camera": {"name": "background_motion", "version": LABELS_VERSION},
-        "caption": {"name": "slots", "version": LABELS_VERSION},
+        "caption": {"name": "slots", "version": CAPTION_VERSION},
         FIELD: {"name": "track_agreement", "version": LABEL_QUALITY_VERSION},
     }
 

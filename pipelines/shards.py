@@ -23,8 +23,8 @@ from schemas.overlay import load_overlay
 from schemas.shard import member_overlays, read_members, read_sample
 from schemas.tracks import TRACKS, BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
-HELP = "list, show, count and verify the samples of a dataset"
-LABEL_FIELDS = ("actions", "expressions", "interactions")
+HELP = "list, show, count, verify and draw the samples of a dataset"
+LABEL_FIELDS = ("actions", "expressions", "interactions", "gestures")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action("verify", "find damage and disagreement; exit 1 if there is any").add_argument(
         "--deep", action="store_true", help="also decode every clip and count its frames"
     )
+    view = action("view", "draw tracks and labels of one sample: overlay video and contact sheet")
+    view.add_argument("key", metavar="KEY", help="a key that ls lists")
+    view.add_argument(
+        "--output", type=Path, default=Path("views"), metavar="FOLDER",
+        help="gets KEY.overlay.mp4 and KEY.sheet.jpg (default: views); files of these names are replaced",
+    )  # fmt: skip
+    view.add_argument("--no-video", action="store_true", help="only the contact sheet")
+    view.add_argument("--rerun", action="store_true", help="also KEY.rrd for the Rerun viewer (needs the extra rerun)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,8 +60,15 @@ def run(args: argparse.Namespace) -> int:
         "show": _show,
         "stats": _stats,
         "verify": _verify,
+        "view": _view,
     }
     return commands[args.action](args)
+
+
+def _view(args: argparse.Namespace) -> int:
+    from pipelines.shards_view import run as view
+
+    return view(args)
 
 
 def _ls(args: argparse.Namespace) -> int:

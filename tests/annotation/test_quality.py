@@ -136,6 +136,16 @@ def test_jitter_is_the_deviation_of_the_noise_at_every_frame_rate(fps: float, sh
     assert found["jitter_body_heights"] == pytest.approx(share, rel=0.12)
 
 
+def test_what_trembles_at_half_the_frame_rate_trembles_as_much() -> None:
+    """Each frame shown twice at 50 frames a second is the motion of 25."""
+    figure = Figure(T=300, fps=50.0)
+    height_px = body_height_px(body_of(figure), CLIP)
+    assert height_px is not None
+    noise_TJ2 = np.random.default_rng(3).normal(0, 0.004 * height_px, (150, 33, 2)).repeat(2, axis=0)
+    found = label_quality(tracks_of(figure, body=moved_px(body_of(figure), noise_TJ2)), CLIP)
+    assert found["jitter_body_heights"] == pytest.approx(0.004, rel=0.12)
+
+
 def test_a_joint_that_sticks_out_for_a_frame_is_jitter() -> None:
     body = body_of(STANDING)
     height_px = body_height_px(body, CLIP)
@@ -220,6 +230,7 @@ def test_exchanged_hands_are_counted_also_when_only_one_is_seen() -> None:
     assert measured(hands=swap(hands, slice(20, 30)))["hand_swap_fraction"] == 0.1
     one = hands_of(body, hand_shape(), None)
     assert measured(hands=swap(one, slice(20, 30)))["hand_swap_fraction"] == 0.1
+    assert measured(hands=swap(one, slice(20, 22)))["hand_swap_fraction"] == 0.02
     # A second hand that comes in is a new hand and no swap.
     late = hands.present_T2.copy()
     late[:50, 0] = False
@@ -227,17 +238,18 @@ def test_exchanged_hands_are_counted_also_when_only_one_is_seen() -> None:
 
 
 def test_two_points_that_pass_each_other_keep_their_sides_and_a_jump_is_seen() -> None:
-    across_T = np.linspace(-3, 3, 31)
-    points_T2K2 = np.zeros((31, 2, 1, 2))
+    # 0.2 a frame, and never both at one place: from -0.1 to 0.1 it looks as if they had changed sides.
+    across_T = np.linspace(-2.9, 2.9, 30)
+    points_T2K2 = np.zeros((30, 2, 1, 2))
     points_T2K2[:, 0, 0, 0], points_T2K2[:, 1, 0, 0] = across_T, -across_T
-    seen, clock = np.ones((31, 2, 1), np.bool_), np.arange(31) / 25
+    seen, clock = np.ones((30, 2, 1), np.bool_), np.arange(30) / 25
     assert not swapped_frames(points_T2K2, seen, clock, clear=0.1, unknown=2.0)[1].any()
     points_T2K2[5] = points_T2K2[5, ::-1]
     judged_T, swapped_T = swapped_frames(points_T2K2, seen, clock, clear=0.1, unknown=2.0)
     assert judged_T.all()
     assert np.flatnonzero(swapped_T).tolist() == [5]
     # With a gap between them the two halves are judged apart: nothing says what happened in between.
-    later = clock + np.where(np.arange(31) > 15, 1.0, 0.0)
+    later = clock + np.where(np.arange(30) > 15, 1.0, 0.0)
     points_T2K2[16:] = points_T2K2[16:, ::-1]
     assert np.flatnonzero(swapped_frames(points_T2K2, seen, later, clear=0.1, unknown=2.0)[1]).tolist() == [5]
 

@@ -320,10 +320,3 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(data: Path) -> None:
     rewrite_rows(data, lambda entry: replace(entry, shard="../index.json"))
     with pytest.raises(CorruptShard, match="plain file name"):
         call("ls", data)
-
-
-def test_view_is_no_action(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        call("view", data)
-    assert stopped.value.code == 2
-    assert "invalid choice" in capsys.readouterr().err
