@@ -8,7 +8,6 @@ stretch of frames in which one hand was followed gets one side for all of it whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -26,52 +25,17 @@ from annotation.backends.mediapipe_graphs import (
 from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
 from annotation.body import LEFT_WRIST, RIGHT_WRIST
-from annotation.ops.regions import block_means, hardly_changed, largest_change
+from annotation.hand_sides import REACH_PALMS, Stretch, decide_sides, rejoined
+from annotation.ops.regions import block_means
 from annotation.ops.smoothing import between_reads
 from annotation.other_hands import OtherHands
 from annotation.people import PeopleNetworks, PeopleWatch
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import HAND_JOINTS, BodyTrack, HandsTrack, Track
 
-# A hand further than this from both wrists, in palm lengths (wrist to middle knuckle), belongs to somebody else.
-_REACH_PALMS = 3.0
 MAX_HANDS = 2
 # Looking costs about one read. Where the body shows no wrist there is rarely a hand to find.
 _LOOK_EVERY_S, _LOOK_WITHOUT_WRIST_S = 0.12, 0.4
-# How much the network's handedness counts beside the wrists: it breaks ties (clasped hands) and no more.
-_HANDEDNESS_SHARE = 0.1
-
-
-@dataclass(slots=True)
-class Stretch:
-    """One hand followed without a break. reads: frame -> hand, px of the frames seen; copied: frames whose hand is that
-    of the last read, because hardly anything changed since.
-    """
-
-    reads: dict[int, HandRead] = field(default_factory=dict)
-    copied: set[int] = field(default_factory=set)
-    last_t: int = -1
-    read_s: float = 0.0
-    blocks_HW: NDArray[np.float32] | None = None
-
-    @property
-    def last(self) -> HandRead:
-        return self.reads[self.last_t]
-
-    def note(self, t: int, hand: HandRead, pts_s: float, blocks_HW: NDArray[np.float32]) -> None:
-        self.reads[t], self.last_t = hand, t
-        self.read_s, self.blocks_HW = pts_s, blocks_HW
-
-    def copy(self, t: int) -> None:
-        self.reads[t], self.last_t = self.last, t
-        self.copied.add(t)
-
-    def calm(self, blocks_HW: NDArray[np.float32], size_wh: tuple[int, int], pts_s: float) -> bool:
-        """Whether the hand's region hardly changed since it was read."""
-        assert self.blocks_HW is not None
-        roi = self.last.next_roi
-        change = largest_change(self.blocks_HW, blocks_HW, roi.center_px_2, roi.side_px, size_wh)
-        return hardly_changed(change, pts_s - self.read_s)
 
 
 class HandsAnnotator:
@@ -179,7 +143,7 @@ class HandsSession:
         return [
             roi
             for roi in palms
-            if np.linalg.norm(seen_N2 - roi.center_px_2, axis=1).min() <= (_REACH_PALMS + 1) / 2.5 * roi.side_px
+            if np.linalg.norm(seen_N2 - roi.center_px_2, axis=1).min() <= (REACH_PALMS + 1) / 2.5 * roi.side_px
         ]
 
     def _read_new(self, rgb_HWC: NDArray[np.uint8], roi: Roi, followed: list[Stretch]) -> HandRead | None:
@@ -200,7 +164,8 @@ class HandsSession:
         conf_T2 = np.zeros((T, 2), np.float32)
         present_T2 = np.zeros((T, 2), np.bool_)
         wrists_px_T22 = _wrists(body, T) if isinstance(body, BodyTrack) else np.full((T, 2, 2), np.nan, np.float32)
-        for side, certainty, stretch in decide_sides(self._stretches, wrists_px_T22 / self._native_per_seen_2):
+        whole = rejoined(self._stretches, self._pts_s)
+        for side, certainty, stretch in decide_sides(whole, wrists_px_T22 / self._native_per_seen_2):
             points_NJ2, world_m_NJ3 = self._between_reads(stretch)
             for n, (t, hand) in enumerate(stretch.reads.items()):
                 if not present_T2[t, side]:
@@ -215,16 +180,19 @@ class HandsSession:
 
     def _between_reads(self, stretch: Stretch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(N, 21, 2) px of the frames seen and (N, 21, 3) metres of the stretch's N frames."""
-        hands = list(stretch.reads.values())
-        read_N = np.array([t not in stretch.copied for t in stretch.reads], np.bool_)
-        pts_s_N = np.array([self._pts_s[t] for t in stretch.reads], np.float64)
-        present_N = np.ones(len(hands), np.bool_)
-        points_NJ2 = np.stack([hand.points_J3[:, :2] for hand in hands])
-        world_m_NJ3 = np.stack([hand.world_m_J3 for hand in hands])
-        return (
-            between_reads(points_NJ2, present_N, read_N, pts_s_N),
-            between_reads(world_m_NJ3, present_N, read_N, pts_s_N),
-        )
+        at_N = np.array(list(stretch.reads))
+        present_T = np.zeros(len(self._pts_s), np.bool_)
+        present_T[at_N] = True
+        read_T = present_T.copy()
+        read_T[list(stretch.copied)] = False
+        pts_s_T = np.array(self._pts_s, np.float64)
+        placed = []
+        for values in ([hand.points_J3[:, :2] for hand in stretch.reads.values()],
+                       [hand.world_m_J3 for hand in stretch.reads.values()]):  # fmt: skip
+            values_TJX = np.zeros((len(present_T), *values[0].shape), np.float32)
+            values_TJX[at_N] = np.stack(values)
+            placed.append(between_reads(values_TJX, present_T, read_T, pts_s_T)[at_N])
+        return placed[0], placed[1]
 
 
 def _covers(hand: HandRead, roi: Roi) -> bool:
@@ -240,49 +208,3 @@ def _wrists(body: BodyTrack, T: int) -> NDArray[np.float32]:
     wrists_px_T22[~body.present_PT[0]] = np.nan
     wrists_px_T22[body.conf_PTJ[0][:, wrists] < WRIST_VISIBLE] = np.nan
     return wrists_px_T22[:T]
-
-
-def side_evidence(hand: HandRead, wrists_px_22: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(2,): how well the hand agrees with being the left and the right one.
-
-    With a visible wrist how near it is: 1 at the wrist, 0 at three palm lengths. When only the other wrist is seen: 0
-    for a hand at that wrist, else half the network's handedness. Without wrists the handedness.
-    """
-    handedness_2 = np.array([hand.left_score, 1 - hand.left_score])
-    seen_2 = ~np.isnan(wrists_px_22).any(axis=1)
-    if not seen_2.any():
-        return handedness_2
-    distance_2 = np.linalg.norm(wrists_px_22 - hand.points_J3[0, :2], axis=1) / hand.palm_px
-    near_2 = 1 - distance_2 / _REACH_PALMS
-    evidence_2 = np.zeros(2)
-    for side in (0, 1):
-        if seen_2[side]:
-            evidence_2[side] = near_2[side] + _HANDEDNESS_SHARE * handedness_2[side] if near_2[side] > 0 else 0.0
-        elif distance_2[1 - side] >= 1:
-            evidence_2[side] = 0.5 * handedness_2[side]
-    return evidence_2
-
-
-def decide_sides(stretches: list[Stretch], wrists_px_T22: NDArray[np.float32]) -> list[tuple[int, float, Stretch]]:
-    """One side (0 left, 1 right) for each stretch: the one with more evidence over its frames. Strongest first.
-
-    Two hands that are seen at the same time never get one side: the stronger keeps it, the other takes the other side
-    when it has any evidence for it. A stretch without evidence is somebody else's hand and is left out.
-    Returns: (side, share of the evidence that speaks for it, stretch).
-    """
-    total_N2 = [
-        np.sum([side_evidence(hand, wrists_px_T22[t]) for t, hand in each.reads.items()], axis=0) for each in stretches
-    ]
-    order = sorted(range(len(stretches)), key=lambda n: -float(total_N2[n].max()))
-    decided: list[tuple[int, float, Stretch]] = []
-    for n in order:
-        frames = stretches[n].reads.keys()
-        for side in np.argsort(-total_N2[n], kind="stable"):
-            weight = float(total_N2[n][side])
-            taken = sum(len(frames & other.reads.keys()) for at, _, other in decided if at == side)
-            # Far from the wrist of its side in most frames, or a place that another hand has for most of the time.
-            if weight <= 0.05 * len(frames) or 2 * taken > len(frames):
-                continue
-            decided.append((int(side), weight / float(total_N2[n].sum()), stretches[n]))
-            break
-    return decided

@@ -104,10 +104,13 @@ class HandRead:
         """From the wrist to the middle knuckle."""
         return max(float(np.linalg.norm(self.points_J3[9, :2] - self.points_J3[0, :2])), 1e-6)
 
-    def same_hand(self, other: HandRead) -> bool:
-        """Joints within half a palm of each other, typically."""
+    def palms_apart(self, other: HandRead) -> float:
+        """Typical distance between equal joints, in lengths of the larger palm."""
         apart_px = float(np.median(np.linalg.norm(self.points_J3[:, :2] - other.points_J3[:, :2], axis=1)))
-        return apart_px < 0.5 * max(self.palm_px, other.palm_px)
+        return apart_px / max(self.palm_px, other.palm_px)
+
+    def same_hand(self, other: HandRead) -> bool:
+        return self.palms_apart(other) < 0.5
 
 
 class _Graph:

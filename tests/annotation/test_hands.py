@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
 from annotation.base import ClipFrame
-from annotation.hands import HandsSession, Stretch, decide_sides, side_evidence
+from annotation.hand_sides import Stretch, decide_sides, rejoined, side_evidence
+from annotation.hands import HandsSession
 from annotation.person import Person
 from schemas.frames import FrameBatch
 from schemas.tracks import BodyTrack
@@ -64,6 +65,23 @@ def test_a_side_is_held_while_a_hand_is_followed() -> None:
     """The network changes its mind in every third frame; the hand stays the left one."""
     changing = stretch(0, *(hand(100 + t, left_score=0.1 if t % 3 == 0 else 0.9) for t in range(T)))
     assert sides([changing], NOWHERE) == {0: 0}
+
+
+def test_a_hand_that_was_lost_for_a_moment_keeps_its_side() -> None:
+    """The second part of it alone would be the other hand by the network's word."""
+    pts_s = [t / 25 for t in range(T)]
+    first, second = stretch(0, *[hand(100, 0.9)] * 10), stretch(14, *[hand(104, 0.3)] * 5)
+    assert sides([first, second], NOWHERE) == {0: 0, 1: 1}
+    (whole,) = rejoined([second, first], pts_s)
+    assert sorted(whole.reads) == [*range(10), *range(14, 19)]
+    assert sides([whole], NOWHERE) == {0: 0}
+    assert len(first.reads) == 10
+
+
+@pytest.mark.parametrize(("start", "x"), [(20, 104), (14, 140), (9, 104)])
+def test_a_hand_after_long_or_elsewhere_or_at_the_same_time_is_another(start: int, x: float) -> None:
+    first, second = stretch(0, *[hand(100)] * 10), stretch(start, *[hand(x)] * 5)
+    assert len(rejoined([first, second], [t / 25 for t in range(T)])) == 2
 
 
 class Reader:
