@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.base import DENSE, ClipFrame
-from annotation.ops.alignment import KeyPicture, similar
+from annotation.ops.alignment import KeyPicture, pyramid, similar
 from annotation.ops.background import (
     IDENTITY,
     FittedMotion,
@@ -43,6 +43,8 @@ _FILLED = 0.05
 # Of the background's edges, so many must agree; of all edges more, because a body that moves is edges too.
 _ENOUGH = 0.5
 _ENOUGH_WITH_PEOPLE = 0.7
+# After so many frames of one key picture that its background does not explain, it is not asked again.
+_FAILURES_A_KEY = 3
 # Share of its confidence that is left to a motion which people alone show; annotation/camera_moves asks more of it.
 _BY_PEOPLE = 0.25
 # How long one key picture serves at most: a slow move needs about a second to stand out of the noise.
@@ -66,19 +68,23 @@ class CameraSession:
         self._follower = PointFollower(round(_KEY_S * clip.fps))
         self._followed: list[Followed] = []
         self._native_per_seen_2 = np.ones(2, np.float32)
+        self._native_per_thumb_2 = np.ones(2)
         self._thumbs: list[NDArray[np.uint8]] = []
         self._pts_s: list[float] = []
 
     def observe(self, frames: FrameBatch) -> None:
         for rgb_HWC in frames.rgb_THWC:
-            gray_HW = _small_gray(rgb_HWC)
+            whole_HW = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY), np.uint8)
+            gray_HW, whole_per_seen_2 = _shrunk(whole_HW, _SHORT_SIDE_PX)
             followed = self._follower.follow(gray_HW)
+            thumb_HW, seen_per_thumb_2 = _shrunk(gray_HW, _THUMB_SIDE_PX)
             if len(self._thumbs) < _MOST_THUMBS:
-                self._thumbs.append(_shrunk(gray_HW, _THUMB_SIDE_PX))
+                self._thumbs.append(thumb_HW)
             if followed is not None:
                 self._followed.append(followed)
-            size_wh = np.array([self._clip.width_px, self._clip.height_px], np.float32)
-            self._native_per_seen_2 = size_wh / np.array(gray_HW.shape[::-1], np.float32)
+            native_per_whole_2 = np.array([self._clip.width_px, self._clip.height_px]) / whole_HW.shape[::-1]
+            self._native_per_seen_2 = (native_per_whole_2 * whole_per_seen_2).astype(np.float32)
+            self._native_per_thumb_2 = native_per_whole_2 * whole_per_seen_2 * seen_per_thumb_2
         self._pts_s.extend(frames.pts_s_T.tolist())
 
     def finish(self, earlier: Mapping[str, Track]) -> CameraTrack:
@@ -147,12 +153,18 @@ class CameraSession:
         poor_T = np.array([step.poor for step in steps[: len(self._thumbs)]], np.bool_)
         poor_T[:1] = False
         for start, stop in runs(poor_T):
-            key, from_key_33 = start - 1, IDENTITY
-            background, everything = self._key_pictures(key, body)
+            key, from_key_33, failures = start - 1, IDENTITY, 0
+            picture = pyramid(self._thumbs[key])
+            background, everything = self._background(key, picture, body), None
             for t in range(start, stop):
-                share, found = 1.0, background.align(self._thumbs[t], from_key_33)
+                other = pyramid(self._thumbs[t])
+                share, found = 1.0, None
+                if failures < _FAILURES_A_KEY:
+                    found = background.align(other, from_key_33)
                 if found is None or found.explained < _ENOUGH or not found.spread:
-                    share, found = _BY_PEOPLE, everything.align(self._thumbs[t], from_key_33)
+                    failures += 1
+                    everything = everything or KeyPicture(picture, np.ones(self._thumbs[key].shape, np.uint8))
+                    share, found = _BY_PEOPLE, everything.align(other, from_key_33)
                     if found is not None and (found.explained < _ENOUGH_WITH_PEOPLE or not found.spread):
                         found = None
                 if found is not None:
@@ -161,20 +173,20 @@ class CameraSession:
                     from_key_33 = found.motion_33
                     if t - key < _KEY_S * self._clip.fps and found.reach_px < _THUMB_REACH * _THUMB_SIDE_PX:
                         continue
-                key, from_key_33 = t, IDENTITY
-                background, everything = self._key_pictures(t, body)
+                key, from_key_33, failures = t, IDENTITY, 0
+                picture = other
+                background, everything = self._background(key, picture, body), None
 
-    def _key_pictures(self, t: int, body: BodyTrack | None) -> tuple[KeyPicture, KeyPicture]:
-        """Frame t without people, and with them."""
-        thumb_HW = self._thumbs[t]
-        counts_HW = np.ones(thumb_HW.shape, np.uint8)
+    def _background(self, t: int, picture: list[NDArray[np.float32]], body: BodyTrack | None) -> KeyPicture:
+        """Frame t without people."""
+        counts_HW = np.ones(self._thumbs[t].shape, np.uint8)
         for person in range(0 if body is None else body.present_PT.shape[0]):
             assert body is not None
             if body.present_PT[person, t]:
                 mask = person_mask(body.joints_px_PTJ2[person, t], self._clip.width_px, self._clip.height_px)
-                covered_HW = cv2.resize(mask.covered_HW, thumb_HW.shape[::-1], interpolation=cv2.INTER_AREA)
+                covered_HW = cv2.resize(mask.covered_HW, counts_HW.shape[::-1], interpolation=cv2.INTER_AREA)
                 counts_HW[covered_HW > 0] = 0
-        return KeyPicture(thumb_HW, counts_HW), KeyPicture(thumb_HW, np.ones_like(counts_HW))
+        return KeyPicture(picture, counts_HW)
 
     def _fill_gaps(self, steps: list[FittedMotion]) -> None:
         """Steps that were not measured within one view go on as their neighbours do; those at a cut stay."""
@@ -190,20 +202,22 @@ class CameraSession:
                 steps[start:stop] = [FittedMotion(between_33, _FILLED)] * (stop - start)
 
     def _thumb_to_native(self, step_33: NDArray[np.float64]) -> NDArray[np.float64]:
-        height, width = self._thumbs[0].shape
-        x, y = self._clip.width_px / width, self._clip.height_px / height
+        x, y = self._native_per_thumb_2
         native_from_thumb_33 = np.array([[x, 0, 0.5 * x], [0, y, 0.5 * y], [0, 0, 1]])
         return np.asarray(native_from_thumb_33 @ step_33 @ np.linalg.inv(native_from_thumb_33))
 
 
-def _small_gray(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    gray_HW = cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY)
-    return _shrunk(np.asarray(gray_HW, np.uint8), _SHORT_SIDE_PX)
-
-
-def _shrunk(gray_HW: NDArray[np.uint8], short_side_px: int) -> NDArray[np.uint8]:
+def _shrunk(gray_HW: NDArray[np.uint8], short_side_px: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The picture, no larger than this, and how many of its former px go into one of the new (x, y)."""
     shrink = short_side_px / min(gray_HW.shape)
     if shrink >= 1:
-        return gray_HW
-    size_wh = (max(1, round(gray_HW.shape[1] * shrink)), max(1, round(gray_HW.shape[0] * shrink)))
-    return np.asarray(cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+        return gray_HW, np.ones(2)
+    size_wh = np.maximum(1, np.round(np.array(gray_HW.shape[::-1]) * shrink)).astype(int)
+    if shrink == 0.5:
+        # Whole pixels are averaged many times faster; an odd row or column at the end of the long side is left out.
+        gray_HW = gray_HW[: gray_HW.shape[0] // 2 * 2, : gray_HW.shape[1] // 2 * 2]
+        size_wh = np.array(gray_HW.shape[::-1]) // 2
+    # Down to a half, four neighbours are all that a pixel covers, and many times cheaper than exact areas.
+    how = cv2.INTER_LINEAR if shrink > 0.5 else cv2.INTER_AREA
+    small_HW = np.asarray(cv2.resize(gray_HW, size_wh.tolist(), interpolation=how), np.uint8)
+    return small_HW, np.array(gray_HW.shape[::-1]) / size_wh

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipelines.progress import track
+from pipelines.report_labels import quality_plots, quality_rows, worst_samples
 from pipelines.report_pages import Section, render
 from pipelines.report_pictures import jpeg_uri
 from pipelines.report_plots import timeline
@@ -37,6 +38,7 @@ class SampleCard:
     pictures: tuple[str, ...]
     labels: Markup | None
     camera_text: str
+    quality: list[tuple[str, float | None, str]]
     licence: str | None
     problem: str | None
 
@@ -61,6 +63,9 @@ def dataset_section(dataset: Path, max_samples: int = MAX_SAMPLES_SHOWN) -> Sect
             ("frames per second", totals["fps"]),
             *((field, found) for field, found in totals["labels"].items() if found),
         ],
+        plots=quality_plots(entries),
+        worst=worst_samples(entries),
+        shown={entry.key for entry in shown},
         cards=[_card(dataset, entry) for entry in track(shown, "samples", len(shown))],
         total=len(entries),
     )
@@ -84,6 +89,7 @@ def _card(dataset: Path, entry: SampleEntry) -> SampleCard:
         pictures=pictures,
         labels=_labels(metadata, entry.duration_s),
         camera_text=str(camera.get("text", "")) if isinstance(camera, dict) else "",
+        quality=quality_rows(entry),
         licence=metadata.get("licence"),
         problem=problem,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas.errors import ResourceError
 
 TIMELINE = "clip_time"
-# The API changes with every minor version; this is the last one that runs with numpy 1 (docs/decisions/0014).
+# The API changes with every minor version; this is the last one that runs with numpy 1 (docs/decisions/0015).
 _SERIES = "0.22."
 
 

@@ -127,6 +127,12 @@ def _send_face(recording: RerunStream, face: FaceTrack, body: BodyTrack | None) 
 
 
 def _send_hands(recording: RerunStream, hands: HandsTrack, body: BodyTrack | None) -> None:
+    for q, px_T2J2 in enumerate(hands.others_px_QT2J2):
+        for side, (name, _) in enumerate(_SIDES):
+            present_T = hands.others_present_QT2[q, :, side]
+            if present_T.any():
+                entity = f"clip/hands_of_others/{q + 1}/{name}"
+                _send_points(recording, entity, hands.pts_s_T, px_T2J2[:, side], present_T, _HAND_CLASS + side)
     for side, (name, _) in enumerate(_SIDES):
         present_T = hands.present_T2[:, side]
         if not present_T.any():

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_POINTS = 400
+MAX_POINTS = 250
 # Corners as weak as 0.2% of the strongest are still followed: one bright title must not hide a soft background.
 _CORNER_QUALITY = 0.002
 _MIN_SIDE_PX = 16
@@ -21,6 +21,9 @@ _LK_WINDOW_WH = (15, 15)
 _LK_LEVELS = 4
 # The way back starts from the motion that most points share.
 _LK_LEVELS_BACK = 2
+# (iterations, px): the way there is the measurement; the way back need only tell half a pixel.
+_LK_STOP = (20, 0.02)
+_LK_STOP_BACK = (6, 0.1)
 # A point that does not come back to within this is lost, occluded or on a repeating texture.
 _ROUND_TRIP_PX = 0.5
 # A key picture serves until the typical fast point has gone this share of the short side: patches stay alike, and most
@@ -107,9 +110,11 @@ class PointFollower:
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Which points were found, and where. The way back begins from the common motion, not from the known answer."""
         start_N2 = self._start_N2[self._index_N]
-        there_N2, found_N = _flow(self._key_HW, gray_HW, start_N2, guess_N2, _LK_LEVELS)
+        there_N2, found_N = _flow(self._key_HW, gray_HW, start_N2, guess_N2, _LK_LEVELS, _LK_STOP)
         common_2 = np.median(there_N2 - start_N2, axis=0)
-        back_N2, found_back_N = _flow(gray_HW, self._key_HW, there_N2, there_N2 - common_2, _LK_LEVELS_BACK)
+        back_N2, found_back_N = _flow(
+            gray_HW, self._key_HW, there_N2, there_N2 - common_2, _LK_LEVELS_BACK, _LK_STOP_BACK
+        )
         return found_N & found_back_N & (np.linalg.norm(back_N2 - start_N2, axis=1) < _ROUND_TRIP_PX), there_N2
 
 
@@ -128,10 +133,12 @@ def _flow(
     start_N2: NDArray[np.float32],
     guess_N2: NDArray[np.float32],
     levels: int,
+    stop: tuple[int, float],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     end_N2, found_N1, _ = cv2.calcOpticalFlowPyrLK(
         from_HW, to_HW, start_N2, guess_N2.astype(np.float32),
         winSize=_LK_WINDOW_WH, maxLevel=levels, flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+        criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, *stop),
     )  # fmt: skip
     return np.asarray(end_N2, np.float32), found_N1[:, 0] == 1
 

@@ -84,17 +84,30 @@ def _drawn(conf: float, sure: bool) -> bool:
 
 
 def draw_hands(picture_HWC: NDArray[np.uint8], hands: HandsTrack, t: int, scale_xy: Points) -> None:
-    """Both hands of frame t in the colours of their sides, faintly where the track is not sure of the hand."""
+    """Hands of frame t, faintly where the track is not sure of one: the main subject's in the colours of their sides,
+    the others' in their person's colour."""
+    for q, present_T2 in enumerate(hands.others_present_QT2):
+        colours = (other_colour(q + 1), other_colour(q + 1))
+        px_2J2, conf_2 = hands.others_px_QT2J2[q, t] * scale_xy, hands.others_conf_QT2[q, t]
+        _draw_pair(picture_HWC, px_2J2, conf_2, present_T2[t], colours)
+    px_2J2 = hands.joints_px_T2J2[t] * scale_xy
+    _draw_pair(picture_HWC, px_2J2, hands.conf_T2[t], hands.present_T2[t], (LEFT_RGB, RIGHT_RGB))
+
+
+def _draw_pair(
+    picture_HWC: NDArray[np.uint8],
+    px_2J2: Points,
+    conf_2: NDArray[np.float32],
+    present_2: NDArray[np.bool_],
+    colours: tuple[Colour, Colour],
+) -> None:
     line = max(1, line_width_px(picture_HWC) // 2)
-    for side, colour in enumerate((LEFT_RGB, RIGHT_RGB)):
-        if not hands.present_T2[t, side]:
-            continue
-        px_J2 = hands.joints_px_T2J2[t, side] * scale_xy
-        if hands.conf_T2[t, side] >= _SURE:
-            _draw_hand(picture_HWC, px_J2, colour, line)
+    for side in np.flatnonzero(present_2):
+        if conf_2[side] >= _SURE:
+            _draw_hand(picture_HWC, px_2J2[side], colours[side], line)
         else:
             faint = Faint(picture_HWC)
-            _draw_hand(faint.layer_HWC, px_J2, colour, line)
+            _draw_hand(faint.layer_HWC, px_2J2[side], colours[side], line)
             faint.lay()
 
 

@@ -11,7 +11,7 @@ from annotation.base import ClipFrame
 from annotation.camera import CameraAnnotator
 from annotation.camera_moves import Interval, camera_moves
 from annotation.camera_text import camera_text
-from annotation.ops.alignment import KeyPicture
+from annotation.ops.alignment import KeyPicture, pyramid
 from annotation.ops.background import FOCAL_LONG_SIDES
 from annotation.ops.shake import shake_rad, shaking
 from schemas.frames import FrameBatch
@@ -182,11 +182,11 @@ def test_edges_tell_where_there_are_no_corners() -> None:
     gray_HW[:, 20:40], gray_HW[90:100, 60:] = 200, 200
     counts_HW = np.ones_like(gray_HW)
     moved_HW = np.roll(gray_HW, (2, -3), axis=(0, 1))
-    found = KeyPicture(gray_HW, counts_HW).align(moved_HW, np.eye(3))
+    found = KeyPicture(pyramid(gray_HW), counts_HW).align(pyramid(moved_HW), np.eye(3))
     assert found is not None
     assert found.explained > 0.9
     assert found.motion_33 @ [80, 60, 1] == pytest.approx([77, 62, 1], abs=0.1)
-    assert KeyPicture(gray_HW, np.zeros_like(counts_HW)).align(moved_HW, np.eye(3)) is None
+    assert KeyPicture(pyramid(gray_HW), np.zeros_like(counts_HW)).align(pyramid(moved_HW), np.eye(3)) is None
 
 
 def test_a_start_and_a_stop_are_no_shake_and_a_tremor_is() -> None:

@@ -129,6 +129,23 @@ def test_hands_are_drawn_in_their_sides_colour() -> None:
     assert changed(faint).any()
 
 
+def test_hands_of_another_person_have_that_person_s_colour() -> None:
+    hands = hands_track(4)
+    others = replace(
+        hands,
+        present_T2=np.zeros((4, 2), np.bool_),
+        others_px_QT2J2=hands.joints_px_T2J2[None],
+        others_world_m_QT2J3=hands.joints_world_m_T2J3[None],
+        others_conf_QT2=np.ones((1, 4, 2), np.float32),
+        others_present_QT2=hands.present_T2[None],
+    )
+    picture = drawn(hands=others)
+    x, y = (float(v) for v in hands.joints_px_T2J2[0, 1, 0])
+    assert tuple(picture[pixel_of(x, y)]) == other_colour(1)
+    absent = replace(others, others_present_QT2=np.zeros((1, 4, 2), np.bool_))
+    assert not changed(drawn(hands=absent)).any()
+
+
 def turned_face(yaw_rad: float, gaze_rad: tuple[float, float]) -> FaceTrack:
     face = face_track(4)
     cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
