@@ -213,6 +213,27 @@ def test_a_sheet_shows_twelve_moments_spread_over_the_clip(tmp_path: Path, monke
     assert shown_s == pytest.approx((2 + 4 * np.arange(12)) / 8)
 
 
+def test_a_sheet_says_how_good_clip_and_labels_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines import shards_view
+
+    said: list[str] = []
+    whole_sheet = shards_view.contact_sheet
+
+    def noted(title: str, facts: list[str], *rest: Any) -> Any:
+        said.extend(facts)
+        return whole_sheet(title, facts, *rest)
+
+    monkeypatch.setattr(shards_view, "contact_sheet", noted)
+    members = sample("k", moving_square_video(tmp_path / "x.mp4").read_bytes())
+    metadata = {**decode_json(members["json"]), "label_quality": {"limb_length_cv": 0.125, "body_swap_fraction": None}}
+    path = dataset_of(tmp_path / "data", {"k": {**members, "json": encode_json(metadata)}})
+    assert call("view", path, "k", "--no-video", "--output", tmp_path / "out") == 0
+    assert said[0].startswith("96x64 px, 8 frames/s, 16 frames, 2.00 s")
+    assert "quality 0.8" in said
+    assert "labels: limb_length_cv 0.125" in said
+    assert said[-1] == "note: without contact.npz"
+
+
 def test_missing_tracks_are_named_and_the_rest_is_drawn(view: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     members = sample("k", moving_square_video(tmp_path / "x.mp4").read_bytes())
     document = view({suffix: members[suffix] for suffix in ("mp4", "json", "txt")})
