@@ -71,7 +71,7 @@ def bare(mp4: bytes, path: Path) -> None:
             "libx264", rate=Fraction(len(times.pts_s_T) / times.duration_s).limit_denominator(1001)
         )
         stream.width, stream.height, stream.pix_fmt = *size_wh, "yuv420p"
-        stream.options = {"crf": "21", "preset": "veryfast"}
+        stream.options = {"crf": "21", "preset": "veryfast", "bf": "0"}
         for _, frame in presented_frames(source, DecodeResult()):
             picture = av.VideoFrame.from_ndarray(frame_rgb(frame, size_wh, 0), format="rgb24")
             sink.mux(stream.encode(picture))

@@ -126,6 +126,9 @@ def _facts(entry: SampleEntry, shown: Shown, metadata: Mapping[str, Any]) -> Seq
     if isinstance(scores, dict):
         known = [f"{name} {number_text(scores[name])}" for name in _SCORES if scores.get(name) is not None]
         facts.append("  ·  ".join(known))
+    measured = [f"{name} {number_text(value)}" for name, value in entry.label_quality.items() if value is not None]
+    if measured:
+        facts.append("labels: " + "  ·  ".join(measured))
     summaries = {suffix: track_summary(track) for suffix, track in shown.tracks.items()}
     facts.append(
         "  ·  ".join(

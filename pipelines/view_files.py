@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -29,6 +30,7 @@ Picture = NDArray[np.uint8]
 _HEIGHT_PX, _WIDTH_PX = (480, 720), (640, 1280)
 _LABEL_ROWS = 24
 _TICKS_PER_S = 90_000
+_RATE_OF_ONE_FRAME = 25.0
 _KEYFRAME_EVERY_S = 1.0
 _BT709 = 1  # the code of its primaries, transfer and matrix in H.264
 _LIMITED_RANGE = 1
@@ -36,7 +38,8 @@ _LIMITED_RANGE = 1
 
 @dataclass(frozen=True, slots=True)
 class ClipTimes:
-    """What the container says without decoding: each frame's time since the first, and when the last one ends."""
+    """What the container says without decoding: each frame's time since the first; the last lasts as long as a typical
+    one."""
 
     pts_s_T: NDArray[np.float64]
     duration_s: float
@@ -48,15 +51,18 @@ def clip_times(mp4: bytes) -> ClipTimes:
     with _opened(mp4) as container:
         stream = video_stream(container)
         try:
-            packets = [(p.pts, p.duration or 0) for p in container.demux(stream) if p.pts is not None]
+            ticks = sorted(
+                packet.pts for packet in container.demux(stream) if packet.pts is not None and not packet.is_discard
+            )
         except av.FFmpegError as error:
             raise ProbeError(f"cannot be read: {error}") from error
-        if not packets or not stream.codec_context.width or not stream.codec_context.height:
+        if not ticks or not stream.codec_context.width or not stream.codec_context.height:
             raise ProbeError("holds no frame")
-        ticks_T = np.array(sorted(packets), np.int64)
-        times_s_T2 = (ticks_T - (ticks_T[0, 0], 0)) * float(stream.time_base)
+        pts_s_T = np.array([tick - ticks[0] for tick in ticks], np.float64) * float(stream.time_base)
         size_wh = (stream.codec_context.width, stream.codec_context.height)
-    return ClipTimes(times_s_T2[:, 0], float(times_s_T2[-1].sum()), size_wh)
+        rate = float(stream.average_rate or 0) or _RATE_OF_ONE_FRAME
+    step_s = float(np.median(np.diff(pts_s_T))) if len(pts_s_T) > 1 else 1 / rate
+    return ClipTimes(pts_s_T, float(pts_s_T[-1]) + step_s, size_wh)
 
 
 def picture_size_wh(size_wh: tuple[int, int]) -> tuple[int, int]:
@@ -142,7 +148,9 @@ class _VideoWriter:
         self._strip = TimelineStrip(shown.labels, shown.caption, shown.times.duration_s, width, _LABEL_ROWS)
         self._canvas = np.full((self._picture_wh[1] + self._strip.height_px, width, 3), GROUND_RGB, np.uint8)
         self._left = (width - self._picture_wh[0]) // 2
-        self._duration = {round(float(a) * _TICKS_PER_S): round(float(b - a) * _TICKS_PER_S) for a, b in _steps(shown)}
+        starts_s, end_s = shown.times.pts_s_T, shown.times.duration_s
+        edges = np.rint(np.append(starts_s, end_s) * _TICKS_PER_S).astype(int).tolist()
+        self._ticks_shown = {start: end - start for start, end in pairwise(edges)}
 
     def __enter__(self) -> _VideoWriter:
         try:
@@ -159,7 +167,8 @@ class _VideoWriter:
         context.gop_size = max(1, round(rate * _KEYFRAME_EVERY_S))
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED_RANGE
-        stream.options = {"crf": "21", "preset": "veryfast"}
+        # Without reordered frames the file's durations are those between presentation times, also uneven ones.
+        stream.options = {"crf": "21", "preset": "veryfast", "bf": "0"}
         self._stream = stream
         return self
 
@@ -172,16 +181,21 @@ class _VideoWriter:
             format="yuv420p", dst_colorspace="ITU709"
         )
         canvas.pts, canvas.time_base = round(pts_s * _TICKS_PER_S), Fraction(1, _TICKS_PER_S)
-        canvas.duration = self._duration.get(canvas.pts, 0)
         try:
-            self._container.mux(self._stream.encode(canvas))
+            self._mux(canvas)
         except (av.FFmpegError, OSError) as error:
             raise ResourceError(f"{self._path} cannot be written: {error}") from error
+
+    def _mux(self, canvas: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(canvas):
+            # The encoder does not pass on how long a frame is shown, which the last one's end depends on.
+            packet.duration = self._ticks_shown.get(packet.pts, 0)
+            self._container.mux(packet)
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
         try:
             if error_type is None:
-                self._container.mux(self._stream.encode(None))
+                self._mux(None)
                 self._container.close()
                 self._part.replace(self._path)
         except av.FFmpegError as error:
@@ -189,9 +203,3 @@ class _VideoWriter:
         finally:
             self._container.close()
             self._part.unlink(missing_ok=True)
-
-
-def _steps(shown: Shown) -> list[tuple[float, float]]:
-    """From when to when each frame is shown."""
-    ends_s_T = [*shown.times.pts_s_T[1:], shown.times.duration_s]
-    return list(zip(shown.times.pts_s_T.tolist(), map(float, ends_s_T), strict=True))

@@ -99,7 +99,8 @@ def test_the_video_has_the_clips_frames_and_times(view: Callable[..., dict[str, 
 
 
 def test_uneven_times_are_kept(view: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    ticks = [0, 1, 2, 5, 6, 9, 10, 11]
+    """The last frame lasts as long as a typical one, not as long as the one before it."""
+    ticks = [0, 1, 2, 3, 4, 7, 10]
     path = tmp_path / "uneven.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -111,9 +112,13 @@ def test_uneven_times_are_kept(view: Callable[..., dict[str, Any]], tmp_path: Pa
         container.mux(stream.encode(None))
     times = clip_times(path.read_bytes())
     assert times.pts_s_T == pytest.approx(np.array(ticks) / 10)
+    assert times.duration_s == pytest.approx(1.1)
     members = {suffix: data for suffix, data in sample("k", path.read_bytes()).items() if not suffix.endswith("npz")}
-    times_s, _ = frames_of(view(members)["overlay"])
-    assert times_s == pytest.approx(np.array(ticks) / 10)
+    document = view(members)
+    assert frames_of(document["overlay"])[0] == pytest.approx(np.array(ticks) / 10)
+    with av.open(document["overlay"]) as container:
+        stream = container.streams.video[0]
+        assert float(stream.duration * stream.time_base) == pytest.approx(1.1)
 
 
 def test_the_playhead_moves_and_labels_light_up(view: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
@@ -206,6 +211,27 @@ def test_a_sheet_shows_twelve_moments_spread_over_the_clip(tmp_path: Path, monke
     path = dataset_of(tmp_path / "data", {"k": members})
     assert call("view", path, "k", "--no-video", "--output", tmp_path / "out") == 0
     assert shown_s == pytest.approx((2 + 4 * np.arange(12)) / 8)
+
+
+def test_a_sheet_says_how_good_clip_and_labels_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines import shards_view
+
+    said: list[str] = []
+    whole_sheet = shards_view.contact_sheet
+
+    def noted(title: str, facts: list[str], *rest: Any) -> Any:
+        said.extend(facts)
+        return whole_sheet(title, facts, *rest)
+
+    monkeypatch.setattr(shards_view, "contact_sheet", noted)
+    members = sample("k", moving_square_video(tmp_path / "x.mp4").read_bytes())
+    metadata = {**decode_json(members["json"]), "label_quality": {"limb_length_cv": 0.125, "body_swap_fraction": None}}
+    path = dataset_of(tmp_path / "data", {"k": {**members, "json": encode_json(metadata)}})
+    assert call("view", path, "k", "--no-video", "--output", tmp_path / "out") == 0
+    assert said[0].startswith("96x64 px, 8 frames/s, 16 frames, 2.00 s")
+    assert "quality 0.8" in said
+    assert "labels: limb_length_cv 0.125" in said
+    assert said[-1] == "note: without contact.npz"
 
 
 def test_missing_tracks_are_named_and_the_rest_is_drawn(view: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
@@ -339,7 +365,7 @@ def recorded(path: str) -> dict[str, list[Any]]:
 
 @pytest.fixture
 def rerun_sdk() -> None:
-    pytest.importorskip("rerun", reason="the extra rerun is not installed (100 MB, not part of dev)")
+    pytest.importorskip("rerun", reason="the extra rerun is not installed (148 MB, not part of dev)")
 
 
 @pytest.mark.usefixtures("rerun_sdk")
