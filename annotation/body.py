@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
 from annotation.ops.skeleton import exchange, exchanged_sides, steady_limbs
-from annotation.ops.smoothing import fill_short_gaps, smooth_present
-from annotation.people import PeopleNetworks, PeopleWatch, Person
+from annotation.ops.smoothing import between_reads, fill_short_gaps, smooth_present
+from annotation.people import PeopleNetworks, PeopleWatch
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BODY_JOINTS, BodyTrack, Track
 
@@ -22,14 +22,13 @@ LEFT_HIP, RIGHT_HIP, LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE = 23, 24, 25
 HEAD_JOINTS = tuple(range(11))
 # Gaps between two measured frames up to so long are filled and marked.
 FILL_S = 0.25
-_STAY_S = 0.5
 
 
 class BodyAnnotator:
     """Everyone in the clip; a clip without a person has P=1 and nothing present."""
 
     name: ClassVar[str] = "body"
-    version: ClassVar[str] = f"2+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"3+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "body.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ()
@@ -58,8 +57,7 @@ class BodySession:
 
     def finish(self, earlier: Mapping[str, Track]) -> BodyTrack:
         pts_s_T = np.array(self._pts_s, np.float64)
-        people = sorted(self._watch.people, key=lambda person: (-person.prominence, person.number))
-        kept = [person for rank, person in enumerate(people) if rank == 0 or _stayed(person, pts_s_T)]
+        kept = self._watch.kept(pts_s_T)
         P, T = max(1, len(kept)), len(pts_s_T)
         joints_px_PTJ2 = np.zeros((P, T, BODY_JOINTS, 2), np.float32)
         world_m_PTJ3 = np.zeros((P, T, BODY_JOINTS, 3), np.float32)
@@ -73,17 +71,20 @@ class BodySession:
                 conf_PTJ[p, t] = np.clip(pose.points_J4[:, 3], 0, 1)
                 present_PT[p, t] = True
             measured_T = present_PT[p].copy()
+            read_T = measured_T.copy()
+            read_T[list(person.copied)] = False
             for chain_N in _chains(measured_T, pts_s_T):
                 exchanged_TJ = exchanged_sides(joints_px_PTJ2[p], chain_N)
                 for values_TJX in (joints_px_PTJ2[p], world_m_PTJ3[p], conf_PTJ[p]):
                     values_TJX[...] = exchange(values_TJX, exchanged_TJ)
             for values_TJX in (joints_px_PTJ2[p], world_m_PTJ3[p], conf_PTJ[p]):
+                values_TJX[...] = between_reads(values_TJX, measured_T, read_T, pts_s_T)
                 values_TJX[...], filled_PT[p] = fill_short_gaps(values_TJX, measured_T, pts_s_T, FILL_S)
             present_PT[p] |= filled_PT[p]
-            joints_px_PTJ2[p] = smooth_present(joints_px_PTJ2[p], present_PT[p], frame_s)
+            joints_px_PTJ2[p] = smooth_present(joints_px_PTJ2[p], present_PT[p], frame_s, read_T)
             steady_m_TJ3 = steady_limbs(world_m_PTJ3[p], conf_PTJ[p], present_PT[p])
             # Smoothed directions shorten bones a little: once more.
-            smoothed_m_TJ3 = smooth_present(steady_m_TJ3, present_PT[p], frame_s)
+            smoothed_m_TJ3 = smooth_present(steady_m_TJ3, present_PT[p], frame_s, read_T)
             world_m_PTJ3[p] = steady_limbs(smoothed_m_TJ3, conf_PTJ[p], present_PT[p])
         return BodyTrack(joints_px_PTJ2, world_m_PTJ3, conf_PTJ, present_PT, pts_s_T, filled_PT)
 
@@ -92,12 +93,6 @@ def _chains(measured_T: NDArray[np.bool_], pts_s_T: NDArray[np.float64]) -> list
     """Measured frames, parted where the next one is further away than what is filled."""
     at_N = np.flatnonzero(measured_T)
     return np.split(at_N, np.flatnonzero(np.diff(pts_s_T[at_N]) > FILL_S + 1e-3) + 1)
-
-
-def _stayed(person: Person, pts_s_T: NDArray[np.float64]) -> bool:
-    """False for who was seen too shortly to be believed: half a second, or a third of a clip shorter than 1.5 s."""
-    first_s, last_s = pts_s_T[min(person.reads)], pts_s_T[max(person.reads)]
-    return bool(last_s - first_s >= min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3))
 
 
 def visible_joints(track: BodyTrack, clip: ClipFrame, at_least: float = 0.5) -> NDArray[np.bool_]:

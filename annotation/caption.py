@@ -13,12 +13,14 @@ import numpy as np
 
 from annotation import body as joints
 from annotation.actions.plausible import bones_hold
-from annotation.actions.vocabulary import VOCABULARY
+from annotation.actions.vocabulary import VOCABULARY, says_as_well
 from annotation.base import ClipFrame
 from annotation.body import visible_joints
 from annotation.camera_moves import Interval
 from annotation.interactions import Interaction
 from schemas.tracks import BodyTrack, FaceTrack, HandsTrack
+
+CAPTION_VERSION = "2"
 
 # Present in at least this share of the frames to be spoken of.
 _MOSTLY = 0.3
@@ -36,6 +38,7 @@ _SUBJECTS = {
 
 
 _HANDS_ONLY = "a person's hands"
+_SPEECH = ("mouth_open", "lips_pressed", "pucker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,8 @@ def fill_slots(
         shot_scale=scale,
         appearance=appearance,
         actions=_action_phrases(actions) if subject != _HANDS_ONLY else (),
-        # A talking mouth opens: the first says the second.
-        expressions=_expression_phrases([e for e in expressions if not (talks and e.label == "mouth_open")])
+        # A talking mouth opens, presses and puckers: the first says the others.
+        expressions=_expression_phrases([e for e in expressions if not (talks and e.label in _SPEECH)])
         if face_share >= _MOSTLY
         else (),
         hands=_hands_phrase(hands, interactions, subject == _HANDS_ONLY),
@@ -156,6 +159,8 @@ def _action_phrases(actions: Sequence[Interval]) -> tuple[str, ...]:
             total_s[each.label] = total_s.get(each.label, 0.0) + each.end_s - each.start_s
             first_s.setdefault(each.label, each.start_s)
     told = [label for label in total_s if label not in ("still", "moving", "stand")]
+    repeated = {other for label in told for other in says_as_well(label)}
+    told = [label for label in told if label not in repeated]
     told = sorted(told, key=lambda label: (VOCABULARY[label].rank, -total_s[label], label))[:_ACTIONS_TOLD]
     if not told:
         return _pace_phrase(total_s)
@@ -219,12 +224,30 @@ def _hands_phrase(hands: HandsTrack | None, interactions: Sequence[Interaction],
     return f"with the {seen[0]} hand in view" if seen else ""
 
 
+# The most telling first; a clip's caption tells two of them.
+_EXPRESSION_PHRASES = {
+    "smile": "smiling",
+    "frown": "with the corners of the mouth down",
+    "brows_lowered": "lowering the eyebrows",
+    "brows_raised": "raising the eyebrows",
+    "eyes_wide": "opening the eyes wide",
+    "wink_left": "winking with the left eye",
+    "wink_right": "winking with the right eye",
+    "mouth_open": "opening the mouth",
+    "pucker": "puckering the lips",
+    "lips_pressed": "pressing the lips together",
+    "eyes_closed": "closing the eyes",
+    "micro_smile": "with a fleeting smile",
+    "micro_frown": "with the corners of the mouth down for a moment",
+    "micro_brows_raised": "with a flicker of the eyebrows",
+    "micro_brows_lowered": "with a flicker of the eyebrows",
+    "blink": "blinking",
+}
+_EXPRESSIONS_TOLD = 2
+
+
 def _expression_phrases(expressions: Sequence[Interval]) -> tuple[str, ...]:
-    words = {
-        "smile": "smiling",
-        "mouth_open": "opening the mouth",
-        "brows_raised": "raising the eyebrows",
-        "eyes_closed": "closing the eyes",
-        "blink": "blinking",
-    }
-    return tuple(word for label, word in words.items() if any(each.label == label for each in expressions))[:3]
+    """Talking lips press and pucker, and everybody blinks: what may come from that is told last."""
+    seen = {each.label for each in expressions}
+    phrases = dict.fromkeys(phrase for label, phrase in _EXPRESSION_PHRASES.items() if label in seen)
+    return tuple(phrases)[:_EXPRESSIONS_TOLD]

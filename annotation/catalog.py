@@ -5,7 +5,7 @@ Adding an annotator: a module with its class and session, one line in `make_anno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from annotation.backends.ultralytics_people import find_people
 from annotation.backends.ultralytics_things import find_things
@@ -15,9 +15,10 @@ from annotation.camera import CameraAnnotator
 from annotation.contact import ContactAnnotator
 from annotation.face import FaceAnnotator
 from annotation.hands import HandsAnnotator
+from annotation.other_hands import in_rows_of
 from annotation.people import PeopleNetworks
 from schemas.frames import FrameBatch, FrameRequest
-from schemas.tracks import Track
+from schemas.tracks import BodyTrack, HandsTrack, Track
 
 
 def make_annotators() -> tuple[Annotator, ...]:
@@ -28,14 +29,28 @@ def make_annotators() -> tuple[Annotator, ...]:
     return (BodyAnnotator(people), FaceAnnotator(), HandsAnnotator(people), CameraAnnotator(), contact)
 
 
+# Whose sessions must see the frames for an annotator to run, although their tracks may be there already.
+SEES_THROUGH: Mapping[str, tuple[str, ...]] = {"hands": ("body",)}
+
+
 class ClipAnnotation:
     """All annotators at work on one clip. Open one after the other, never two at once with the same annotators.
 
+    running: names of those that measure; None lets all. The tracks of the others are taken from `stored`, by name.
     Raises: ValueError when an annotator comes before one it depends on, or two requests share a name but not a size.
     """
 
-    def __init__(self, annotators: Sequence[Annotator], clip: ClipFrame) -> None:
+    def __init__(
+        self,
+        annotators: Sequence[Annotator],
+        clip: ClipFrame,
+        running: Collection[str] | None = None,
+        stored: Mapping[str, Track] | None = None,
+    ) -> None:
         self.clip = clip
+        self._stored = {} if stored is None else stored
+        self._running = {annotator.name for annotator in annotators} if running is None else set(running)
+        looking = self._running.union(*(SEES_THROUGH.get(name, ()) for name in self._running))
         self._requests: dict[str, FrameRequest] = {}
         self._open: list[tuple[Annotator, AnnotatorSession]] = []
         known: set[str] = set()
@@ -43,11 +58,13 @@ class ClipAnnotation:
             missing = sorted(set(annotator.after) - known)
             if missing:
                 raise ValueError(f"annotator {annotator.name} must come after {', '.join(missing)} in the catalog")
+            known.add(annotator.name)
+            if annotator.name not in looking:
+                continue
             request = self._requests.setdefault(annotator.needs.name, annotator.needs)
             if request != annotator.needs:
                 raise ValueError(f"annotator {annotator.name} asks for {annotator.needs}, another for {request}")
-            known.add(annotator.name)
-        self._open = [(annotator, annotator.open(clip)) for annotator in annotators]
+        self._open = [(annotator, annotator.open(clip)) for annotator in annotators if annotator.name in looking]
 
     def requests(self) -> list[FrameRequest]:
         """The frames to decode, each request once however many annotators share it."""
@@ -62,11 +79,20 @@ class ClipAnnotation:
                 session.observe(frames)
 
     def finish(self) -> dict[str, Track]:
-        """Tracks by member suffix ("body.npz", ...)."""
-        by_name: dict[str, Track] = {}
+        """The tracks measured, by member suffix ("body.npz", ...)."""
+        by_name = {name: track for name, track in self._stored.items() if name not in self._running}
+        measured: dict[str, Track] = {}
+        seen: dict[str, Track] = {}
         for annotator, session in self._open:
-            by_name[annotator.name] = session.finish({name: by_name[name] for name in annotator.after})
-        return {annotator.suffix: by_name[annotator.name] for annotator, _ in self._open}
+            track = session.finish({name: by_name[name] for name in annotator.after})
+            if annotator.name not in self._running:
+                seen[annotator.name] = track
+                continue
+            body, stored = seen.get("body"), by_name.get("body")
+            if isinstance(track, HandsTrack) and isinstance(body, BodyTrack) and isinstance(stored, BodyTrack):
+                track = in_rows_of(track, body, stored)
+            by_name[annotator.name] = measured[annotator.suffix] = track
+        return measured
 
 
 def annotator_versions(annotators: Sequence[Annotator]) -> dict[str, dict[str, str]]:

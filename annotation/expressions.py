@@ -82,6 +82,13 @@ _EXPRESSIONS = (
     _Expression("eyes_wide", ("eyeWideLeft", "eyeWideRight"), _mean, 0.3, 0.2, may_last=True),
 )  # fmt: skip
 
+# Every label that `expressions` may give.
+EXPRESSION_LABELS = (
+    *(each.label for each in _EXPRESSIONS),
+    *(f"micro_{each.label}" for each in _EXPRESSIONS if each.micro),
+    "blink", "eyes_closed", "wink_left", "wink_right",
+)  # fmt: skip
+
 # A clip's rest: what the face goes below in a fifth of the frames.
 _REST_PERCENTILE = 20
 _SHORTEST_S = 0.1

@@ -8,52 +8,41 @@ stretch of frames in which one hand was followed gets one side for all of it whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_graphs import HandRead, HandReader, PalmDetector, PoseRead, Roi, hand_region
+from annotation.backends.mediapipe_graphs import (
+    WRIST_VISIBLE,
+    HandRead,
+    HandReader,
+    PalmDetector,
+    PoseRead,
+    Roi,
+    wrist_regions,
+)
 from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.base import DENSE, ClipFrame
 from annotation.body import LEFT_WRIST, RIGHT_WRIST
+from annotation.hand_sides import REACH_PALMS, Stretch, decide_sides, rejoined
+from annotation.ops.regions import block_means
+from annotation.ops.smoothing import between_reads
+from annotation.other_hands import OtherHands
 from annotation.people import PeopleNetworks, PeopleWatch
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import HAND_JOINTS, BodyTrack, HandsTrack, Track
 
-# A wrist below this visibility is a guess of the pose network and does not decide sides.
-_WRIST_VISIBLE = 0.5
-# A hand further than this from both wrists, in palm lengths (wrist to middle knuckle), belongs to somebody else.
-_REACH_PALMS = 3.0
-_MIDDLE_KNUCKLE = 9
 MAX_HANDS = 2
 # Looking costs about one read. Where the body shows no wrist there is rarely a hand to find.
 _LOOK_EVERY_S, _LOOK_WITHOUT_WRIST_S = 0.12, 0.4
-# How much the network's handedness counts beside the wrists: it breaks ties (clasped hands) and no more.
-_HANDEDNESS_SHARE = 0.1
-
-
-@dataclass(slots=True)
-class Stretch:
-    """One hand followed without a break. reads: frame -> hand, px of the frames seen."""
-
-    reads: dict[int, HandRead] = field(default_factory=dict)
-    last_t: int = -1
-
-    @property
-    def last(self) -> HandRead:
-        return self.reads[self.last_t]
-
-    def note(self, t: int, hand: HandRead) -> None:
-        self.reads[t], self.last_t = hand, t
 
 
 class HandsAnnotator:
     """people: the networks whose watch the body annotator opened; without them hands are found by their palms only."""
 
     name: ClassVar[str] = "hands"
-    version: ClassVar[str] = f"2+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"3+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "hands.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)
@@ -72,6 +61,7 @@ class HandsSession:
         self._native_wh = np.array([clip.width_px, clip.height_px], np.float32)
         self._native_per_seen_2 = np.ones(2, np.float32)
         self._stretches: list[Stretch] = []
+        self._others = OtherHands(reader.read)
         self._looked_s = -np.inf
         self._turn = 0
         self._pts_s: list[float] = []
@@ -85,32 +75,60 @@ class HandsSession:
     def _observe(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> None:
         t = len(self._pts_s)
         self._pts_s.append(pts_s)
-        followed: list[Stretch] = []
-        for stretch in [each for each in self._stretches if each.last_t == t - 1]:
-            hand = self._reader.read(rgb_HWC, stretch.last.next_roi)
-            if hand is not None and not any(_same_hand(hand, other.last) for other in followed):
-                stretch.note(t, hand)
-                followed.append(stretch)
-        if len(followed) >= MAX_HANDS:
-            return
         poses = self._watch.poses(t) if self._watch is not None else []
-        wrists = _wrist_regions(poses[0][1], rgb_HWC) if poses else []
+        followed = self._follow(rgb_HWC, t, pts_s)
+        if len(followed) < MAX_HANDS:
+            followed += self._look(rgb_HWC, t, pts_s, poses, followed)
+        if len(poses) > 1:
+            self._others.observe(rgb_HWC, t, pts_s, poses[1:], [each.last for each in followed])
+
+    def _follow(self, rgb_HWC: NDArray[np.uint8], t: int, pts_s: float) -> list[Stretch]:
+        """Reads the hands of the frame before again. Returns: those that are still there."""
+        known = [each for each in self._stretches if each.last_t == t - 1]
+        if not known:
+            return []
+        followed: list[Stretch] = []
+        blocks_HW, size_wh = block_means(rgb_HWC), (rgb_HWC.shape[1], rgb_HWC.shape[0])
+        for stretch in known:
+            if stretch.calm(blocks_HW, size_wh, pts_s):
+                stretch.copy(t)
+                followed.append(stretch)
+                continue
+            hand = self._reader.read(rgb_HWC, stretch.last.next_roi)
+            if hand is not None and not any(hand.same_hand(other.last) for other in followed):
+                stretch.note(t, hand, pts_s, blocks_HW)
+                followed.append(stretch)
+        return followed
+
+    def _look(
+        self,
+        rgb_HWC: NDArray[np.uint8],
+        t: int,
+        pts_s: float,
+        poses: list[tuple[int, PoseRead]],
+        followed: list[Stretch],
+    ) -> list[Stretch]:
+        """Hands that are not yet followed, when it is time to look."""
+        wrists = list(wrist_regions(poses[0][1], (rgb_HWC.shape[1], rgb_HWC.shape[0])).values()) if poses else []
         every_s = _LOOK_WITHOUT_WRIST_S if poses and not wrists else _LOOK_EVERY_S
         if pts_s - self._looked_s < every_s - 1e-3:
-            return
+            return []
         self._looked_s = pts_s
         # At first both ways, then in turn.
         by_palms = self._turn % 2 == 0 or not wrists
         by_wrists = self._turn % 2 == 1 or self._turn == 0
         self._turn += 1
         regions = self._own_palms(rgb_HWC, poses) if by_palms else []
+        new: list[Stretch] = []
         for roi in regions + (wrists if by_wrists else []):
-            if len(followed) < MAX_HANDS and not any(_covers(each.last, roi) for each in followed):
-                hand = self._read_new(rgb_HWC, roi, followed)
+            there = followed + new
+            if len(there) < MAX_HANDS and not any(_covers(each.last, roi) for each in there):
+                hand = self._read_new(rgb_HWC, roi, there)
                 if hand is not None:
-                    self._stretches.append(Stretch())
-                    self._stretches[-1].note(t, hand)
-                    followed.append(self._stretches[-1])
+                    new.append(Stretch())
+                    new[-1].note(t, hand, pts_s, block_means(rgb_HWC))
+        self._stretches += new
+        return new
 
     def _own_palms(self, rgb_HWC: NDArray[np.uint8], poses: list[tuple[int, PoseRead]]) -> list[Roi]:
         """Palms in the whole picture, less those out of reach of the main subject's wrists when these are seen."""
@@ -118,23 +136,23 @@ class HandsSession:
         if not poses:
             return palms
         wrists_N4 = poses[0][1].points_J4[[LEFT_WRIST, RIGHT_WRIST]]
-        seen_N2 = wrists_N4[wrists_N4[:, 3] >= _WRIST_VISIBLE, :2]
+        seen_N2 = wrists_N4[wrists_N4[:, 3] >= WRIST_VISIBLE, :2]
         if not len(seen_N2):
             return palms
         # A palm's region is about two and a half palm lengths wide, its middle one from the wrist.
         return [
             roi
             for roi in palms
-            if np.linalg.norm(seen_N2 - roi.center_px_2, axis=1).min() <= (_REACH_PALMS + 1) / 2.5 * roi.side_px
+            if np.linalg.norm(seen_N2 - roi.center_px_2, axis=1).min() <= (REACH_PALMS + 1) / 2.5 * roi.side_px
         ]
 
     def _read_new(self, rgb_HWC: NDArray[np.uint8], roi: Roi, followed: list[Stretch]) -> HandRead | None:
         """The hand there, unless it is one that is followed; of two reads the one that the network is surer of."""
         hand = self._reader.read(rgb_HWC, roi)
-        if hand is None or any(_same_hand(hand, other.last) for other in followed):
+        if hand is None or any(hand.same_hand(other.last) for other in followed):
             return None
         again = self._reader.read(rgb_HWC, hand.next_roi)
-        if again is None or any(_same_hand(again, other.last) for other in followed):
+        if again is None or any(again.same_hand(other.last) for other in followed):
             return hand if again is None else None
         return max((again, hand), key=lambda read: read.presence)
 
@@ -146,33 +164,35 @@ class HandsSession:
         conf_T2 = np.zeros((T, 2), np.float32)
         present_T2 = np.zeros((T, 2), np.bool_)
         wrists_px_T22 = _wrists(body, T) if isinstance(body, BodyTrack) else np.full((T, 2, 2), np.nan, np.float32)
-        for side, certainty, stretch in decide_sides(self._stretches, wrists_px_T22 / self._native_per_seen_2):
-            for t, hand in stretch.reads.items():
+        whole = rejoined(self._stretches, self._pts_s)
+        for side, certainty, stretch in decide_sides(whole, wrists_px_T22 / self._native_per_seen_2):
+            points_NJ2, world_m_NJ3 = self._between_reads(stretch)
+            for n, (t, hand) in enumerate(stretch.reads.items()):
                 if not present_T2[t, side]:
-                    joints_px_T2J2[t, side] = hand.points_J3[:, :2] * self._native_per_seen_2
-                    joints_world_m_T2J3[t, side] = hand.world_m_J3
+                    joints_px_T2J2[t, side] = points_NJ2[n] * self._native_per_seen_2
+                    joints_world_m_T2J3[t, side] = world_m_NJ3[n]
                     conf_T2[t, side] = np.clip(hand.presence * certainty, 0, 1)
                     present_T2[t, side] = True
         pts_s_T = np.array(self._pts_s, np.float64)
-        return HandsTrack(joints_px_T2J2, joints_world_m_T2J3, conf_T2, present_T2, pts_s_T)
+        others = self._watch.kept(pts_s_T)[1:] if self._watch is not None else []
+        others_arrays = self._others.finish([p.number for p in others], pts_s_T, self._native_per_seen_2)
+        return HandsTrack(joints_px_T2J2, joints_world_m_T2J3, conf_T2, present_T2, pts_s_T, *others_arrays)
 
-
-def _wrist_regions(pose: PoseRead, rgb_HWC: NDArray[np.uint8]) -> list[Roi]:
-    """Where the hands of a body should be; none for a wrist that is hidden or outside the picture."""
-    regions = []
-    for wrist in (LEFT_WRIST, RIGHT_WRIST):
-        x, y, _, visible = pose.points_J4[wrist]
-        if visible >= _WRIST_VISIBLE and 0 <= x <= rgb_HWC.shape[1] and 0 <= y <= rgb_HWC.shape[0]:
-            # Pose joints of a hand: wrist, two further on the little finger's knuckle, four further the index finger's.
-            wrist_2, little_2, index_2 = (pose.points_J4[wrist + step, :2].astype(np.float64) for step in (0, 2, 4))
-            regions.append(hand_region(wrist_2, index_2, little_2))
-    return regions
-
-
-def _same_hand(a: HandRead, b: HandRead) -> bool:
-    """Joints within half a palm of each other, typically."""
-    apart_px = float(np.median(np.linalg.norm(a.points_J3[:, :2] - b.points_J3[:, :2], axis=1)))
-    return apart_px < 0.5 * max(_palm_px(a), _palm_px(b))
+    def _between_reads(self, stretch: Stretch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(N, 21, 2) px of the frames seen and (N, 21, 3) metres of the stretch's N frames."""
+        at_N = np.array(list(stretch.reads))
+        present_T = np.zeros(len(self._pts_s), np.bool_)
+        present_T[at_N] = True
+        read_T = present_T.copy()
+        read_T[list(stretch.copied)] = False
+        pts_s_T = np.array(self._pts_s, np.float64)
+        placed = []
+        for values in ([hand.points_J3[:, :2] for hand in stretch.reads.values()],
+                       [hand.world_m_J3 for hand in stretch.reads.values()]):  # fmt: skip
+            values_TJX = np.zeros((len(present_T), *values[0].shape), np.float32)
+            values_TJX[at_N] = np.stack(values)
+            placed.append(between_reads(values_TJX, present_T, read_T, pts_s_T)[at_N])
+        return placed[0], placed[1]
 
 
 def _covers(hand: HandRead, roi: Roi) -> bool:
@@ -181,60 +201,10 @@ def _covers(hand: HandRead, roi: Roi) -> bool:
     return apart_px < min(hand.next_roi.side_px, roi.side_px) / 4
 
 
-def _palm_px(hand: HandRead) -> float:
-    return max(float(np.linalg.norm(hand.points_J3[_MIDDLE_KNUCKLE, :2] - hand.points_J3[0, :2])), 1e-6)
-
-
 def _wrists(body: BodyTrack, T: int) -> NDArray[np.float32]:
     """(T, 2, 2): the subject's left and right wrist in px, NaN where it is not seen."""
     wrists = [LEFT_WRIST, RIGHT_WRIST]
     wrists_px_T22: NDArray[np.float32] = body.joints_px_PTJ2[0][:, wrists].copy()
     wrists_px_T22[~body.present_PT[0]] = np.nan
-    wrists_px_T22[body.conf_PTJ[0][:, wrists] < _WRIST_VISIBLE] = np.nan
+    wrists_px_T22[body.conf_PTJ[0][:, wrists] < WRIST_VISIBLE] = np.nan
     return wrists_px_T22[:T]
-
-
-def side_evidence(hand: HandRead, wrists_px_22: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(2,): how well the hand agrees with being the left and the right one.
-
-    With a visible wrist how near it is: 1 at the wrist, 0 at three palm lengths. When only the other wrist is seen: 0
-    for a hand at that wrist, else half the network's handedness. Without wrists the handedness.
-    """
-    handedness_2 = np.array([hand.left_score, 1 - hand.left_score])
-    seen_2 = ~np.isnan(wrists_px_22).any(axis=1)
-    if not seen_2.any():
-        return handedness_2
-    distance_2 = np.linalg.norm(wrists_px_22 - hand.points_J3[0, :2], axis=1) / _palm_px(hand)
-    near_2 = 1 - distance_2 / _REACH_PALMS
-    evidence_2 = np.zeros(2)
-    for side in (0, 1):
-        if seen_2[side]:
-            evidence_2[side] = near_2[side] + _HANDEDNESS_SHARE * handedness_2[side] if near_2[side] > 0 else 0.0
-        elif distance_2[1 - side] >= 1:
-            evidence_2[side] = 0.5 * handedness_2[side]
-    return evidence_2
-
-
-def decide_sides(stretches: list[Stretch], wrists_px_T22: NDArray[np.float32]) -> list[tuple[int, float, Stretch]]:
-    """One side (0 left, 1 right) for each stretch: the one with more evidence over its frames. Strongest first.
-
-    Two hands that are seen at the same time never get one side: the stronger keeps it, the other takes the other side
-    when it has any evidence for it. A stretch without evidence is somebody else's hand and is left out.
-    Returns: (side, share of the evidence that speaks for it, stretch).
-    """
-    total_N2 = [
-        np.sum([side_evidence(hand, wrists_px_T22[t]) for t, hand in each.reads.items()], axis=0) for each in stretches
-    ]
-    order = sorted(range(len(stretches)), key=lambda n: -float(total_N2[n].max()))
-    decided: list[tuple[int, float, Stretch]] = []
-    for n in order:
-        frames = stretches[n].reads.keys()
-        for side in np.argsort(-total_N2[n], kind="stable"):
-            weight = float(total_N2[n][side])
-            taken = sum(len(frames & other.reads.keys()) for at, _, other in decided if at == side)
-            # Far from the wrist of its side in most frames, or a place that another hand has for most of the time.
-            if weight <= 0.05 * len(frames) or 2 * taken > len(frames):
-                continue
-            decided.append((int(side), weight / float(total_N2[n].sum()), stretches[n]))
-            break
-    return decided

@@ -12,75 +12,43 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import PersonDetector, PoseRead, PoseReader, Roi, body_circle, body_roi
-from annotation.ops.association import assign, colour_distance, pose_distance, torso_colours, visible_box
-from annotation.ops.regions import SteadyRegion, block_means, free_share, overlapping_parts
+from annotation.lookout import Lookout, within
+from annotation.ops.association import (
+    assign,
+    colour_distance,
+    in_picture,
+    pose_distance,
+    torso_colours,
+    visible_box,
+)
+from annotation.ops.regions import SteadyRegion, block_means, free_share
+from annotation.person import OTHER_LOOK, Frame, Person
 
 PersonBoxes = Callable[[NDArray[np.uint8]], list[tuple[float, Roi]]]
 
-# How often: others are read so often that gaps between reads stay short enough to be filled (body.FILL_S); one look
-# for people costs about one read.
+# Others are read so often that gaps between reads stay short enough to be filled (body.FILL_S).
 OTHERS_EVERY_S = 0.2
-LOOK_EVERY_S = 0.4
 MAX_OTHERS = 5
+# Who was seen for a shorter time is not believed.
+_STAY_S = 0.5
 # A person out of sight is tried at the place they were heading for, and known again by clothes, for so long.
 _RETRY_S = 1.0
 # Detector scores: MediaPipe's own for the whole picture; in parts of it there are many more chances to be wrong.
 _SCORE, _PART_SCORE = 0.5, 0.65
+_FREE_ENOUGH = 0.3
 # pose_distance below which two reads are one body; a body's own reads from two regions differ by up to 0.1.
 _SAME_POSE = 0.12
 # One step from frame to frame that moves the typical joint by more than this share of the body is suspicious, ...
 _JUMP = 0.3
-# ... and a look this far from the person's (Hellinger) is somebody else's.
-_OTHER_LOOK = 0.55
 # A body found in a part that lies by more than this share in a known person's box must have this presence.
 _INSIDE, _SURE_PRESENCE = 0.8, 0.9
-# A frame's region has not changed when no 8 x 8 block of it changed by more than this mean grey level: a sharp edge
-# of contrast 50 that moves by 0.2 px changes its block by 1.2.
-_CHANGED_LEVEL = 1.0
-
-
-@dataclass(slots=True)
-class Person:
-    """One identity. reads: frame -> pose, as measured; copied: frames whose pose is that of the unchanged frame before.
-
-    prominence: the square root of the share of the picture that the body's box covers, summed over seconds.
-    """
-
-    number: int
-    reads: dict[int, PoseRead] = field(default_factory=dict)
-    copied: set[int] = field(default_factory=set)
-    prominence: float = 0.0
-    share: float = 0.0
-    looks_B: NDArray[np.float32] | None = None
-    region: SteadyRegion = field(default_factory=SteadyRegion)
-    roi: Roi | None = None
-    step_px_2: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    last_t: int = -1
-    last_s: float = 0.0
-    seen: bool = True
-    _blocks_HW: NDArray[np.float32] | None = None
-
-    @property
-    def last(self) -> PoseRead:
-        return self.reads[self.last_t]
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    rgb_HWC: NDArray[np.uint8]
-    blocks_HW: NDArray[np.float32]
-    t: int
-    pts_s: float
-
-    @property
-    def size_wh(self) -> tuple[int, int]:
-        return self.rgb_HWC.shape[1], self.rgb_HWC.shape[0]
+# Clothes are looked at so often while nobody jumps.
+_COLOURS_EVERY_S, _COLOURS_LAST_S = 0.2, 0.4
 
 
 class PeopleNetworks:
@@ -111,21 +79,29 @@ class PeopleWatch:
         self.people: list[Person] = []
         self.frames = 0
         self._numbers = itertools.count()
-        self._looked_s = -np.inf
-        self._parts: itertools.cycle[tuple[int, int, int, int]] | None = None
-        self._turn = 0
+        self._lookout = Lookout()
         self._last_s = 0.0
 
     def poses(self, t: int) -> list[tuple[int, PoseRead]]:
         """(number, pose) of everyone read in frame t; the most prominent first."""
         return [(p.number, p.reads[t]) for p in sorted(self.people, key=lambda p: -p.prominence) if t in p.reads]
 
+    def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
+        """Everyone who counts, the main subject first: seen for half a second, or a third of a shorter clip."""
+        people = sorted(self.people, key=lambda person: (-person.prominence, person.number))
+        least_s = min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3) if len(pts_s_T) else 0.0
+        return [
+            person
+            for rank, person in enumerate(people)
+            if rank == 0 or pts_s_T[max(person.reads)] - pts_s_T[min(person.reads)] >= least_s
+        ]
+
     def observe(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> None:
         t, self.frames = self.frames, self.frames + 1
         # A single picture, too, has a most prominent person.
         dt_s = max(0.01, pts_s - self._last_s)
         self._last_s = pts_s
-        frame = _Frame(rgb_HWC, block_means(rgb_HWC), t, pts_s)
+        frame = Frame(rgb_HWC, block_means(rgb_HWC), t, pts_s)
         for person in self._due(pts_s):
             self._follow(person, frame)
         self._part_ways(t)
@@ -146,8 +122,8 @@ class PeopleWatch:
         # The small allowance makes the rate independent of how timestamps are rounded.
         return due + [p for p in others + lost if pts_s - p.last_s >= OTHERS_EVERY_S - 1e-3]
 
-    def _follow(self, person: Person, frame: _Frame) -> None:
-        if person.seen and person._blocks_HW is not None and _unchanged(person, frame):
+    def _follow(self, person: Person, frame: Frame) -> None:
+        if person.seen and person.blocks_HW is not None and person.unchanged(frame):
             person.reads[frame.t] = person.last
             person.copied.add(frame.t)
             person.last_t, person.last_s = frame.t, frame.pts_s
@@ -159,20 +135,22 @@ class PeopleWatch:
             away_s = min(0.5, frame.pts_s - person.last_s)
             roi = dataclasses.replace(roi, center_px_2=roi.center_px_2 + person.step_px_2 * away_s)
         pose = self._read(frame.rgb_HWC, roi)
-        if pose is None or not _in_frame(pose, frame.rgb_HWC):
+        if pose is None or not in_picture(pose.points_J4, frame.size_wh):
             person.seen = False
             return
-        looks_B = torso_colours(frame.rgb_HWC, pose.points_J4)
-        unlike = colour_distance(looks_B, person.looks_B)
         moved = pose_distance(pose.points_J4, last.points_J4)
-        if unlike is not None and unlike > _OTHER_LOOK and (moved > _JUMP or not person.seen):
+        # Clothes decide only about who jumps or comes back.
+        doubtful = moved > _JUMP or not person.seen or frame.pts_s - person.colours_s >= _COLOURS_EVERY_S - 1e-3
+        looks_B = torso_colours(frame.rgb_HWC, pose.points_J4) if doubtful else None
+        unlike = colour_distance(looks_B, person.looks_B)
+        if unlike is not None and unlike > OTHER_LOOK and (moved > _JUMP or not person.seen):
             person.seen = False
             return
         if not person.seen and (unlike is None or self._is_known(pose, other_than=person)):
             return
         self._note(person, pose, looks_B, frame)
 
-    def _note(self, person: Person, pose: PoseRead, looks_B: NDArray[np.float32] | None, frame: _Frame) -> None:
+    def _note(self, person: Person, pose: PoseRead, looks_B: NDArray[np.float32] | None, frame: Frame) -> None:
         if person.reads and frame.pts_s > person.last_s:
             step_px_2 = (pose.next_roi.center_px_2 - person.last.next_roi.center_px_2) / (frame.pts_s - person.last_s)
             person.step_px_2 = 0.5 * person.step_px_2 + 0.5 * step_px_2
@@ -181,13 +159,16 @@ class PeopleWatch:
         circle_4 = person.region.follow(*body_circle(pose.next_roi), frame.pts_s - person.last_s)
         person.roi = body_roi(circle_4.reshape(2, 2))
         if looks_B is not None:
-            person.looks_B = looks_B if person.looks_B is None else 0.9 * person.looks_B + 0.1 * looks_B
+            # Light changes slowly; one look, however late, never counts for more than half.
+            new = min(0.5, 1 - float(np.exp((person.colours_s - frame.pts_s) / _COLOURS_LAST_S)))
+            person.looks_B = looks_B if person.looks_B is None else (1 - new) * person.looks_B + new * looks_B
+            person.colours_s = frame.pts_s
         box_4 = visible_box(pose.points_J4, frame.size_wh)
         area_px = 0.0 if box_4 is None else float((box_4[2] - box_4[0]) * (box_4[3] - box_4[1]))
         person.share = float(np.sqrt(area_px / (frame.rgb_HWC.shape[0] * frame.rgb_HWC.shape[1])))
         person.reads[frame.t] = pose
-        person.last_t, person.last_s, person.seen = frame.t, frame.pts_s, True
-        person._blocks_HW = frame.blocks_HW
+        person.last_t, person.last_s, person.read_s, person.seen = frame.t, frame.pts_s, frame.pts_s, True
+        person.blocks_HW = frame.blocks_HW
 
     def _part_ways(self, t: int) -> None:
         """Two people read as one body: it is the one's whose last step it continues; the other is out of sight."""
@@ -195,7 +176,7 @@ class PeopleWatch:
         for a, b in itertools.combinations(now, 2):
             if not (a.seen and b.seen) or pose_distance(a.last.points_J4, b.last.points_J4) > _SAME_POSE:
                 continue
-            loser = max((a, b), key=lambda p: (_surprise(p, t), -p.prominence, p.number))
+            loser = max((a, b), key=lambda p: (p.surprise(t), -p.prominence, p.number))
             loser.reads.pop(t)
             loser.copied.discard(t)
             if not loser.reads:
@@ -211,7 +192,7 @@ class PeopleWatch:
             for p in self.people
         )
 
-    def _is_part_of_known(self, pose: PoseRead, frame: _Frame) -> bool:
+    def _is_part_of_known(self, pose: PoseRead, frame: Frame) -> bool:
         """An arm or a leg read as a small body: inside a known person's box, and the network in doubt."""
         box_4 = visible_box(pose.points_J4, frame.size_wh)
         if box_4 is None or pose.presence >= _SURE_PRESENCE:
@@ -225,49 +206,48 @@ class PeopleWatch:
                 return True
         return False
 
-    def _look(self, frame: _Frame) -> None:
-        first = self._parts is None
-        if self._parts is None:
-            parts = overlapping_parts(*frame.size_wh)
-            self._parts = itertools.cycle(parts or [(0, 0, *frame.size_wh)])
+    def _look(self, frame: Frame) -> None:
         nobody = not any(p.seen for p in self.people)
-        if not (first or (nobody and not self._boxes) or frame.pts_s - self._looked_s >= LOOK_EVERY_S - 1e-3):
+        if not self._lookout.due(frame.pts_s, nobody and not self._boxes):
             return
-        self._looked_s = frame.pts_s
         if self._boxes is not None:
             self._meet(self._boxes(frame.rgb_HWC), frame)
             return
-        whole = first or self._turn % 2 == 0
-        self._turn += 1
-        in_whole = self._detect(frame.rgb_HWC) if whole else []
-        self._meet(in_whole, frame)
-        for part in (overlapping_parts(*frame.size_wh) if first else []) if whole else [next(self._parts)]:
-            if self._covered(part, frame):
+        whole = (0, 0, *frame.size_wh)
+        in_whole: list[tuple[float, Roi]] = []
+        for part in self._lookout.parts(frame.size_wh):
+            known = self._known_boxes(frame)
+            # People already known fill the part: nobody of its size is left to be found in it.
+            if part != whole and free_share(part, known) < _FREE_ENOUGH:
                 continue
-            left, top, right, bottom = part
-            found = self._detect(np.ascontiguousarray(frame.rgb_HWC[top:bottom, left:right]))
-            shifted = [
-                (score, dataclasses.replace(roi, center_px_2=roi.center_px_2 + np.array([left, top])))
-                for score, roi in found
-                if score >= _PART_SCORE
-            ]
-            self._meet(shifted, frame)
+            if not self._lookout.changed(part, frame.blocks_HW, frame.size_wh, known, frame.pts_s, nobody):
+                continue
+            found = self._detect(within(part, frame.rgb_HWC))
+            if part == whole:
+                in_whole = found
+            else:
+                corner_2 = np.array(part[:2], np.float64)
+                found = [
+                    (score, dataclasses.replace(roi, center_px_2=roi.center_px_2 + corner_2))
+                    for score, roi in found
+                    if score >= _PART_SCORE
+                ]
+            self._meet(found, frame)
         if not any(p.seen for p in self.people):  # whom MediaPipe would follow is better than nobody
             self._meet(in_whole[:1], frame, sure=1)
 
-    def _covered(self, part: tuple[int, int, int, int], frame: _Frame) -> bool:
-        """True when people already known fill the part: nobody of its size is left to be found in it."""
+    def _known_boxes(self, frame: Frame) -> list[NDArray[np.float64]]:
         boxes = [visible_box(p.last.points_J4, frame.size_wh) for p in self.people if p.seen]
-        return free_share(part, [box_4 for box_4 in boxes if box_4 is not None]) < 0.3
+        return [box_4 for box_4 in boxes if box_4 is not None]
 
-    def _meet(self, found: Sequence[tuple[float, Roi]], frame: _Frame, sure: int = 0) -> None:
+    def _meet(self, found: Sequence[tuple[float, Roi]], frame: Frame, sure: int = 0) -> None:
         """Reads who was found, drops whom we know, and tells the lost that came back from the new."""
         met: list[tuple[PoseRead, NDArray[np.float32] | None]] = []
         for index, (_, roi) in enumerate(found):
-            if any(p.seen and p.last_t == frame.t and _same_place(roi, p.last.next_roi) for p in self.people):
+            if any(p.seen and p.last_t == frame.t and roi.same_place(p.last.next_roi) for p in self.people):
                 continue
             pose = self._read(frame.rgb_HWC, roi)
-            if pose is None or not _in_frame(pose, frame.rgb_HWC) or self._is_known(pose):
+            if pose is None or not in_picture(pose.points_J4, frame.size_wh) or self._is_known(pose):
                 continue
             # Read again where the first read says: a body stays where it is, a coat on a chair does not.
             again = self._read(frame.rgb_HWC, pose.next_roi)
@@ -285,7 +265,7 @@ class PeopleWatch:
             met.append((pose, torso_colours(frame.rgb_HWC, pose.points_J4)))
         lost = [p for p in self.people if not p.seen]
         cost_NM = np.array(
-            [[_return_cost(p, pose, looks_B, frame.pts_s) for pose, looks_B in met] for p in lost], np.float64
+            [[p.return_cost(pose, looks_B, frame.pts_s) for pose, looks_B in met] for p in lost], np.float64
         )
         back = {m: lost[n] for n, m in assign(cost_NM.reshape(len(lost), len(met)))}
         for m, (pose, looks_B) in enumerate(met):
@@ -294,57 +274,3 @@ class PeopleWatch:
                 person = Person(next(self._numbers))
                 self.people.append(person)
             self._note(person, pose, looks_B, frame)
-
-
-def _return_cost(person: Person, pose: PoseRead, looks_B: NDArray[np.float32] | None, pts_s: float) -> float:
-    """How badly a new body fits a lost person, infinite when it cannot be them.
-
-    In a second anyone may move by a body's height; clothes must look alike, the more so the longer they were away.
-    """
-    away_s = pts_s - person.last_s
-    last, now = person.last.next_roi, pose.next_roi
-    scale_px = min(last.side_px, now.side_px)
-    distance = float(np.linalg.norm(now.center_px_2 - last.center_px_2)) / scale_px
-    reach = 0.3 + min(away_s, 2.0)
-    grown = max(last.side_px, now.side_px) / scale_px
-    unlike = colour_distance(looks_B, person.looks_B)
-    if unlike is None:
-        unlike = _OTHER_LOOK if away_s > 1.0 else 0.5 * _OTHER_LOOK
-    if distance > reach or grown > 1.5 + 0.5 * min(away_s, 2.0) or unlike >= _OTHER_LOOK:
-        return float("inf")
-    return 0.5 * distance / reach + unlike
-
-
-def _surprise(person: Person, t: int) -> float:
-    """How far the body of frame t is from the one before it, as pose_distance; infinite for a body without a past."""
-    before = [k for k in person.reads if k < t]
-    if not before:
-        return float("inf")
-    return pose_distance(person.reads[t].points_J4, person.reads[max(before)].points_J4)
-
-
-def _same_place(a: Roi, b: Roi) -> bool:
-    """Two regions for one body: centres within a fifth of the side, sizes within a half."""
-    smaller_px, larger_px = sorted((a.side_px, b.side_px))
-    apart_px = float(np.linalg.norm(a.center_px_2 - b.center_px_2))
-    return apart_px < smaller_px / 5 and larger_px < 1.5 * smaller_px
-
-
-def _in_frame(pose: PoseRead, rgb_HWC: NDArray[np.uint8]) -> bool:
-    """A pose whose joints all lie outside the picture is what the network keeps after the person has left."""
-    inside_J2 = (pose.points_J4[:, :2] >= 0) & (pose.points_J4[:, :2] <= (rgb_HWC.shape[1], rgb_HWC.shape[0]))
-    return bool(inside_J2.all(axis=1).any())
-
-
-def _unchanged(person: Person, frame: _Frame) -> bool:
-    """The person's region against the frame in which they were last read (not the one before: drift adds up)."""
-    assert person._blocks_HW is not None
-    half_px = person.last.next_roi.side_px / 2
-    low_2, high_2 = person.last.next_roi.center_px_2 - half_px, person.last.next_roi.center_px_2 + half_px
-    block_xy = np.array(frame.size_wh) / frame.blocks_HW.shape[::-1]
-    (x0, y0), (x1, y1) = (
-        np.maximum(low_2 / block_xy, 0).astype(int),
-        np.ceil(np.maximum(high_2 / block_xy, 0)).astype(int),
-    )
-    change_HW = np.abs(frame.blocks_HW - person._blocks_HW)[y0:y1, x0:x1]
-    return bool(change_HW.size) and float(change_HW.max()) <= _CHANGED_LEVEL

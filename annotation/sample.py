@@ -9,23 +9,38 @@ from annotation.actions.read import ACTIONS_VERSION, actions
 from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_shake_rad
 from annotation.camera_text import camera_text
-from annotation.caption import caption, clip_duration_s, fill_slots
+from annotation.caption import CAPTION_VERSION, caption, clip_duration_s, fill_slots
 from annotation.expressions import EXPRESSIONS_VERSION, expressions
 from annotation.gestures import gestures
 from annotation.interactions import INTERACTIONS_VERSION, interactions
 from annotation.pictures import decoded
+from annotation.quality import label_quality
 from annotation.refine import Refinement, Refiner
 from annotation.zero_shot import ZeroShot
+from schemas.label_quality import FIELD, LABEL_QUALITY_VERSION
 from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 LABELS_VERSION = "1"
+
+
+def label_versions() -> dict[str, dict[str, str]]:
+    """Label field of the JSON -> {name, version}, as annotator_versions does for tracks."""
+    return {
+        "actions": {"name": "body_geometry", "version": ACTIONS_VERSION},
+        "interactions": {"name": "hands_and_what_moves_with_them", "version": INTERACTIONS_VERSION},
+        "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
+        "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
+        "camera": {"name": "background_motion", "version": LABELS_VERSION},
+        "caption": {"name": "slots", "version": CAPTION_VERSION},
+        FIELD: {"name": "track_agreement", "version": LABEL_QUALITY_VERSION},
+    }
 
 
 def describe(
     tracks: Mapping[str, Track],
     style: str | None,
     clip: ClipFrame,
-    versions: Mapping[str, Mapping[str, str]],
+    versions: Mapping[str, Mapping[str, Any]],
     refiner: Refiner | None = None,
     pictures: Sequence[tuple[float, bytes]] = (),
     zero_shot: ZeroShot | None = None,
@@ -35,8 +50,8 @@ def describe(
     versions: `catalog.annotator_versions`, repeated under "annotators" beside the labels' own.
     pictures: clip time in seconds and JPEG, shown to the refiner's model and to the zero-shot one, which moves the
     confidences of the actions.
-    Returns: caption, actions, expressions, interactions, gestures, camera {moves, text, shake_rad}, annotators: JSON
-    values only.
+    Returns: caption, actions, expressions, interactions, gestures, camera {moves, text, shake_rad}, label_quality,
+    annotators: JSON values only.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
     hands, camera = tracks.get("hands.npz"), tracks.get("camera.npz")
@@ -61,14 +76,6 @@ def describe(
     )  # fmt: skip
     offline = caption(slots)
     said, problem = refiner.reword(offline) if refiner is not None else (offline, None)
-    from_labels = {
-        "actions": {"name": "body_geometry", "version": ACTIONS_VERSION},
-        "interactions": {"name": "hands_and_what_moves_with_them", "version": INTERACTIONS_VERSION},
-        "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
-        "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
-        "camera": {"name": "background_motion", "version": LABELS_VERSION},
-        "caption": {"name": "slots", "version": LABELS_VERSION},
-    }
     refinement = {}
     if refiner is not None:
         problems = {**dict(refined.problems), **({"caption": problem} if problem else {})}
@@ -83,5 +90,6 @@ def describe(
         "interactions": [each.row() for each in handled],
         "gestures": [each.row() for each in gestures(hands)] if hands is not None else [],
         "camera": {"moves": [each.row() for each in moves], "text": text, "shake_rad": shake},
-        "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **from_labels},
+        FIELD: label_quality(tracks, clip),
+        "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **label_versions()},
     }

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -60,13 +60,14 @@ class DecodeResult:
     error: str | None = None
 
 
-def open_video(path: str | Path) -> av.container.InputContainer:
-    """Opens a local media file without letting it name other files or addresses.
+def open_video(path: str | Path | IO[bytes]) -> av.container.InputContainer:
+    """Opens a local media file, or one in memory, without letting it name other files or addresses.
 
     Raises: ProbeError when it cannot be opened.
     """
     try:
-        container = av.open(str(path), mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
+        source = str(path) if isinstance(path, str | Path) else path
+        container = av.open(source, mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ProbeError(f"cannot be opened: {error}") from error
     for stream in container.streams.video:
@@ -265,7 +266,7 @@ class _Feed:
 
 
 def decode_for(
-    path: str | Path,
+    path: str | Path | IO[bytes],
     requests: Sequence[FrameRequest],
     deliver: Callable[[str, Any], None],
     rotation_deg: int = 0,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from curation.clip_sets import as_takes, numbered, rejected_siblings, worse_copies
 from schemas.errors import RecipeError
+from schemas.label_quality import LABEL_QUALITY_NAMES
 from schemas.policy import Policy, Rule
 
 COPY_COLUMNS = ("copy_group", "copy_quality")
@@ -43,6 +44,12 @@ def check_policy(policy: Policy, columns: dict[str, pa.DataType]) -> None:
     """Raises: RecipeError for a demand on a column that does not exist or holds the wrong kind of value."""
     numbers = sorted(name for name, kind in columns.items() if pa.types.is_floating(kind) or pa.types.is_integer(kind))
     names = sorted(name for name, kind in columns.items() if _is_text(kind))
+    of_labels = [rule.score for rule in policy.rules if rule.score in LABEL_QUALITY_NAMES and rule.score not in columns]
+    if of_labels:
+        raise RecipeError(
+            f"policy rule on {of_labels[0]}: it is measured by motionloom annotate, not by curate; decide by it with "
+            "motionloom redecide RUN --labels DATASET"
+        )
     for rule in policy.rules:
         known = numbers if rule.one_of is None else names
         if rule.score not in known:
@@ -300,5 +307,5 @@ def _kind_asked(rule: Rule) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, [*known, *LABEL_QUALITY_NAMES], n=1)
     return f"did you mean {near[0]}?" if near else f"known scores: {', '.join(known)}"

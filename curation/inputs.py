@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import glob
 import json
 import logging
@@ -113,7 +114,9 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
         if manifest is None:
             continue
         strangers = []
-        for row in _rows(manifest):
+        rows = _rows(manifest)
+        _warn_of_misspelt(manifest, rows)
+        for row in rows:
             if not isinstance(row, dict) or not row.get("file"):
                 columns = f" (its columns: {', '.join(map(str, row))})" if isinstance(row, dict) else ""
                 raise RecipeError(f"{manifest}: a row without a `file`{columns}; every row names a file in its folder")
@@ -130,6 +133,15 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
             names = ", ".join(strangers[:3])
             log.warning("%s: %d rows name no input of this run (%s, …)", manifest, len(strangers), names)
     return _split_as_takes(notes)
+
+
+def _warn_of_misspelt(manifest: Path, rows: Sequence[Any]) -> None:
+    """A manifest may have columns of its own; one that is nearly ours was probably meant to be."""
+    read = {"file", *(name for names in _COLUMNS.values() for name in names)}
+    for column in sorted({str(name) for row in rows if isinstance(row, dict) for name in row} - read):
+        near = difflib.get_close_matches(column.lower(), read, n=1, cutoff=0.8)
+        if near and not any(near[0] in row for row in rows):
+            log.warning("%s: column %s is not read; did you mean %s?", manifest, column, near[0])
 
 
 def _note(row: dict[str, Any], folder: Path) -> SourceNote:

@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
     parser.add_argument("--workers", type=int, default=0, help="most workers at once; 0: one per processor")
+    reuse = "earlier dataset whose samples are taken where clip, recipe and versions are the same"
+    parser.add_argument("--reuse", type=Path, metavar="DATASET", help=reuse)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -28,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.terminal import print_json
 
     recipe = annotate_recipe(args.recipe, args.set)
-    result = annotate(Path(args.run), Path(args.output), recipe, args.runner, args.workers)
+    result = annotate(Path(args.run), Path(args.output), recipe, args.runner, args.workers, args.reuse)
     if args.json:
         print_json(result)
     else:
@@ -38,15 +40,20 @@ def run(args: argparse.Namespace) -> int:
     return 1 if result["over_budget"] else 0
 
 
-def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", workers: int = 0) -> dict[str, Any]:
+def annotate(
+    run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", workers: int = 0, reuse: Path | None = None
+) -> dict[str, Any]:
     """Runs or continues an annotation. Returns: counts, bytes, failures, seconds.
 
-    Raises: RecipeError before any work when RUN is not finished or DATASET was made from other clips or a recipe.
+    reuse: an earlier dataset; its samples of the same clips, recipe and versions are taken without decoding.
+    Raises: RecipeError before any work when RUN is not finished, DATASET was made from other clips or a recipe, or the
+    earlier dataset by another recipe.
     """
     from annotation.catalog import annotator_versions, make_annotators
-    from curation.backends.clip_images import find_checkpoint
     from pipelines.annotate_stage import FILE_FACTS, AnnotateStage
+    from pipelines.judges import check_zero_shot
     from pipelines.progress import track
+    from pipelines.reuse import earlier_dataset
     from pipelines.run_balance import weights_of_run
     from pipelines.run_tables import read_run, read_table
     from pipelines.sink import UnitStore, claim_folder
@@ -54,13 +61,11 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
     from schemas.errors import RecipeError
     from schemas.fingerprint import fingerprint
     from schemas.index import INDEX_JSON
-    from schemas.weights import weights_folder
 
     began_s = time.monotonic()
     if workers < 0:
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
-    if recipe.zero_shot and find_checkpoint() is None:
-        raise RecipeError(f"zero_shot needs an open_clip model in {weights_folder()}; motionloom doctor says which")
+    check_zero_shot(recipe.zero_shot)
     read_run(run_dir)
     weights = weights_of_run(run_dir)
     _check_columns(run_dir)
@@ -76,30 +81,56 @@ def annotate(run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", wor
         "clips_fingerprint": fingerprint(clips),
     }
     dataset = dataset.resolve()
+    earlier = earlier_dataset(reuse, dataset, recipe) if reuse is not None else None
     claim_folder(
         dataset,
         made_by,
         "annotate",
-        "choose another --output (clips_fingerprint: the run keeps other clips now than when the dataset was made)",
+        "choose another --output (clips_fingerprint: the run keeps other clips now than when the dataset was made; "
+        "annotators: motionloom relabel brings the dataset up to date)",
     )
     units_dir = dataset / "units"
     units = UnitStore(units_dir)
     units.clear_partial()
+    reused = 0
     if not (dataset / INDEX_JSON).is_file() or _failures(dataset):
+        _check_no_overlays(dataset)
         # A failed clip is tried again; the finished ones of a dataset with failures are still there.
         documents = {clip["clip_id"]: units.document(clip["clip_id"]) for clip in clips}
         todo = [clip for clip in clips if (documents[clip["clip_id"]] or {}).get("index") is None]
-        rows = [{"clip": clip, **{name: videos[clip["video_id"]][name] for name in FILE_FACTS}} for clip in todo]
-        work = AnnotateStage(units_dir, recipe.video, recipe.language_model, recipe.zero_shot)
+        known = earlier.entries if earlier is not None else {}
+        rows = [
+            {
+                "clip": clip,
+                **{name: videos[clip["video_id"]][name] for name in FILE_FACTS},
+                "reuse": known[clip["clip_id"]].row() if clip["clip_id"] in known else None,
+            }
+            for clip in todo
+        ]
+        source = earlier.dataset if earlier is not None else None
+        work = AnnotateStage(units_dir, recipe.video, recipe.language_model, recipe.zero_shot, source)
         stage = Stage("annotate", work, num_cpus=recipe.cpus_per_worker)
         if rows:
-            for _ in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):
-                pass
+            for done in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):
+                reused += done["reused"]
         _publish(dataset, units, [clip["clip_id"] for clip in clips], recipe, made_by)
     if not _failures(dataset):
         # The shards hold everything now; the units would only double the space.
         shutil.rmtree(units_dir, ignore_errors=True)
-    return _result(dataset, clips, recipe, began_s)
+    return {**_result(dataset, clips, recipe, began_s), **({} if reuse is None else {"reused": reused})}
+
+
+def _check_no_overlays(dataset: Path) -> None:
+    """Raises: RecipeError when an overlay lies over the shards, which are about to be written again."""
+    from schemas.errors import RecipeError
+    from schemas.index import OVERLAYS_DIR
+
+    names = sorted(path.name for path in (dataset / OVERLAYS_DIR).glob("*"))
+    if names:
+        raise RecipeError(
+            f"{dataset} lacks clips that failed, and overlays ({', '.join(names)}) lie over its shards: take these off "
+            "(motionloom relabel --remove, the newest first) before the clips are tried again"
+        )
 
 
 def _failures(dataset: Path) -> list[dict[str, Any]]:

@@ -9,24 +9,23 @@ from typing import Any
 import av
 import pyarrow as pa
 
-from annotation.backends.chat_endpoint import ChatEndpoint, EndpointSettings
 from annotation.base import ClipFrame
 from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
-from annotation.pictures import Pictures
-from annotation.refine import Refiner
-from annotation.sample import describe
-from annotation.zero_shot import ZeroShot
-from curation.backends.clip_images import find_clip
+from annotation.sample import label_versions
 from curation.clock import PLAYBACK, Clock
 from curation.decode import decode_for
 from pipelines.clip_encoder import ClipEncoder
+from pipelines.judges import Judges, make_judges
+from pipelines.labels import caption_text, labelled
 from pipelines.recipe_models import LanguageModel, SampleVideo
+from pipelines.reuse import reused_sample
 from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
 from schemas.codecs import decode_json, decode_npz, encode_json
 from schemas.errors import ClipTooShort, DataError, DecodeError, SchemaError
 from schemas.fingerprint import file_sha256
+from schemas.index import SampleEntry, index_facts
 from schemas.shard import sample_tar
 from schemas.tables import CLIP_IDENTITY
 
@@ -42,35 +41,41 @@ MAX_TRUTH_BYTES = 4 << 20
 class AnnotateStage:
     """Makes the row function of annotation.
 
-    Rows in: clip (a row of `clips/` and its sampling_weight) and FILE_FACTS. Rows out: key, failed.
+    Rows in: clip (a row of `clips/` and its sampling_weight), FILE_FACTS and reuse, the row of the clip's sample in the
+    index of the dataset `reuse` (None: it has none). Rows out: key, failed, reused.
     """
 
     units_dir: Path
     encoding: SampleVideo
     language_model: LanguageModel
     zero_shot: bool
+    reuse: Path | None = None
 
     def __call__(self) -> RowFunction:
         annotators, units = make_annotators(), UnitStore(self.units_dir)
-        clip_model = find_clip() if self.zero_shot else None
-        zero_shot = ZeroShot(clip_model) if clip_model is not None else None
-        judges = _Judges(_refiner(self.language_model), zero_shot, self.language_model.pictures)
+        judges = make_judges(self.language_model, self.zero_shot)
         versions = annotator_versions(annotators)
+        installed = {**versions, **label_versions()}
 
         def annotate_one(row: Row) -> Row:
             clip: dict[str, Any] = row["clip"]
             key = str(clip["clip_id"])
             document: dict[str, Any] = {"index": None, "failure": None}
             tar = b""
+            found = None
             try:
-                _check_unchanged(clip, row["size_bytes"])
-                members, index = _sample(clip, row, annotators, versions, self.encoding, judges)
+                if self.reuse is not None and row["reuse"] is not None:
+                    wanted = _provenance(clip, self.encoding, _ground_truth(clip)[0])
+                    found = reused_sample(self.reuse, SampleEntry.from_row(row["reuse"]), wanted, installed)
+                if found is None:
+                    _check_unchanged(clip, row["size_bytes"])
+                members, index = found or _sample(clip, row, annotators, versions, self.encoding, judges)
                 tar = sample_tar(key, members)
                 document["index"] = {"key": key, **index, "members": sorted(members)}
             except DataError as error:
                 document["failure"] = FailureRecord.of(error, clip["uri"], "annotate", key).row()
             units.commit(key, pa.table({"tar": pa.array([tar], pa.large_binary())}), document)
-            return {"key": key, "failed": document["failure"] is not None}
+            return {"key": key, "failed": document["failure"] is not None, "reused": found is not None}
 
         return annotate_one
 
@@ -120,26 +125,32 @@ def _ground_truth(clip: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str
     return row, {member: data} if member is not None and data is not None else {}
 
 
-@dataclass(frozen=True, slots=True)
-class _Judges:
-    """Who looks at a clip's pictures, and how many pictures they are shown at least."""
-
-    refiner: Refiner | None
-    zero_shot: ZeroShot | None
-    pictures: int
-
-    def make_pictures(self) -> Pictures | None:
-        looks = self.zero_shot is not None or (self.refiner is not None and self.refiner.look)
-        return Pictures(self.pictures) if looks else None
+def _clock(clip: dict[str, Any], encoding: SampleVideo) -> tuple[Clock, float, float]:
+    """The clock of the sample, its frame rate, and the clip's seconds on it."""
+    if encoding.time != "real":
+        return PLAYBACK, clip["fps"], clip["duration_s"]
+    factor = clip["real_time_factor"]
+    return Clock(factor, encoding.max_fps), min(clip["fps"] * factor, encoding.max_fps), clip["duration_s"] / factor
 
 
-def _refiner(model: LanguageModel) -> Refiner | None:
-    if model.url is None:
-        return None
-    settings = EndpointSettings(
-        model.url, model.model, model.key_variable, model.timeout_s, model.attempts, at_once=model.at_once
-    )
-    return Refiner(ChatEndpoint(settings), model.paraphrase, model.look)
+def _provenance(clip: dict[str, Any], encoding: SampleVideo, truth: dict[str, Any] | None) -> dict[str, Any]:
+    """What a sample's JSON takes from the clip's row. truth: as _ground_truth says."""
+    return {
+        **{name: clip[name] for name in ("uri", "video_id", "clip_id", "start_s", "end_s")},
+        "duration_s": _clock(clip, encoding)[2],
+        "time": encoding.time,
+        "real_time_factor": clip["real_time_factor"],
+        "style": clip["style"],
+        "licence": clip["licence"],
+        "consent": clip["consent"],
+        "source": clip["source"],
+        **{name: clip[name] for name in ("take_id", "view_id", "offset_s", "take_clip", "split", "split_key")},
+        "capture_fps": clip["capture_fps"],
+        "camera_parameters": _camera(clip["camera"]),
+        "ground_truth": truth,
+        "sampling_weight": clip["sampling_weight"],
+        "scores": {name: value for name, value in clip.items() if name not in IDENTITY},
+    }
 
 
 def _sample(
@@ -148,16 +159,12 @@ def _sample(
     annotators: Any,
     versions: Any,
     encoding: SampleVideo,
-    judges: _Judges,
+    judges: Judges,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Members by suffix, and the sample's row in the index."""
     rotation_deg = int(file["rotation_deg"])
     truth, truth_members = _ground_truth(clip)
-    clock, fps, duration_s = PLAYBACK, clip["fps"], clip["duration_s"]
-    if encoding.time == "real":
-        factor = clip["real_time_factor"]
-        clock = Clock(factor, encoding.max_fps)
-        fps, duration_s = min(fps * factor, encoding.max_fps), duration_s / factor
+    clock, fps, duration_s = _clock(clip, encoding)
     frame_shape = ClipFrame(clip["width_px"], clip["height_px"], fps)
     annotation = ClipAnnotation(annotators, frame_shape)
     encoder = ClipEncoder(encoding, fps, rotation_deg, file["pixel_aspect"])
@@ -191,42 +198,19 @@ def _sample(
     if encoder.frames < 2:
         raise ClipTooShort(f"{encoder.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s")
     tracks = annotation.finish()
-    labels = describe(
-        tracks,
-        clip["style"],
-        frame_shape,
-        versions,
-        judges.refiner,
-        pictures.kept() if pictures is not None else (),
-        judges.zero_shot,
-    )
-    document = {
-        **{name: clip[name] for name in ("uri", "video_id", "clip_id", "start_s", "end_s")},
-        "duration_s": duration_s,
-        "time": encoding.time,
-        "real_time_factor": clip["real_time_factor"],
+    provenance = {
+        **_provenance(clip, encoding, truth),
         "width_px": encoder.width_px,
         "height_px": encoder.height_px,
         "fps": fps if clock is PLAYBACK else encoder.frames / duration_s,
         "frames": encoder.frames,
-        "style": clip["style"],
-        "licence": clip["licence"],
-        "consent": clip["consent"],
-        "source": clip["source"],
-        **{name: clip[name] for name in ("take_id", "view_id", "offset_s", "take_clip", "split", "split_key")},
-        "capture_fps": clip["capture_fps"],
-        "camera_parameters": _camera(clip["camera"]),
-        "ground_truth": truth,
-        "sampling_weight": clip["sampling_weight"],
-        "scores": {name: value for name, value in clip.items() if name not in IDENTITY},
-        **labels,
     }
+    document = labelled(provenance, tracks, versions, judges, pictures)
     members = {
         "mp4": video,
         "json": encode_json(document),
-        "txt": (labels["caption"] + "\n").encode(),
+        "txt": caption_text(document),
         **{suffix: track.to_npz() for suffix, track in tracks.items()},
         **truth_members,
     }
-    names = ("duration_s", "width_px", "height_px", "frames", "fps", "caption")
-    return members, {name: document[name] for name in names}
+    return members, index_facts(document)

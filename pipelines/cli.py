@@ -19,6 +19,7 @@ COMMANDS = (
     "curate",
     "redecide",
     "annotate",
+    "relabel",
     "shards",
     "train",
     "distill",

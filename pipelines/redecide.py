@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipelines.run_labels import Labels
     from pipelines.verdict_changes import VerdictChanges
     from schemas.policy import Policy
 
@@ -23,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipes = f"{recipe_help('curate')}, by default `default`; only its policy counts"
     parser.add_argument("--recipe", default="default", help=recipes)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
+    parser.add_argument(
+        "--labels", type=Path, metavar="DATASET", help="what annotate made of this run, for rules on label quality"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show the difference and change nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, with every clip that changes")
 
@@ -35,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         if not override.startswith("policy."):
             sys.stderr.write(f"warning: --set {override} has no effect here: only the policy counts\n")
     recipe = curate_recipe(args.recipe, args.set)
-    result, changes = _redecide(Path(args.run), recipe, args.dry_run)
+    result, changes = _redecide(Path(args.run), recipe, args.dry_run, args.labels)
     if args.json:
         sys.stdout.writelines(changes.json_pieces(result))
     else:
@@ -44,27 +48,36 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def redecide(run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | None = None) -> dict[str, Any]:
-    """Decides anew and, unless dry_run, replaces `decisions/` and the policy in run.json.
+def redecide(
+    run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | None = None, labels: Path | None = None
+) -> dict[str, Any]:
+    """Decides anew and, unless dry_run, replaces `decisions/`, `labels/` and the policy in run.json.
 
+    labels: the DATASET that was annotated from this run, whose label quality the policy's rules may name.
     listed: how many clips to name on each side of the change; None names all.
     Returns: counts; `changes`, how many verdicts change and for which reasons; `newly_kept` (clip ids) with
     `reasons_gone`, what spoke against them before; `newly_rejected` (clip id to reasons).
-    Raises: RecipeError when RUN is not finished, or the policy names an unknown score or asks for spared ones.
+    Raises: RecipeError when RUN is not finished, the policy names an unknown score or asks for spared ones, or rules
+    on label quality come without labels or with those of another run.
     """
-    result, changes = _redecide(run_dir, recipe, dry_run)
+    result, changes = _redecide(run_dir, recipe, dry_run, labels)
     return {**result, **changes.document(listed)}
 
 
-def _redecide(run_dir: Path, recipe: Any, dry_run: bool) -> tuple[dict[str, Any], VerdictChanges]:
+def _redecide(run_dir: Path, recipe: Any, dry_run: bool, dataset: Path | None) -> tuple[dict[str, Any], VerdictChanges]:
     from pipelines.run_balance import publish_balance
+    from pipelines.run_labels import asks_of_labels, publish_labels, read_labels
     from pipelines.run_tables import decide_run, read_run, read_table, verdict_counts, write_decisions, write_run
     from pipelines.verdict_changes import compare_verdicts
 
     began_s = time.monotonic()
     document = read_run(run_dir)
-    _check_measured(run_dir, recipe.policy)
-    after, findings = decide_run(run_dir, recipe.policy)
+    labels = read_labels(dataset) if dataset is not None else None
+    _check_measured(run_dir, recipe.policy, labels)
+    after, findings = decide_run(run_dir, recipe.policy, labels)
+    if labels is not None and not asks_of_labels(recipe.policy):
+        sys.stderr.write(f"warning: --labels {dataset} has no effect: no rule of the policy is on label quality\n")
+        labels = None
     changes = compare_verdicts(
         read_table(run_dir, "decisions", ("clip_id", "kept")),
         after,
@@ -73,15 +86,21 @@ def _redecide(run_dir: Path, recipe: Any, dry_run: bool) -> tuple[dict[str, Any]
     )
     counts = verdict_counts(after, findings)
     if not dry_run:
+        if labels is not None:
+            publish_labels(run_dir, labels)
         write_decisions(run_dir, after)
         resolved = {**document["recipe"], "policy": recipe.model_dump(mode="json")["policy"]}
         result: dict[str, Any] = {key: document[key] for key in ("seconds", "wall_s") if key in document}
         result["balance"] = publish_balance(run_dir)
+        if labels is not None:
+            result["labels"] = labels.source()
         write_run(run_dir, resolved, recipe.policy, {**result, "counts": {**document["counts"], **counts}})
+        if labels is None:
+            publish_labels(run_dir, None)
     return {"counts": counts, "dry_run": dry_run, "wall_s": round(time.monotonic() - began_s, 3)}, changes
 
 
-def _check_measured(run_dir: Path, policy: Policy) -> None:
+def _check_measured(run_dir: Path, policy: Policy, labels: Labels | None) -> None:
     """Raises: RecipeError when the policy asks for scores that `--measure until_rejected` spared clips it may keep."""
     import pyarrow.compute as pc
 
@@ -94,7 +113,7 @@ def _check_measured(run_dir: Path, policy: Policy) -> None:
     spared_by, cheap = read_recipe(run_dir).get("until_rejected"), cheap_part(policy)
     if spared_by is None or len(cheap.rules) == len(policy.rules):
         return
-    measured, left = (decide_run(run_dir, each)[0] for each in (Policy.model_validate(spared_by), cheap))
+    measured, left = (decide_run(run_dir, each, labels)[0] for each in (Policy.model_validate(spared_by), cheap))
     unmeasured = pc.sum(pc.and_not(left.column("kept"), measured.column("kept"))).as_py() or 0
     if unmeasured:
         raise RecipeError(

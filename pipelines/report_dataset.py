@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from pipelines.progress import track
+from pipelines.report_labels import quality_plots, quality_rows, worst_samples
 from pipelines.report_pages import Section, render
 from pipelines.report_pictures import jpeg_uri
 from pipelines.report_plots import timeline
@@ -37,6 +38,7 @@ class SampleCard:
     pictures: tuple[str, ...]
     labels: Markup | None
     camera_text: str
+    quality: list[tuple[str, float | None, str]]
     licence: str | None
     problem: str | None
 
@@ -61,6 +63,9 @@ def dataset_section(dataset: Path, max_samples: int = MAX_SAMPLES_SHOWN) -> Sect
             ("frames per second", totals["fps"]),
             *((field, found) for field, found in totals["labels"].items() if found),
         ],
+        plots=quality_plots(entries),
+        worst=worst_samples(entries),
+        shown={entry.key for entry in shown},
         cards=[_card(dataset, entry) for entry in track(shown, "samples", len(shown))],
         total=len(entries),
     )
@@ -84,6 +89,7 @@ def _card(dataset: Path, entry: SampleEntry) -> SampleCard:
         pictures=pictures,
         labels=_labels(metadata, entry.duration_s),
         camera_text=str(camera.get("text", "")) if isinstance(camera, dict) else "",
+        quality=quality_rows(entry),
         licence=metadata.get("licence"),
         problem=problem,
     )
@@ -112,19 +118,18 @@ def _labels(metadata: dict[str, Any], duration_s: float) -> Markup | None:
 def _pictures(mp4: bytes, entry: SampleEntry, tracks: Mapping[str, Track]) -> tuple[str, ...]:
     """Evenly spaced frames with the tracks drawn on them. Raises: DataError when the clip cannot be decoded."""
     from annotation.base import ClipFrame
-    from annotation.render import draw_tracks
+    from annotation.render.tracks import draw_tracks
 
     wanted = {int(index) for index in (np.arange(PICTURES) + 0.5) / PICTURES * entry.frames}
     clip = ClipFrame(entry.width_px, entry.height_px, entry.fps)
-    lengths = [len(track.pts_s_T) for track in tracks.values()]
-    pictures = []
-    for t, rgb_HWC in _frames(mp4, wanted):
-        known = tracks if all(t < length for length in lengths) else {}
-        pictures.append(jpeg_uri(draw_tracks(_at_height(rgb_HWC), t, known, clip), 4 * PICTURE_HEIGHT_PX))
-    return tuple(pictures)
+    return tuple(
+        jpeg_uri(draw_tracks(_at_height(rgb_HWC), pts_s, tracks, clip), 4 * PICTURE_HEIGHT_PX)
+        for pts_s, rgb_HWC in _frames(mp4, wanted)
+    )
 
 
-def _frames(mp4: bytes, wanted: set[int]) -> list[tuple[int, NDArray[np.uint8]]]:
+def _frames(mp4: bytes, wanted: set[int]) -> list[tuple[float, NDArray[np.uint8]]]:
+    """Clip times and pictures of the wanted frames."""
     import av
 
     found = []
@@ -132,7 +137,7 @@ def _frames(mp4: bytes, wanted: set[int]) -> list[tuple[int, NDArray[np.uint8]]]
         with av.open(io.BytesIO(mp4)) as container:
             for t, frame in enumerate(container.decode(video=0)):
                 if t in wanted:
-                    found.append((t, frame.to_ndarray(format="rgb24")))
+                    found.append((float(frame.time or 0.0), frame.to_ndarray(format="rgb24")))
                 if t >= max(wanted, default=0):
                     break
     except (av.FFmpegError, IndexError) as error:

@@ -48,9 +48,17 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
 
 
 def histogram(
-    kept: FloatSeries, rejected: FloatSeries, thresholds: Sequence[Threshold], title: str, unit: str
+    kept: FloatSeries,
+    rejected: FloatSeries,
+    thresholds: Sequence[Threshold],
+    title: str,
+    unit: str,
+    verdicts: bool = True,
 ) -> Markup:
-    """Counts of kept clips stacked on rejected ones, with the policy's bounds as dashed lines."""
+    """Counts of kept clips stacked on rejected ones, with the policy's bounds as dashed lines.
+
+    verdicts: False where nothing was decided about the clips; all of them are then given as kept.
+    """
     values = np.concatenate([kept, rejected, [bound.value for bound in thresholds]]).astype(np.float64)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     if high <= low:
@@ -67,8 +75,9 @@ def histogram(
             height = (HEIGHT - _TOP - _BOTTOM) * int(counts[index]) / top
             y -= height
             if height:
-                text = f"{number_text(edges[index])} to {number_text(edges[index + 1])}: {counts[index]} {kind}"
-                parts.append(_rect(kind, x + 0.5, y, bar_width - 1, height, text))
+                what = kind if verdicts else "clips"
+                text = f"{number_text(edges[index])} to {number_text(edges[index + 1])}: {counts[index]} {what}"
+                parts.append(_rect(kind if verdicts else "measured", x + 0.5, y, bar_width - 1, height, text))
     for bound in thresholds:
         x = _scale(bound.value, low, high)
         sign, anchor = ("≥", "start") if bound.at_least else ("≤", "end")

@@ -20,7 +20,9 @@ from pipelines.report_cards import clip_card, contact_sheet, thumbnails
 from pipelines.report_pages import Section, render
 from pipelines.report_plots import Threshold, histogram
 from pipelines.report_rules import rule_costs
+from pipelines.run_labels import with_labels_of_run
 from schemas.errors import DataError, RecipeError
+from schemas.label_quality import LABEL_QUALITY
 from schemas.policy import Policy
 from schemas.recipe import parse_recipe
 from schemas.tables import CLIP_IDENTITY
@@ -33,7 +35,8 @@ def run_section(run_dir: Path, max_clips: int = MAX_CLIPS_SHOWN) -> Section:
     """Raises: RecipeError when the folder is no finished run, DataError when one of its tables cannot be read."""
     document = read_document(run_dir / "run.json", f"{run_dir} is not a finished run")
     policy = _policy(document)
-    clips = _by_name_and_time(_table(run_dir, "clips", ("clip_id", "uri", "start_s", "end_s")))
+    clips = _table(run_dir, "clips", ("clip_id", "uri", "start_s", "end_s"))
+    clips = _by_name_and_time(_with_labels(run_dir, clips))
     decisions = _decisions_of(run_dir, clips)
     failures = _table(run_dir, "failures", ("uri", "stage", "error_class", "message"))
     videos = _table(run_dir, "videos", ("video_id", "status"))
@@ -113,6 +116,14 @@ def _table(run_dir: Path, name: str, needed: tuple[str, ...]) -> pa.Table:
     return table
 
 
+def _with_labels(run_dir: Path, clips: pa.Table) -> pa.Table:
+    """Raises: DataError when `labels/` cannot be read or is not about these clips."""
+    try:
+        return with_labels_of_run(run_dir, clips)
+    except (pa.ArrowException, OSError, KeyError, RecipeError) as error:
+        raise DataError(f"{run_dir}/labels cannot be read: {error}; run motionloom redecide again") from error
+
+
 def _by_name_and_time(clips: pa.Table) -> pa.Table:
     """Sorted by the file's name, not its folder, then by time."""
     names = [Path(uri).name for uri in clips.column("uri").to_pylist()]
@@ -153,7 +164,7 @@ def _score_plots(clips: pa.Table, kept_N: NDArray[np.bool_], bounds: dict[str, l
     """A histogram for every numeric score that was measured at least once, those with a rule first."""
     from curation.catalog import score_specs
 
-    units = {spec.name: spec.unit for spec in score_specs()}
+    units = {spec.name: spec.unit for spec in (*score_specs(), *LABEL_QUALITY)}
     units.update(duration_s="seconds", short_side_px="pixels")
     names = [
         field.name

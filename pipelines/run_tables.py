@@ -19,8 +19,10 @@ from curation.decide import decisions_of, policy_fingerprint
 from curation.findings import TAKE_COLUMN, Finding, find_all, needed_columns, reason_counts
 from pipelines.run_balance import publish_balance
 from pipelines.run_copies import copies_of_run
+from pipelines.run_labels import Labels
 from pipelines.sink import PART_ROWS, UnitStore, in_batches, publish_table, write_text
 from schemas.errors import RecipeError
+from schemas.index import LABEL_QUALITY_COLUMNS
 from schemas.policy import Policy
 from schemas.tables import CLIP_IDENTITY, DECISIONS, FAILURES, VIDEOS
 
@@ -117,13 +119,19 @@ def add_failures(run_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
     publish_table(run_dir / "failures", [read_table(run_dir, "failures"), more], FAILURES)
 
 
-def decide_run(run_dir: Path, policy: Policy) -> tuple[pa.Table, list[Finding]]:
+def decide_run(run_dir: Path, policy: Policy, labels: Labels | None = None) -> tuple[pa.Table, list[Finding]]:
     """Verdicts on the stored clips with what was found, reading only the columns that the policy asks for.
 
-    Changes nothing. Raises: RecipeError when RUN is not finished or the policy names a column that `clips/` lacks.
+    labels: of the clips' samples, for rules on label quality.
+    Changes nothing. Raises: RecipeError when RUN is not finished, the policy names a column that neither `clips/` nor
+    the labels have, or the labels are those of another run.
     """
-    columns = {field.name: field.type for field in table_schema(run_dir, "clips")}
-    clips = read_table(run_dir, "clips", needed_columns(policy, columns))
+    of_clips = {field.name: field.type for field in table_schema(run_dir, "clips")}
+    of_labels = {field.name: field.type for field in LABEL_QUALITY_COLUMNS} if labels is not None else {}
+    needed = needed_columns(policy, {**of_clips, **of_labels})
+    clips = read_table(run_dir, "clips", [name for name in needed if name in of_clips])
+    if labels is not None:
+        clips = labels.beside(clips, [name for name in needed if name not in of_clips])
     if policy.keep_takes_together and clips.column(TAKE_COLUMN).null_count == clips.num_rows:
         log.warning("policy.keep_takes_together has no effect: no clip of %s has a sibling in another view", run_dir)
     findings = find_all(clips, policy)

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.overlay_check import check_overlays
 from schemas.codecs import decode_json, decode_npz
 from schemas.errors import CorruptShard, RecipeError, SchemaError
 from schemas.fingerprint import file_sha256
 from schemas.index import INDEX_JSON, INDEX_PARQUET, SHARDS_DIR, SampleEntry, ShardEntry, load_samples, load_shards
-from schemas.shard import iterate_shard, parse_sample
+from schemas.label_quality import label_quality_columns
+from schemas.shard import iterate_shard, parse_sample, read_overlay
 from schemas.tracks import TRACKS
 
 REQUIRED_MEMBERS = ("mp4", "json", "txt")
@@ -72,6 +74,7 @@ def check_dataset(dataset: Path, deep: bool, track: Track | None = None) -> list
         by_shard.setdefault(sample.shard, []).append(sample)
     for shard in track(shards, "verify", len(shards)) if track else shards:
         problems += check_shard(dataset, shard, by_shard[shard.name], deep)
+    problems += [Problem(*finding) for finding in check_overlays(dataset, shards, samples)]
     return problems
 
 
@@ -117,7 +120,7 @@ def check_shard(dataset: Path, shard: ShardEntry, samples: list[SampleEntry], de
         for sample in samples:
             file.seek(max(sample.offset, 0))
             data = file.read(max(sample.size_bytes, 0))
-            problems += [Problem(shard.name, sample.key, text) for text in check_sample(sample, data, deep)]
+            problems += [Problem(shard.name, sample.key, text) for text in check_sample(dataset, sample, data, deep)]
     if file_sha256(path) != shard.sha256:
         text = f"sha256 differs from {INDEX_JSON}"
         if not any(problem.key for problem in problems):
@@ -167,8 +170,8 @@ def _check_spans(shard: str, spans: list[Span], samples: list[SampleEntry]) -> I
             yield Problem(shard, key, f"member {suffix} is not in {INDEX_PARQUET}")
 
 
-def check_sample(entry: SampleEntry, data: bytes, deep: bool) -> Iterator[str]:
-    """Findings about one sample's bytes."""
+def check_sample(dataset: Path, entry: SampleEntry, data: bytes, deep: bool) -> Iterator[str]:
+    """Findings about one sample: its bytes in the shard, and what it is with the members of its overlays."""
     if len(data) != entry.size_bytes:
         yield f"{len(data)} bytes at offset {entry.offset}, {INDEX_PARQUET} says {entry.size_bytes}"
     elif entry.sha256 and hashlib.sha256(data).hexdigest() != entry.sha256:
@@ -178,6 +181,11 @@ def check_sample(entry: SampleEntry, data: bytes, deep: bool) -> Iterator[str]:
     except CorruptShard as error:
         yield str(error)
         return
+    for span in entry.overlays:
+        try:
+            members.update(read_overlay(dataset, entry, span))
+        except CorruptShard as error:
+            yield str(error)
     for suffix in sorted({*entry.members, *REQUIRED_MEMBERS} - members.keys()):
         yield f"member {suffix} is missing"
     if "json" in members:
@@ -211,9 +219,21 @@ def _check_metadata(entry: SampleEntry, members: dict[str, bytes]) -> Iterator[s
     for name in ("duration_s", "width_px", "height_px", "fps", "caption"):
         if metadata.get(name) != getattr(entry, name):
             yield f"json says {name} {metadata.get(name)!r}, {INDEX_PARQUET} says {getattr(entry, name)!r}"
+    yield from _check_label_quality(entry, metadata)
     caption = str(metadata.get("caption"))
     if "txt" in members and members["txt"].decode("utf-8", "replace").strip() != caption.strip():
         yield "txt differs from the caption in json"
+
+
+def _check_label_quality(entry: SampleEntry, metadata: dict[str, Any]) -> Iterator[str]:
+    try:
+        measured = label_quality_columns(metadata)
+    except SchemaError as error:
+        yield str(error)
+        return
+    for name, value in measured.items():
+        if value != entry.label_quality.get(name):
+            yield f"json says {name} {value!r}, {INDEX_PARQUET} says {entry.label_quality.get(name)!r}"
 
 
 def _walk_mp4(data: bytes) -> Iterator[str]:

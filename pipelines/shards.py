@@ -17,12 +17,14 @@ from pipelines.shard_check import check_dataset
 from pipelines.terminal import number_text, print_json, print_lines, print_table, size_text
 from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, RecipeError, SchemaError
-from schemas.index import SampleEntry, load_samples, load_shards
-from schemas.shard import read_members, read_sample
+from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
+from schemas.label_quality import LABEL_QUALITY, LABEL_QUALITY_NAMES
+from schemas.overlay import load_overlay
+from schemas.shard import member_overlays, read_members, read_sample
 from schemas.tracks import TRACKS, BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
-HELP = "list, show, count and verify the samples of a dataset"
-LABEL_FIELDS = ("actions", "expressions", "interactions")
+HELP = "list, show, count, verify and draw the samples of a dataset"
+LABEL_FIELDS = ("actions", "expressions", "interactions", "gestures")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action("verify", "find damage and disagreement; exit 1 if there is any").add_argument(
         "--deep", action="store_true", help="also decode every clip and count its frames"
     )
+    view = action("view", "draw tracks and labels of one sample: overlay video and contact sheet")
+    view.add_argument("key", metavar="KEY", help="a key that ls lists")
+    view.add_argument(
+        "--output", type=Path, default=Path("views"), metavar="FOLDER",
+        help="gets KEY.overlay.mp4 and KEY.sheet.jpg (default: views); files of these names are replaced",
+    )  # fmt: skip
+    view.add_argument("--no-video", action="store_true", help="only the contact sheet")
+    view.add_argument("--rerun", action="store_true", help="also KEY.rrd for the Rerun viewer (needs the extra rerun)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,8 +60,15 @@ def run(args: argparse.Namespace) -> int:
         "show": _show,
         "stats": _stats,
         "verify": _verify,
+        "view": _view,
     }
     return commands[args.action](args)
+
+
+def _view(args: argparse.Namespace) -> int:
+    from pipelines.shards_view import run as view
+
+    return view(args)
 
 
 def _ls(args: argparse.Namespace) -> int:
@@ -125,7 +142,11 @@ def _show(args: argparse.Namespace) -> int:
     metadata = decode_json(members["json"])
     tracks = {suffix: track_summary(TRACKS[suffix].from_npz(members[suffix])) for suffix in TRACKS if suffix in members}
     sizes = {suffix: len(data) for suffix, data in sorted(members.items())}
-    document = {**entry.row(), "members": sizes, "metadata": metadata, "tracks": tracks}
+    overlay_of = member_overlays(entry)
+    document = {
+        **entry.row(), "members": sizes, "member_overlays": {suffix: overlay_of.get(suffix) for suffix in sizes},
+        "metadata": metadata, "tracks": tracks,
+    }  # fmt: skip
     if args.json:
         print_json(document)
         return 0
@@ -133,7 +154,8 @@ def _show(args: argparse.Namespace) -> int:
     facts = [(name, number_text(value) if isinstance(value, float) else value)
              for name, value in metadata.items() if not isinstance(value, dict | list)]  # fmt: skip
     print_table("metadata", ("field", "value"), facts)
-    print_table("members", ("member", "bytes"), list(sizes.items()), right=("bytes",))
+    places = [(suffix, size, overlay_of.get(suffix) or "shard") for suffix, size in sizes.items()]
+    print_table("members", ("member", "bytes", "from"), places, right=("bytes",))
     track_rows = [
         (suffix, ", ".join(f"{name} {number_text(value)}" for name, value in summary.items()))
         for suffix, summary in tracks.items()
@@ -142,6 +164,12 @@ def _show(args: argparse.Namespace) -> int:
     scores = metadata.get("scores") or {}
     print_table(
         "scores", ("score", "value"), [(k, number_text(v)) for k, v in sorted(scores.items())], right=("value",)
+    )
+    print_table(
+        "label quality",
+        ("measure", "value", "unit"),
+        [(spec.name, number_text(entry.label_quality.get(spec.name)), spec.unit) for spec in LABEL_QUALITY],
+        right=("value",),
     )
     labels = [
         (field, label.get("label"), number_text(label.get("start_s")), number_text(label.get("end_s")),
@@ -194,12 +222,25 @@ def dataset_totals(dataset: Path) -> dict[str, Any]:
         "hours": sum(durations) / 3600,
         "frames": sum(entry.frames for entry in entries),
         "bytes": sum(shard.size_bytes for shard in shards),
+        "overlay_bytes": _overlay_bytes(dataset),
         "duration_s": _quantiles(durations),
         "resolutions": dict(Counter(f"{e.width_px}x{e.height_px}" for e in entries).most_common()),
         "fps": dict(Counter(f"{e.fps:g}" for e in entries).most_common()),
         "samples_with": {name: present[name] for name in ("body", "face", "hands")},
         "labels": {field: dict(counts.most_common()) for field, counts in labels.items()},
+        "label_quality": {name: _measured_quantiles(entries, name) for name in LABEL_QUALITY_NAMES},
     }
+
+
+def _overlay_bytes(dataset: Path) -> dict[str, int]:
+    """By name, the oldest first."""
+    names = [overlay.name for overlay in load_overlays(dataset)]
+    return {name: sum(shard.size_bytes for shard in load_overlay(dataset, name).shards) for name in names}
+
+
+def _measured_quantiles(entries: list[SampleEntry], name: str) -> dict[str, float | None]:
+    values = [value for entry in entries if (value := entry.label_quality.get(name)) is not None]
+    return {"measured": len(values), **_quantiles(values)}
 
 
 def _quantiles(values: list[float]) -> dict[str, float | None]:
@@ -220,6 +261,7 @@ def _stats(args: argparse.Namespace) -> int:
         ("hours", number_text(totals["hours"])),
         ("frames", totals["frames"]),
         ("size", size_text(totals["bytes"])),
+        *((f"overlay {name}", size_text(size_bytes)) for name, size_bytes in totals["overlay_bytes"].items()),
         *(
             (f"duration {name}", number_text(value) and f"{value:.2f} s")
             for name, value in totals["duration_s"].items()
@@ -231,6 +273,11 @@ def _stats(args: argparse.Namespace) -> int:
     counts += [("fps", *item) for item in totals["fps"].items()]
     counts += [(field, *item) for field, found in totals["labels"].items() for item in found.items()]
     print_table("distribution", ("field", "value", "samples or labels"), counts, right=("samples or labels",))
+    measures = ("measured", "min", "p10", "median", "p90", "max")
+    quality = [
+        (name, *(number_text(found[each]) for each in measures)) for name, found in totals["label_quality"].items()
+    ]
+    print_table("label quality", ("measure", *measures), quality, right=measures)
     return 0
 
 

@@ -20,12 +20,13 @@ PART_ROWS = 250_000
 RECIPE_FILE = "recipe.json"
 
 
-def claim_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> None:
+def claim_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str, option: str = "--output") -> None:
     """Makes the output folder, or recognises it as one of the same recipe.
 
+    option: the argument that names the folder, for messages.
     Raises: RecipeError as `check_folder`, or when the folder cannot be made.
     """
-    check_folder(folder, recipe, kind, hint)
+    check_folder(folder, recipe, kind, hint, option)
     note = folder / RECIPE_FILE
     if note.is_file():
         return
@@ -34,10 +35,10 @@ def claim_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> 
         document = {"kind": kind, "fingerprint": fingerprint(recipe), "recipe": recipe}
         write_text(note, json.dumps(document, indent=1) + "\n")
     except OSError as error:
-        raise RecipeError(f"--output {folder} cannot be made: {error.strerror or error}") from error
+        raise RecipeError(f"{option} {folder} cannot be made: {error.strerror or error}") from error
 
 
-def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> None:
+def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str, option: str = "--output") -> None:
     """Whether a folder may be written to by this recipe; changes nothing.
 
     Raises: RecipeError when the folder holds other things, or was begun with another recipe. `hint` says what to do.
@@ -47,15 +48,15 @@ def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str) -> 
         try:
             known = json.loads(note.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise RecipeError(f"{note} cannot be read ({error}); choose another --output") from error
+            raise RecipeError(f"{note} cannot be read ({error}); choose another {option}") from error
         if known.get("kind") != kind:
-            raise RecipeError(f"{folder} is a folder of motionloom {known.get('kind')}; choose another --output")
+            raise RecipeError(f"{folder} is a folder of motionloom {known.get('kind')}; choose another {option}")
         if known.get("fingerprint") != fingerprint(recipe):
             changed = ", ".join(_changed_keys(known.get("recipe", {}), recipe)) or "its kind"
             raise RecipeError(f"{folder} belongs to another {kind} recipe (it differs in: {changed}); {hint}")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RecipeError(f"{folder} exists and was not made by motionloom {kind}; choose another --output")
+        raise RecipeError(f"{folder} exists and was not made by motionloom {kind}; choose another {option}")
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:

@@ -1,22 +1,30 @@
-"""What lies where in a dataset: `index.json` (shards and their hashes) and `index.parquet` (a row per sample)."""
+"""What lies where in a dataset: `index.json` (shards and their hashes) and `index.parquet` (a row per sample).
+
+Both also name the overlays, where members of samples were added or replaced without touching the shards.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import CorruptShard, RecipeError
+from schemas.label_quality import LABEL_QUALITY_NAMES, label_quality_columns
 
 INDEX_JSON = "index.json"
 INDEX_PARQUET = "index.parquet"
 SHARDS_DIR = "shards"
+OVERLAYS_DIR = "overlays"
 FORMAT_VERSION = 1
 SHARD_NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,80}\.tar\Z")
+OVERLAY_NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
 
 SAMPLE_COLUMNS = pa.schema(
     [
@@ -34,6 +42,50 @@ SAMPLE_COLUMNS = pa.schema(
         ("sha256", pa.string()),
     ]
 )
+# Null where not measured; an index of before label quality lacks them.
+LABEL_QUALITY_COLUMNS = pa.schema([(name, pa.float64()) for name in LABEL_QUALITY_NAMES])
+# Only where there are overlays: the oldest first, members of a later one win.
+OVERLAYS_COLUMN = pa.field(
+    "overlays",
+    pa.list_(
+        pa.struct(
+            [
+                ("name", pa.string()),
+                ("offset", pa.int64()),
+                ("bytes", pa.int64()),
+                ("members", pa.list_(pa.string())),
+                ("sha256", pa.string()),
+            ]
+        )
+    ),
+)
+_FACTS = ("duration_s", "width_px", "height_px", "frames", "fps", "caption")
+
+
+def index_facts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of SampleEntry that repeat a sample's JSON. Whoever writes a sample's JSON makes them from it.
+
+    Raises: SchemaError when label quality in it is malformed.
+    """
+    facts = {name: document[name] for name in _FACTS if name in document}
+    return {**facts, "label_quality": label_quality_columns(document)}
+
+
+@dataclass(frozen=True, slots=True)
+class OverlaySpan:
+    """Where an overlay has members of a sample: bytes [offset, offset + size_bytes) of its shard of the same name."""
+
+    name: str
+    offset: int
+    size_bytes: int
+    members: tuple[str, ...]
+    sha256: str
+
+    def row(self) -> dict[str, Any]:
+        row = asdict(self)
+        row["bytes"] = row.pop("size_bytes")
+        row["members"] = list(self.members)
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +93,8 @@ class SampleEntry:
     """One sample: bytes [offset, offset + size_bytes) of its shard are a run of tar members that all begin with key.
 
     sha256 is that of those bytes (write_shards fills it in); the shard's own hash cannot say which sample is damaged.
+    members: those of the sample with its overlays, whose members stand in for the shard's. The oldest overlay is first.
+    label_quality: `label_quality_columns` of the sample's JSON; a name that is missing was not measured.
     """
 
     key: str
@@ -55,12 +109,40 @@ class SampleEntry:
     members: tuple[str, ...]
     caption: str
     sha256: str = ""
+    overlays: tuple[OverlaySpan, ...] = ()
+    label_quality: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
-    def row(self) -> dict[str, object]:
+    def row(self) -> dict[str, Any]:
         row = asdict(self)
         row["bytes"] = row.pop("size_bytes")
         row["members"] = list(self.members)
-        return row
+        row["overlays"] = [span.row() for span in self.overlays]
+        del row["label_quality"]
+        return {**row, **{name: self.label_quality.get(name) for name in LABEL_QUALITY_NAMES}}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> SampleEntry:
+        """A row of index.parquet, of any version: what it has no column for is as if there were none of it."""
+        overlays = tuple(
+            OverlaySpan(span["name"], span["offset"], span["bytes"], tuple(span["members"]), span["sha256"])
+            for span in row.get("overlays") or ()
+        )
+        return cls(
+            key=row["key"],
+            shard=row["shard"],
+            offset=row["offset"],
+            size_bytes=row["bytes"],
+            duration_s=row["duration_s"],
+            width_px=row["width_px"],
+            height_px=row["height_px"],
+            frames=row["frames"],
+            fps=row["fps"],
+            members=tuple(row["members"]),
+            caption=row["caption"],
+            sha256=row["sha256"],
+            label_quality={name: row[name] for name in LABEL_QUALITY_NAMES if name in row},
+            overlays=overlays,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +155,22 @@ class ShardEntry:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class OverlayEntry:
+    """One finished overlay, with the hash of its own index.json, which has those of its shards."""
+
+    name: str
+    sha256: str
+
+
 def write_index(
-    dataset: Path, shards: list[ShardEntry], samples: list[SampleEntry], made_by: dict[str, object]
+    dataset: Path,
+    shards: list[ShardEntry],
+    samples: list[SampleEntry],
+    made_by: dict[str, object],
+    overlays: Sequence[OverlayEntry] = (),
 ) -> None:
-    """Writes both files, each in one step and index.json last: it makes the dataset complete.
+    """Writes both files, each in one step and index.json last: it makes the dataset, or a new overlay, complete.
 
     made_by (recipe, versions, failures) goes into index.json as it is.
     """
@@ -85,7 +179,11 @@ def write_index(
         for shard in shards
     ]
     document = {"format_version": FORMAT_VERSION, "samples": len(samples), "shards": shard_rows, "made_by": made_by}
-    table = pa.Table.from_pylist([sample.row() for sample in samples], schema=SAMPLE_COLUMNS)
+    schema = pa.schema([*SAMPLE_COLUMNS, *LABEL_QUALITY_COLUMNS])
+    if overlays:
+        document["overlays"] = [asdict(overlay) for overlay in overlays]
+        schema = schema.append(OVERLAYS_COLUMN)
+    table = pa.Table.from_pylist([sample.row() for sample in samples], schema=schema)
     parquet_part, json_part = (dataset / f".{name}.part" for name in (INDEX_PARQUET, INDEX_JSON))
     pq.write_table(table, parquet_part)
     json_part.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -93,13 +191,37 @@ def write_index(
     json_part.replace(dataset / INDEX_JSON)
 
 
-def load_shards(dataset: Path) -> list[ShardEntry]:
-    """Raises: RecipeError when the folder is no dataset, CorruptShard when its index cannot be read."""
+def load_index(dataset: Path) -> dict[str, Any]:
+    """index.json as it is. Raises: RecipeError when the folder is no dataset, CorruptShard when it cannot be read."""
     path = dataset / INDEX_JSON
     if not path.is_file():
         raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_JSON} (motionloom annotate writes one)")
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["shards"]
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise CorruptShard(f"{path} cannot be read: {error!r}") from error
+    if not isinstance(document, dict):
+        raise CorruptShard(f"{path} cannot be read: it holds a {type(document).__name__}, expected an object")
+    return document
+
+
+def load_overlays(dataset: Path) -> list[OverlayEntry]:
+    """The finished overlays, oldest first. Raises: as load_index."""
+    rows = load_index(dataset).get("overlays", [])
+    try:
+        overlays = [OverlayEntry(row["name"], row["sha256"]) for row in rows]
+    except (KeyError, TypeError) as error:
+        raise CorruptShard(f"{dataset / INDEX_JSON} cannot be read: {error!r}") from error
+    _check_overlay_names(dataset / INDEX_JSON, {overlay.name for overlay in overlays})
+    return overlays
+
+
+def load_shards(dataset: Path) -> list[ShardEntry]:
+    """Raises: RecipeError when the folder is no dataset, CorruptShard when its index cannot be read."""
+    path = dataset / INDEX_JSON
+    document = load_index(dataset)
+    try:
+        rows = document["shards"]
         shards = [ShardEntry(row["name"], int(row["samples"]), int(row["bytes"]), row["sha256"]) for row in rows]
         _check_shard_names(path, {shard.name for shard in shards})
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -113,31 +235,40 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
     if not path.is_file():
         raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
     try:
-        table = pq.read_table(path).select(SAMPLE_COLUMNS.names).cast(SAMPLE_COLUMNS)
+        whole = pq.read_table(path)
+        later = [column for column in (*LABEL_QUALITY_COLUMNS, OVERLAYS_COLUMN) if column.name in whole.column_names]
+        schema = pa.schema([*SAMPLE_COLUMNS, *later])
+        table = whole.select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CorruptShard(f"{path} cannot be read: {error}") from error
-    holes = [name for name in table.column_names if table[name].null_count]
+    holes = [name for name in SAMPLE_COLUMNS.names if table[name].null_count]
     if holes:
         raise CorruptShard(f"{path} has empty values in {holes}")
     rows = table.to_pylist()
     _check_shard_names(path, {row["shard"] for row in rows})
-    return [
-        SampleEntry(
-            key=row["key"],
-            shard=row["shard"],
-            offset=row["offset"],
-            size_bytes=row["bytes"],
-            duration_s=row["duration_s"],
-            width_px=row["width_px"],
-            height_px=row["height_px"],
-            frames=row["frames"],
-            fps=row["fps"],
-            members=tuple(row["members"]),
-            caption=row["caption"],
-            sha256=row["sha256"],
-        )
-        for row in rows
-    ]
+    _check_overlay_names(path, {span["name"] for row in rows for span in row.get("overlays") or ()})
+    return [SampleEntry.from_row(row) for row in rows]
+
+
+def label_quality_table(dataset: Path) -> pa.Table:
+    """`key` and the label-quality columns of every sample, read without the others.
+
+    Raises: RecipeError when the folder is no dataset or of before label quality, CorruptShard for a bad index.
+    """
+    path = dataset / INDEX_PARQUET
+    if not path.is_file():
+        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
+    try:
+        missing = sorted(set(LABEL_QUALITY_COLUMNS.names) - set(pq.read_schema(path).names))
+        if missing:
+            raise RecipeError(
+                f"{dataset} was annotated by another motionloom: its {INDEX_PARQUET} lacks {', '.join(missing)}; "
+                "motionloom relabel measures them"
+            )
+        schema = pa.schema([SAMPLE_COLUMNS.field("key"), *LABEL_QUALITY_COLUMNS])
+        return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorruptShard(f"{path} cannot be read: {error}") from error
 
 
 def _check_shard_names(path: Path, names: set[str]) -> None:
@@ -145,3 +276,9 @@ def _check_shard_names(path: Path, names: set[str]) -> None:
     bad = sorted(name for name in names if not SHARD_NAME_PATTERN.match(name))
     if bad:
         raise CorruptShard(f"{path} names {bad[0]!r} as a shard; a shard is a plain file name that ends in .tar")
+
+
+def _check_overlay_names(path: Path, names: set[str]) -> None:
+    bad = sorted(str(name) for name in names if not OVERLAY_NAME_PATTERN.match(str(name)))
+    if bad:
+        raise CorruptShard(f"{path} names {bad[0]!r} as an overlay; an overlay is a plain folder name")

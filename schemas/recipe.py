@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,8 +43,13 @@ def load_recipe(model: type[_M], source: str | Path, overrides: Sequence[str], b
     return parse_recipe(model, values, origin)
 
 
-def parse_recipe(model: type[_M], values: Mapping[str, Any], origin: str) -> _M:
-    """Validates plain values. Raises: RecipeError with one line per problem."""
+def parse_recipe(model: type[_M], values: Mapping[str, Any], origin: str, overrides: Sequence[str] = ()) -> _M:
+    """Validates plain values, with `key.sub=value` overrides. Raises: RecipeError with one line per problem."""
+    if overrides:
+        changed = copy.deepcopy(dict(values))
+        for override in overrides:
+            _apply(changed, override)
+        values = changed
     try:
         return model.model_validate(values)
     except ValidationError as error:

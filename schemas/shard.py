@@ -16,7 +16,7 @@ from pathlib import Path
 
 from schemas.errors import CorruptShard, SchemaError
 from schemas.fingerprint import file_sha256
-from schemas.index import SHARDS_DIR, SampleEntry, ShardEntry
+from schemas.index import OVERLAYS_DIR, SHARDS_DIR, OverlaySpan, SampleEntry, ShardEntry
 
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
 SUFFIX_PATTERN = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*\Z")
@@ -64,30 +64,58 @@ def parse_sample(data: bytes, key: str) -> dict[str, bytes]:
 
 
 def read_sample(dataset: Path, entry: SampleEntry) -> dict[str, bytes]:
-    """One sample's members by suffix, read with a single seek.
+    """One sample's members by suffix, read with a single seek, and one more for every overlay.
 
-    Raises: CorruptShard, naming shard and key, when the shard does not hold what the index says.
+    Raises: CorruptShard, naming overlay, shard and key, when one does not hold what the index says.
     """
-    path = dataset / SHARDS_DIR / entry.shard
-    try:
-        with path.open("rb") as file:
-            file.seek(entry.offset)
-            data = file.read(entry.size_bytes)
-    except OSError as error:
-        raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: {error.strerror or error}") from error
-    if len(data) != entry.size_bytes:
-        raise CorruptShard(
-            f"shard {entry.shard}, sample {entry.key}: {len(data)} bytes at offset {entry.offset}, "
-            f"the index says {entry.size_bytes}"
-        )
-    try:
-        members = parse_sample(data, entry.key)
-    except CorruptShard as error:
-        raise CorruptShard(f"shard {entry.shard}: {error}") from error
+    path, where = dataset / SHARDS_DIR / entry.shard, f"shard {entry.shard}"
+    members = _parsed(_read_span(path, entry.key, entry.offset, entry.size_bytes, where), entry.key, where)
+    for span in entry.overlays:
+        members.update(read_overlay(dataset, entry, span))
     missing = sorted(set(entry.members) - set(members))
     if missing:
         raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: the index lists {missing}, the shard lacks them")
     return members
+
+
+def read_span(dataset: Path, entry: SampleEntry) -> bytes:
+    """The shard's part of a sample as it lies there. Raises: CorruptShard when it is not what was written (by hash)."""
+    path, where = dataset / SHARDS_DIR / entry.shard, f"shard {entry.shard}"
+    data = _read_span(path, entry.key, entry.offset, entry.size_bytes, where)
+    if entry.sha256 and hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise CorruptShard(f"{where}, sample {entry.key}: sha256 differs from the index")
+    return data
+
+
+def read_overlay(dataset: Path, entry: SampleEntry, span: OverlaySpan) -> dict[str, bytes]:
+    """An overlay's members of one sample. Raises: CorruptShard, as read_sample and when their hash is another."""
+    path, where = dataset / OVERLAYS_DIR / span.name / entry.shard, f"overlay {span.name}, shard {entry.shard}"
+    data = _read_span(path, entry.key, span.offset, span.size_bytes, where)
+    if hashlib.sha256(data).hexdigest() != span.sha256:
+        raise CorruptShard(f"{where}, sample {entry.key}: sha256 differs from the index")
+    members = _parsed(data, entry.key, where)
+    if sorted(members) != sorted(span.members):
+        raise CorruptShard(f"{where}, sample {entry.key}: has {sorted(members)}, the index says {sorted(span.members)}")
+    return members
+
+
+def _read_span(path: Path, key: str, offset: int, size_bytes: int, where: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(size_bytes)
+    except OSError as error:
+        raise CorruptShard(f"{where}, sample {key}: {error.strerror or error}") from error
+    if len(data) != size_bytes:
+        raise CorruptShard(f"{where}, sample {key}: {len(data)} bytes at offset {offset}, the index says {size_bytes}")
+    return data
+
+
+def _parsed(data: bytes, key: str, where: str) -> dict[str, bytes]:
+    try:
+        return parse_sample(data, key)
+    except CorruptShard as error:
+        raise CorruptShard(f"{where}: {error}") from error
 
 
 def read_members(dataset: Path, entry: SampleEntry, suffixes: Collection[str]) -> dict[str, bytes]:
@@ -96,6 +124,15 @@ def read_members(dataset: Path, entry: SampleEntry, suffixes: Collection[str]) -
     Raises: CorruptShard, naming shard and key, when the shard cannot be read there.
     """
     members: dict[str, bytes] = {}
+    wanted = set(suffixes)
+    for span in reversed(entry.overlays):
+        here = wanted & set(span.members)
+        if here:
+            found = read_overlay(dataset, entry, span)
+            members.update({suffix: found[suffix] for suffix in here})
+            wanted -= here
+    if entry.overlays and not wanted & set(entry.members):
+        return members
     try:
         with (dataset / SHARDS_DIR / entry.shard).open("rb") as file:
             file.seek(entry.offset)
@@ -104,12 +141,17 @@ def read_members(dataset: Path, entry: SampleEntry, suffixes: Collection[str]) -
                     name, _, suffix = info.name.partition(".")
                     if name != entry.key or info.offset >= entry.offset + entry.size_bytes:
                         break
-                    content = archive.extractfile(info) if suffix in suffixes and info.isreg() else None
+                    content = archive.extractfile(info) if suffix in wanted and info.isreg() else None
                     if content is not None:
                         members[suffix] = content.read()
     except _DAMAGED_TAR as error:
         raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: {error}") from error
     return members
+
+
+def member_overlays(entry: SampleEntry) -> dict[str, str | None]:
+    """Member suffix -> the overlay that a reader takes it from, None for the shard's own."""
+    return {**dict.fromkeys(entry.members), **{name: span.name for span in entry.overlays for name in span.members}}
 
 
 class ShardWriter:
@@ -154,14 +196,33 @@ class ShardWriter:
 
     def _finish_shard(self) -> None:
         assert self._file is not None
-        self._file.write(b"\0" * (2 * _BLOCK_BYTES))
-        # tar readers expect whole records of 20 blocks
-        self._file.write(b"\0" * (-self._file.tell() % tarfile.RECORDSIZE))
+        _end_archive(self._file)
         self._file.close()
         name = f"{len(self.shards):06d}.tar"
         path = self._part.replace(self._dir / name)
         self.shards.append(ShardEntry(name, self._samples, path.stat().st_size, file_sha256(path)))
         self._file, self._samples = None, 0
+
+
+def _end_archive(file: io.BufferedWriter) -> None:
+    file.write(b"\0" * (2 * _BLOCK_BYTES))
+    # tar readers expect whole records of 20 blocks
+    file.write(b"\0" * (-file.tell() % tarfile.RECORDSIZE))
+
+
+def write_shard(path: Path, samples: Iterable[bytes]) -> tuple[ShardEntry, list[tuple[int, int]]]:
+    """One shard of `sample_tar` bytes in the order given; it appears under its name when complete.
+
+    Returns: its row, and offset and size in bytes of every sample.
+    """
+    part, spans = path.with_name(f".{path.name}.part"), []
+    with part.open("wb") as file:
+        for data in samples:
+            spans.append((file.tell(), len(data)))
+            file.write(data)
+        _end_archive(file)
+    part.replace(path)
+    return ShardEntry(path.name, len(spans), path.stat().st_size, file_sha256(path)), spans
 
 
 def write_shards(

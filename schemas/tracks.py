@@ -1,7 +1,7 @@
 """Motion tracks of one clip, as they lie in the shards.
 
-Axes: P people (0 is the main subject), T frames, J body joints (33, MediaPipe Pose order) or hand joints (21),
-L face landmarks (478, MediaPipe Face Mesh with irises), K expression coefficients.
+Axes: P people (0 is the main subject), Q people but the main subject, T frames, J body joints (33, MediaPipe Pose
+order) or hand joints (21), L face landmarks (478, MediaPipe Face Mesh with irises), K expression coefficients.
 Units: px of the clip's native frame (x right, y down), metres, radians; pts_s in seconds of the clip, from 0.
 What was not seen is 0 with `present` False (or confidence 0): a reader asks `present` first.
 """
@@ -38,7 +38,7 @@ class _Track:
         for name, shape in self.SHAPES.items():
             want = self.DTYPES.get(name, np.float32)
             if name in self.ADDED_LATER and getattr(self, name) is None:
-                lengths = [axis if isinstance(axis, int) else axes[axis] for axis in shape]
+                lengths = [axis if isinstance(axis, int) else axes.get(axis, 0) for axis in shape]
                 object.__setattr__(self, name, np.zeros(lengths, want))
             value: NDArray[Any] = getattr(self, name)
             label = type(self).__name__
@@ -147,22 +147,36 @@ class FaceTrack(_Track):
 
 @dataclass(frozen=True, slots=True)
 class HandsTrack(_Track):
-    """The main subject's hands: axis 1 is 0 for the person's left hand and 1 for the right."""
+    """The main subject's hands: axis 1 is 0 for the person's left hand and 1 for the right.
+
+    others_*: the same of the other people, row q for person q + 1 of the body track.
+    """
 
     joints_px_T2J2: NDArray[np.float32]
     joints_world_m_T2J3: NDArray[np.float32]
     conf_T2: NDArray[np.float32]
     present_T2: NDArray[np.bool_]
     pts_s_T: NDArray[np.float64]
+    others_px_QT2J2: NDArray[np.float32] = None  # type: ignore[assignment]
+    others_world_m_QT2J3: NDArray[np.float32] = None  # type: ignore[assignment]
+    others_conf_QT2: NDArray[np.float32] = None  # type: ignore[assignment]
+    others_present_QT2: NDArray[np.bool_] = None  # type: ignore[assignment]
 
+    ADDED_LATER: ClassVar = frozenset(
+        {"others_px_QT2J2", "others_world_m_QT2J3", "others_conf_QT2", "others_present_QT2"}
+    )
     SHAPES: ClassVar = {
         "joints_px_T2J2": ("T", 2, HAND_JOINTS, 2),
         "joints_world_m_T2J3": ("T", 2, HAND_JOINTS, 3),
         "conf_T2": ("T", 2),
         "present_T2": ("T", 2),
         "pts_s_T": ("T",),
+        "others_px_QT2J2": ("Q", "T", 2, HAND_JOINTS, 2),
+        "others_world_m_QT2J3": ("Q", "T", 2, HAND_JOINTS, 3),
+        "others_conf_QT2": ("Q", "T", 2),
+        "others_present_QT2": ("Q", "T", 2),
     }
-    DTYPES: ClassVar = {"present_T2": np.bool_, "pts_s_T": np.float64}
+    DTYPES: ClassVar = {"present_T2": np.bool_, "others_present_QT2": np.bool_, "pts_s_T": np.float64}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from schemas.codecs import encode_json
 from schemas.index import SHARDS_DIR, SampleEntry, ShardEntry, write_index
+from schemas.label_quality import label_quality_columns
 from schemas.shard import sample_tar, write_shards
 from schemas.tables import DECISIONS, FAILURES
 from schemas.tracks import (
@@ -203,6 +204,7 @@ def clip_metadata(key: str, frames: int, size_hw: tuple[int, int], fps: float, c
             "moves": [{"label": "static", "start_s": 0.0, "end_s": duration_s, "confidence": 1.0}],
             "text": "the camera stands still",
         },
+        "label_quality": {"body_measured_fraction": 1.0, "jitter_body_heights": 0.001, "hand_swap_fraction": None},
         "annotators": {"body": {"name": "made-up", "version": 1}},
     }
 
@@ -214,11 +216,15 @@ def sample(
     size_hw: tuple[int, int] = (64, 96),
     fps: float = 8.0,
     caption: str = "a person walks to the right",
+    label_quality: dict[str, float | None] | None = None,
 ) -> dict[str, bytes]:
-    """All seven members of one sample, by suffix."""
+    """All seven members of one sample, by suffix; label_quality takes the place of the metadata's."""
+    metadata = clip_metadata(key, frames, size_hw, fps, caption)
+    if label_quality is not None:
+        metadata["label_quality"] = label_quality
     return {
         "mp4": mp4,
-        "json": encode_json(clip_metadata(key, frames, size_hw, fps, caption)),
+        "json": encode_json(metadata),
         "txt": f"{caption}\n".encode(),
         "body.npz": body_track(frames, size_hw=size_hw, step_px=2.0, fps=fps).to_npz(),
         "face.npz": face_track(frames, absent=frames // 4, fps=fps).to_npz(),
@@ -248,6 +254,7 @@ def dataset_of(path: Path, samples: dict[str, dict[str, bytes]], samples_per_sha
             fps=metadata["fps"],
             members=tuple(sorted(samples[key])),
             caption=metadata["caption"],
+            label_quality=label_quality_columns(metadata),
         )
 
     shards: list[ShardEntry]

@@ -15,7 +15,7 @@ from annotation.body import visible_joints
 from annotation.ops.smoothing import moving_mean
 from schemas.tracks import BodyTrack
 
-_BONES = (
+BONES = (
     (joints.LEFT_SHOULDER, joints.RIGHT_SHOULDER), (joints.LEFT_SHOULDER, joints.LEFT_HIP),
     (joints.RIGHT_SHOULDER, joints.RIGHT_HIP), (joints.LEFT_SHOULDER, joints.LEFT_ELBOW),
     (joints.RIGHT_SHOULDER, joints.RIGHT_ELBOW), (joints.LEFT_ELBOW, joints.LEFT_WRIST),
@@ -39,21 +39,7 @@ def bones_hold(body: BodyTrack, clip: ClipFrame) -> NDArray[np.bool_]:
     True without depth, or where no bone is seen: there is no evidence against the body then.
     """
     T = len(body.pts_s_T)
-    space_m_TJ3 = body.joints_world_m_PTJ3[0].astype(np.float64)
-    px_TJ2 = body.joints_px_PTJ2[0].astype(np.float64)
-    seen_TJ = visible_joints(body, clip)
-    in_space_TB, in_picture_TB = np.full((T, len(_BONES)), np.nan), np.full((T, len(_BONES)), np.nan)
-    for n, (a, b) in enumerate(_BONES):
-        along_T3 = space_m_TJ3[:, a] - space_m_TJ3[:, b]
-        length_T, across_T = np.linalg.norm(along_T3, axis=1), np.linalg.norm(along_T3[:, :2], axis=1)
-        length_px_T = np.linalg.norm(px_TJ2[:, a] - px_TJ2[:, b], axis=1)
-        seen_T = seen_TJ[:, a] & seen_TJ[:, b] & (length_T > 1e-3)
-        in_space_TB[seen_T, n] = np.log(length_T[seen_T])
-        seen_T &= (across_T > _ACROSS * length_T) & (length_px_T > 1)
-        in_picture_TB[seen_T, n] = np.log(length_px_T[seen_T] / across_T[seen_T])
-    in_space_TB = _from_usual(in_space_TB, axis=0)
-    in_picture_TB = _from_usual(_from_usual(in_picture_TB, axis=0), axis=1)
-    in_picture_TB[np.isfinite(in_picture_TB).sum(axis=1) < _FEWEST] = np.nan
+    in_space_TB, in_picture_TB = bone_changes(body, clip)
     step_s = float(np.median(np.diff(body.pts_s_T))) if T > 1 else 1.0
     hold_T = np.ones(T, np.bool_)
     for change_TB in (in_space_TB, in_picture_TB):
@@ -67,6 +53,32 @@ def bones_hold(body: BodyTrack, clip: ClipFrame) -> NDArray[np.bool_]:
         smooth_T = moving_mean(change_T, known_T.astype(np.float64), round(_WINDOW_S / step_s))
         hold_T &= smooth_T <= _FRAME_AT_MOST
     return hold_T
+
+
+def bone_changes(body: BodyTrack, clip: ClipFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far the main subject's bones are from their usual length, as natural logarithms; columns as in BONES.
+
+    Returns: in_space_TB, of lengths in metres against each one's median over the clip; in_picture_TB, of lengths in px
+    against what the metres across the picture predict, the person's distance and each bone's median taken out. NaN
+    where a bone's ends are not both seen, and in the picture where it points at the camera or fewer than three do not.
+    """
+    T = len(body.pts_s_T)
+    space_m_TJ3 = body.joints_world_m_PTJ3[0].astype(np.float64)
+    px_TJ2 = body.joints_px_PTJ2[0].astype(np.float64)
+    seen_TJ = visible_joints(body, clip)
+    in_space_TB, in_picture_TB = np.full((T, len(BONES)), np.nan), np.full((T, len(BONES)), np.nan)
+    for n, (a, b) in enumerate(BONES):
+        along_T3 = space_m_TJ3[:, a] - space_m_TJ3[:, b]
+        length_T, across_T = np.linalg.norm(along_T3, axis=1), np.linalg.norm(along_T3[:, :2], axis=1)
+        length_px_T = np.linalg.norm(px_TJ2[:, a] - px_TJ2[:, b], axis=1)
+        seen_T = seen_TJ[:, a] & seen_TJ[:, b] & (length_T > 1e-3)
+        in_space_TB[seen_T, n] = np.log(length_T[seen_T])
+        seen_T &= (across_T > _ACROSS * length_T) & (length_px_T > 1)
+        in_picture_TB[seen_T, n] = np.log(length_px_T[seen_T] / across_T[seen_T])
+    in_space_TB = _from_usual(in_space_TB, axis=0)
+    in_picture_TB = _from_usual(_from_usual(in_picture_TB, axis=0), axis=1)
+    in_picture_TB[np.isfinite(in_picture_TB).sum(axis=1) < _FEWEST] = np.nan
+    return in_space_TB, in_picture_TB
 
 
 def _from_usual(values_TB: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

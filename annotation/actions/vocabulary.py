@@ -79,6 +79,25 @@ WORDS = (
 )
 VOCABULARY = {word.label: word for word in WORDS}
 
+# Label -> what it says as well: who told the first need not tell the others.
+_SAYS_AS_WELL: dict[str, tuple[str, ...]] = {
+    "raise_both_hands": ("raise_left_hand", "raise_right_hand"),
+    "gesture_both_hands": ("gesture_left_hand", "gesture_right_hand"),
+    "hand_to_mouth": ("touch_face",),
+    "facepalm": ("touch_face",),
+    "spin": ("turn_left", "turn_right"),
+    "nod": ("look_down", "look_up"),
+    "shake_head": ("look_left", "look_right"),
+    "dance": ("sway", "step_in_place"),
+    **{f"{stroke}_{side}": (f"gesture_{side}_hand", f"raise_{side}_hand")
+       for stroke in ("wave", "point", "punch", "throw") for side in ("left", "right")},
+}  # fmt: skip
+
+
+def says_as_well(label: str) -> tuple[str, ...]:
+    """Labels whose phrases would repeat what this one's says."""
+    return _SAYS_AS_WELL.get(label, ())
+
 
 def mirrored(label: str) -> str:
     """The label of the same action in a picture flipped left to right."""

@@ -22,6 +22,8 @@ from annotation.backends.mediapipe_solutions import native_log_silenced, solutio
 # of the body, or than the hand's box.
 _BODY_MARGIN = 1.25
 _PRESENCE = 0.5
+# A wrist below this visibility is a guess of the pose network.
+WRIST_VISIBLE = 0.5
 
 _DETECT = """
 input_stream: "image"
@@ -57,6 +59,12 @@ class Roi:
     side_px: float
     angle_rad: float
 
+    def same_place(self, other: Roi) -> bool:
+        """Two regions for one body: centres within a fifth of the side, sizes within a half."""
+        smaller_px, larger_px = sorted((self.side_px, other.side_px))
+        apart_px = float(np.linalg.norm(self.center_px_2 - other.center_px_2))
+        return apart_px < smaller_px / 5 and larger_px < 1.5 * smaller_px
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -90,6 +98,19 @@ class HandRead:
     presence: float
     left_score: float
     next_roi: Roi
+
+    @property
+    def palm_px(self) -> float:
+        """From the wrist to the middle knuckle."""
+        return max(float(np.linalg.norm(self.points_J3[9, :2] - self.points_J3[0, :2])), 1e-6)
+
+    def palms_apart(self, other: HandRead) -> float:
+        """Typical distance between equal joints, in lengths of the larger palm."""
+        apart_px = float(np.median(np.linalg.norm(self.points_J3[:, :2] - other.points_J3[:, :2], axis=1)))
+        return apart_px / max(self.palm_px, other.palm_px)
+
+    def same_hand(self, other: HandRead) -> bool:
+        return self.palms_apart(other) < 0.5
 
 
 class _Graph:
@@ -295,3 +316,16 @@ def hand_region(
     middle_2 = (2 * index_px_2 + little_px_2) / 3
     side_px = 2 * float(np.linalg.norm(middle_2 - wrist_px_2)) * 2.7
     return Roi(middle_2, side_px, _upright_angle_rad(wrist_px_2, middle_2))
+
+
+def wrist_regions(pose: PoseRead, size_wh: tuple[int, int]) -> dict[int, Roi]:
+    """Where a body's left (0) and right (1) hand should be; none for a wrist that is hidden or outside the picture."""
+    regions = {}
+    for side, wrist in enumerate((15, 16)):
+        x, y, _, visible = pose.points_J4[wrist]
+        if visible >= WRIST_VISIBLE and 0 <= x <= size_wh[0] and 0 <= y <= size_wh[1]:
+            # Joints of a hand in a pose: wrist, two further on the little finger's knuckle, four further the index
+            # finger's.
+            wrist_2, little_2, index_2 = (pose.points_J4[wrist + step, :2].astype(np.float64) for step in (0, 2, 4))
+            regions[side] = hand_region(wrist_2, index_2, little_2)
+    return regions

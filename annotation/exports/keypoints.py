@@ -53,8 +53,8 @@ def coco_wholebody_133(
 ) -> NDArray[np.float32]:
     """(T, 133, 3): 17 body, 6 foot, 68 face, 21 left hand, 21 right hand points.
 
-    Face and hands are the main subject's: for another person they are 0. A face has no confidence of its own (1 where
-    present); all points of a hand share its confidence.
+    The face is the main subject's: for another person it is 0. It has no confidence of its own (1 where present); all
+    points of a hand share its confidence.
     """
     pose_TJ3 = _pose(body, person)
     T = len(pose_TJ3)
@@ -63,18 +63,27 @@ def coco_wholebody_133(
         face_TK3[..., :2] = face.landmarks_px_TL2[:, FACE_68_FROM_MESH]
         face_TK3[..., 2] = 1
         face_TK3[~face.present_T] = 0
-    if hands is not None and person == 0:
-        by_side_T2J3 = np.concatenate(
-            [
-                hands.joints_px_T2J2,
-                np.broadcast_to(hands.conf_T2[..., None, None], (*hands.joints_px_T2J2.shape[:3], 1)),
-            ],
-            axis=3,
-        ).astype(np.float32)
-        by_side_T2J3[~hands.present_T2] = 0
-        hands_TK3 = by_side_T2J3.reshape(T, 42, 3)
+    if hands is not None:
+        hands_TK3 = _hands(hands, person)
     body_TK3 = _gather(pose_TJ3, COCO_FROM_POSE + _FEET_FROM_POSE)
     return np.concatenate([body_TK3, face_TK3, hands_TK3], axis=1)
+
+
+def _hands(hands: HandsTrack, person: int) -> NDArray[np.float32]:
+    """(T, 42, 3): left, then right hand; 0 for a person of whom the track knows no hands."""
+    px_T2J2, conf_T2, present_T2 = hands.joints_px_T2J2, hands.conf_T2, hands.present_T2
+    if person > 0:
+        if person > len(hands.others_px_QT2J2):
+            return np.zeros((len(px_T2J2), 42, 3), np.float32)
+        px_T2J2, conf_T2, present_T2 = (
+            of_others[person - 1]
+            for of_others in (hands.others_px_QT2J2, hands.others_conf_QT2, hands.others_present_QT2)
+        )
+    points_T2J3: NDArray[np.float32] = np.concatenate(
+        [px_T2J2, np.broadcast_to(conf_T2[..., None, None], (*px_T2J2.shape[:3], 1))], axis=3
+    ).astype(np.float32)
+    points_T2J3[~present_T2] = 0
+    return points_T2J3.reshape(len(px_T2J2), 42, 3)
 
 
 def _pose(body: BodyTrack, person: int) -> NDArray[np.float32]:

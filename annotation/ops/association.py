@@ -28,6 +28,11 @@ def visible_box(points_J4: NDArray[np.float32], size_wh: tuple[int, int]) -> NDA
     return np.array([*low_2, *high_2], np.float64)
 
 
+def in_picture(points_J4: NDArray[np.float32], size_wh: tuple[int, int]) -> bool:
+    """False for a pose whose joints all lie outside: what the network keeps after the person has left."""
+    return bool(((points_J4[:, :2] >= 0) & (points_J4[:, :2] <= size_wh)).all(axis=1).any())
+
+
 def pose_distance(a_J4: NDArray[np.float32], b_J4: NDArray[np.float32]) -> float:
     """Median distance between equal joints, as a share of the smaller body's extent; 0 for the same pose.
 

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 # Sides of the square parts, in long sides of the picture: people down to a fifth of it are a third of such a part.
 PARTS = (0.6, 0.4)
 BLOCK_PX = 8
+# Largest change of a block's mean grey since a region was read: below the first the picture is the same; below the
+# second what moved did by about a pixel, which is what two reads of one picture differ by, and the region is read again
+# after this time all the same.
+_SAME_LEVEL = 1.0
+_CALM_LEVEL, _CALM_S = 8.0, 0.1
 
 
 def overlapping_parts(width_px: int, height_px: int) -> list[tuple[int, int, int, int]]:
@@ -67,10 +72,47 @@ def _one_euro_alpha(dt_s: float, cutoff_hz: Any) -> Any:
 
 
 def block_means(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean grey of 8 x 8 blocks."""
-    gray_HW = cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    size_wh = (max(1, gray_HW.shape[1] // BLOCK_PX), max(1, gray_HW.shape[0] // BLOCK_PX))
-    return np.asarray(cv2.resize(gray_HW, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+    """Mean grey of 8 x 8 blocks, to half a level."""
+    size_wh = (max(1, rgb_HWC.shape[1] // BLOCK_PX), max(1, rgb_HWC.shape[0] // BLOCK_PX))
+    small_HWC = cv2.resize(rgb_HWC, size_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small_HWC, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def covered_blocks(
+    boxes: Sequence[NDArray[np.float64]], shape_hw: tuple[int, ...], size_wh: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """(H, W): blocks that a box (left, top, right, bottom in px of the picture) touches."""
+    covered_HW = np.zeros(shape_hw, np.bool_)
+    block_xy = np.array(size_wh, np.float64) / shape_hw[::-1]
+    for box_4 in boxes:
+        x0, y0 = np.maximum(box_4[:2] / block_xy, 0).astype(int)
+        x1, y1 = np.ceil(np.maximum(box_4[2:] / block_xy, 0)).astype(int)
+        covered_HW[y0:y1, x0:x1] = True
+    return covered_HW
+
+
+def largest_change(
+    before_HW: NDArray[np.float32],
+    now_HW: NDArray[np.float32],
+    center_px_2: NDArray[np.float64],
+    side_px: float,
+    size_wh: tuple[int, int],
+) -> float:
+    """By how many grey levels the block that changed most did, within an upright square; infinite outside the picture.
+
+    An edge of contrast 64 that moves by one pixel changes its block of eight by 8.
+    """
+    box_4 = np.concatenate([center_px_2 - side_px / 2, center_px_2 + side_px / 2])
+    inside_HW = covered_blocks([box_4], now_HW.shape, size_wh)
+    return float(np.abs(now_HW - before_HW)[inside_HW].max(initial=0)) if inside_HW.any() else float("inf")
+
+
+def hardly_changed(change_level: float, since_s: float) -> bool:
+    """Whether a network may be spared: what it would read lies between its last read and its next.
+
+    change_level: `largest_change` since the last read, which was since_s ago.
+    """
+    return change_level <= _SAME_LEVEL or (change_level <= _CALM_LEVEL and since_s <= _CALM_S)
 
 
 def free_share(part: tuple[int, int, int, int], boxes: Sequence[NDArray[np.float64]]) -> float:

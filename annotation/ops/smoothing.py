@@ -26,7 +26,10 @@ def runs(mask_T: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 
 
 def smooth_present(
-    values_TJD: NDArray[np.float32], present_T: NDArray[np.bool_], frame_s: float
+    values_TJD: NDArray[np.float32],
+    present_T: NDArray[np.bool_],
+    frame_s: float,
+    read_T: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Smooths each unbroken run of present frames without lag; never reaches across a gap.
 
@@ -35,10 +38,11 @@ def smooth_present(
     Nemirovski 1997, Katkovnik 1999). So what is still is smoothed over a second, and what moves fast hardly at all.
     The noise is each joint's own, from its third differences in the quieter half of the clip.
 
-    values_TJD: T frames, J joints, D coordinates (judged together). frame_s: time from frame to frame.
+    values_TJD: T frames, J joints, D coordinates (judged together). frame_s: time from frame to frame. read_T: frames
+    with a measurement of their own, which alone tell the noise; all when not given.
     """
     smoothed_TJD = values_TJD.copy()
-    noise_J = _noise(values_TJD, present_T, frame_s)
+    noise_J = _noise(values_TJD, present_T, present_T if read_T is None else read_T, frame_s)
     for start, stop in runs(present_T):
         smoothed_TJD[start:stop] = _smooth_run(values_TJD[start:stop].astype(np.float64), noise_J, frame_s)
     return smoothed_TJD
@@ -71,12 +75,15 @@ def _smooth_run(values_TJD: NDArray[np.float64], noise_J: NDArray[np.float64], f
     return blended_TJD
 
 
-def _noise(values_TJD: NDArray[np.float32], present_T: NDArray[np.bool_], frame_s: float) -> NDArray[np.float64]:
+def _noise(
+    values_TJD: NDArray[np.float32], present_T: NDArray[np.bool_], read_T: NDArray[np.bool_], frame_s: float
+) -> NDArray[np.float64]:
     """(J,) deviation of the noise of one coordinate: the lower quartile, over blocks of a second, of each block's."""
     block = max(8, round(1.0 / frame_s))
     noises: list[NDArray[np.float64]] = []
     for start, stop in runs(present_T):
-        third_TJD = np.abs(np.diff(values_TJD[start:stop].astype(np.float64), n=3, axis=0))
+        read_NJD = values_TJD[start:stop][read_T[start:stop]].astype(np.float64)
+        third_TJD = np.abs(np.diff(read_NJD, n=3, axis=0)) if len(read_NJD) > 3 else read_NJD[:0]
         for first in range(0, max(1, len(third_TJD) - block + 1), block):
             if len(third_TJD[first : first + block]) >= 5:
                 noises.append(np.median(third_TJD[first : first + block], axis=0).mean(axis=1) * _NOISE_PER_THIRD)
@@ -109,6 +116,24 @@ def fill_short_gaps(
             values_TX[missing] = curve(pts_s_T[missing])
             filled_T[missing] = True
     return values_TX, filled_T
+
+
+def between_reads(
+    values_TX: NDArray[np.float32],
+    present_T: NDArray[np.bool_],
+    read_T: NDArray[np.bool_],
+    pts_s_T: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Puts present frames without a measurement of their own between those around them in the same unbroken run.
+
+    What lies behind a run's last measurement keeps its value.
+    """
+    values_TX = values_TX.copy()
+    for start, stop in runs(present_T):
+        part = slice(start, stop)
+        if not read_T[part].all():
+            values_TX[part], _ = fill_short_gaps(values_TX[part], read_T[part], pts_s_T[part], np.inf)
+    return values_TX
 
 
 def moving_mean(values_T: NDArray[np.float64], weights_T: NDArray[np.float64], width: int) -> NDArray[np.float64]:

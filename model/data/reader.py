@@ -18,7 +18,7 @@ from model.rng import StepRng, seed_from
 from model.text.encoder import TextEncoder
 from schemas.errors import DataError, RecipeError, SchemaError
 from schemas.fingerprint import fingerprint
-from schemas.index import SampleEntry, load_samples, load_shards
+from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
 from schemas.recipe import StrictModel
 from schemas.shard import read_sample
 from schemas.tracks import FaceTrack
@@ -93,8 +93,9 @@ class WindowReader:
 
 
 def dataset_fingerprint(dataset: Path) -> str:
-    """Changes when any byte of any shard changes (by the hashes in index.json)."""
-    return fingerprint([[shard.name, shard.sha256] for shard in load_shards(dataset)])
+    """Changes when any byte of any shard changes, or an overlay is put on or off (by the hashes in index.json)."""
+    parts = [[shard.name, shard.sha256] for shard in load_shards(dataset)]
+    return fingerprint(parts + [[overlay.name, overlay.sha256] for overlay in load_overlays(dataset)])
 
 
 def expression_names_of(dataset: Path) -> tuple[str, ...]:

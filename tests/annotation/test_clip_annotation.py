@@ -20,7 +20,7 @@ from annotation.base import ClipFrame
 from annotation.body import LEFT_SHOULDER, NOSE, RIGHT_SHOULDER
 from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
 from annotation.ops.head import yaw_pitch_roll_rad
-from annotation.render import contact_strip_png, draw_tracks, overlay_strip_png
+from annotation.render.tracks import draw_tracks
 from annotation.sample import describe
 from schemas.frames import FrameBatch
 from schemas.tracks import TRACKS, BodyTrack, FaceTrack, Track
@@ -182,26 +182,16 @@ def test_handedness_without_a_body_is_the_person_s_own() -> None:
 def test_overlay_changes_the_picture_where_the_skeleton_is_and_nowhere_far_from_it() -> None:
     tracks, clip = talking_head_tracks()
     only = {suffix: track for suffix, track in tracks.items() if suffix != "camera.npz"}
-    frame = talking_head()[2]
-    drawn = draw_tracks(frame, 2, only, clip)
+    frame, pts_s = talking_head()[2], float(tracks["body.npz"].pts_s_T[2])
+    drawn = draw_tracks(frame, pts_s, only, clip)
     assert not np.array_equal(drawn, frame)
-    body, face = tracks["body.npz"], tracks["face.npz"]
-    assert isinstance(body, BodyTrack)
+    face = tracks["face.npz"]
     assert isinstance(face, FaceTrack)
     x, y = (face.landmarks_px_TL2[2, 10] / 2).astype(int)  # top of the forehead, in the small frame
     assert (drawn[y - 2 : y + 3, x - 2 : x + 3] != frame[y - 2 : y + 3, x - 2 : x + 3]).any()
     assert np.array_equal(drawn[:10, -20:], frame[:10, -20:])
-    nothing = draw_tracks(frame, 2, {}, clip)
+    nothing = draw_tracks(frame, pts_s, {}, clip)
     assert np.array_equal(nothing, frame)
-
-
-def test_contact_strip_is_a_png_of_the_stated_height() -> None:
-    tracks, clip = talking_head_tracks()
-    data = overlay_strip_png([(0, talking_head()[0]), (7, talking_head()[7])], tracks, clip, height_px=100)
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (100, 2 * round(176 * 100 / 144), 3)
-    with pytest.raises(ValueError, match="at least one picture"):
-        contact_strip_png([])
 
 
 def test_requests_and_order_are_checked() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -134,3 +134,23 @@ def test_bvh_of_nobody_is_refused() -> None:
     body = moving_body()
     with pytest.raises(DataError, match="in no frame"):
         bvh_text(replace(body, present_PT=np.zeros_like(body.present_PT)))
+
+
+def test_another_person_has_their_own_hands_and_no_face() -> None:
+    one = numbered_body()
+    body = replace(
+        one,
+        **{f.name: np.concatenate([getattr(one, f.name)] * 2) for f in fields(one) if "_P" in f.name},
+    )
+    hands = hands_track(T=2)
+    others = replace(
+        hands,
+        others_px_QT2J2=hands.joints_px_T2J2[None] + np.float32(100),
+        others_world_m_QT2J3=hands.joints_world_m_T2J3[None],
+        others_conf_QT2=hands.conf_T2[None],
+        others_present_QT2=hands.present_T2[None],
+    )
+    theirs_TK3 = coco_wholebody_133(body, face_track(T=2), others, person=1)
+    np.testing.assert_array_equal(theirs_TK3[:, 112:, :2], hands.joints_px_T2J2[:, 1] + 100)
+    assert not theirs_TK3[:, 23:112].any()
+    assert not coco_wholebody_133(body, None, hands, person=1)[:, 91:].any()

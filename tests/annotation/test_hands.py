@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
 from annotation.base import ClipFrame
-from annotation.hands import HandsSession, Stretch, decide_sides, side_evidence
+from annotation.hand_sides import Stretch, decide_sides, rejoined, side_evidence
+from annotation.hands import HandsSession
+from annotation.person import Person
 from schemas.frames import FrameBatch
 from schemas.tracks import BodyTrack
 
@@ -35,7 +37,7 @@ def hand(x: float, left_score: float = 0.5, presence: float = 0.9) -> HandRead:
 def stretch(first: int, *hands: HandRead) -> Stretch:
     found = Stretch()
     for t, each in enumerate(hands, start=first):
-        found.note(t, each)
+        found.note(t, each, t / 25, np.zeros((60, 80), np.float32))
     return found
 
 
@@ -63,6 +65,23 @@ def test_a_side_is_held_while_a_hand_is_followed() -> None:
     """The network changes its mind in every third frame; the hand stays the left one."""
     changing = stretch(0, *(hand(100 + t, left_score=0.1 if t % 3 == 0 else 0.9) for t in range(T)))
     assert sides([changing], NOWHERE) == {0: 0}
+
+
+def test_a_hand_that_was_lost_for_a_moment_keeps_its_side() -> None:
+    """The second part of it alone would be the other hand by the network's word."""
+    pts_s = [t / 25 for t in range(T)]
+    first, second = stretch(0, *[hand(100, 0.9)] * 10), stretch(14, *[hand(104, 0.3)] * 5)
+    assert sides([first, second], NOWHERE) == {0: 0, 1: 1}
+    (whole,) = rejoined([second, first], pts_s)
+    assert sorted(whole.reads) == [*range(10), *range(14, 19)]
+    assert sides([whole], NOWHERE) == {0: 0}
+    assert len(first.reads) == 10
+
+
+@pytest.mark.parametrize(("start", "x"), [(20, 104), (14, 140), (9, 104)])
+def test_a_hand_after_long_or_elsewhere_or_at_the_same_time_is_another(start: int, x: float) -> None:
+    first, second = stretch(0, *[hand(100)] * 10), stretch(start, *[hand(x)] * 5)
+    assert len(rejoined([first, second], [t / 25 for t in range(T)])) == 2
 
 
 class Reader:
@@ -98,6 +117,9 @@ class Watch:
 
     def poses(self, t: int) -> list[tuple[int, PoseRead]]:
         return [(0, self._pose)]
+
+    def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
+        return [Person(0)]
 
 
 def annotate(reader: Reader, palms: Palms, watch: Watch | None, body: BodyTrack | None = None):  # type: ignore[no-untyped-def]
@@ -144,3 +166,31 @@ def test_two_regions_on_one_hand_are_one_hand() -> None:
     twice = Palms(Roi(np.array([100.0, 240.0]), 80.0, 0.0), Roi(np.array([110.0, 240.0]), 80.0, 0.0))
     track = annotate(Reader(hand(100, 0.9)), twice, None)
     assert track.present_T2.sum(axis=1).tolist() == [1] * T
+
+
+def _reads(change_level: int) -> int:
+    """How often the network is asked for one hand whose surroundings change by so many levels from frame to frame."""
+    reader = Reader(hand(270))
+    session = HandsSession(reader, Palms(Roi(np.array([270.0, 240.0]), 80.0, 0.0)), None, CLIP)  # type: ignore[arg-type]
+    rgb_THWC = np.full((T, 480, 640, 3), 100, np.uint8)
+    rgb_THWC[1::2, 232:248, 264:280] += np.uint8(change_level)
+    session.observe(FrameBatch(rgb_THWC, np.arange(T) / 25))
+    assert session.finish({}).present_T2.any(axis=1).all()
+    return reader.reads
+
+
+def test_a_hand_at_rest_is_read_less_often_and_one_that_moves_in_every_frame() -> None:
+    same, calm, moving = (_reads(level) for level in (0, 6, 20))
+    assert same == 2  # found, and read again where it says itself
+    assert calm == same + 8  # every third frame: a tenth of a second is two frames and a half
+    assert moving == same + T - 1
+
+
+def test_a_hand_between_two_reads_lies_between_them() -> None:
+    moved = stretch(0, hand(270), hand(270), hand(274))
+    moved.copied.add(1)
+    session = HandsSession(Reader(hand(0)), Palms(), None, CLIP)  # type: ignore[arg-type]
+    session._stretches.append(moved)
+    session._pts_s.extend([0.0, 0.04, 0.08])
+    track = session.finish({})
+    assert track.joints_px_T2J2[:, track.present_T2.any(axis=0)][:, 0, 0, 0] == pytest.approx([270, 272, 274])

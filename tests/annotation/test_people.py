@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import PoseRead, Roi
+from annotation.lookout import LOOK_EVERY_S
 from annotation.ops.association import assign, colour_distance, pose_distance, torso_colours, visible_box
-from annotation.people import LOOK_EVERY_S, PeopleWatch, Person
+from annotation.people import PeopleWatch, Person
 
 SIZE_WH = (320, 240)
 FPS = 20.0

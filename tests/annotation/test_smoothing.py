@@ -7,7 +7,7 @@ import pytest
 from builders import body_track
 
 from annotation.ops.skeleton import exchange, exchanged_sides, steady_limbs
-from annotation.ops.smoothing import fill_short_gaps, smooth_present
+from annotation.ops.smoothing import between_reads, fill_short_gaps, smooth_present
 
 FPS = 25.0
 ALL = np.ones(200, np.bool_)
@@ -91,3 +91,21 @@ def test_bones_get_one_length_and_keep_their_directions() -> None:
         assert cosine_T.min() > 1 - 1e-5
     left, right = (np.linalg.norm(steady_TJ3[0, a] - steady_TJ3[0, b]) for a, b in ((11, 13), (12, 14)))
     assert left == pytest.approx(right, rel=1e-4)
+
+
+def test_frames_without_a_read_lie_between_their_neighbours_and_never_across_a_gap() -> None:
+    values_TX = np.array([[0.0], [0.0], [2.0], [2.0], [9.0], [9.0]], np.float32)
+    present_T = np.array([True, True, True, True, False, True])
+    read_T = np.array([True, False, True, False, False, True])
+    placed_TX = between_reads(values_TX, present_T, read_T, np.arange(6) / 25)
+    assert placed_TX[:, 0].tolist() == [0.0, 1.0, 2.0, 2.0, 9.0, 9.0]
+
+
+def test_noise_is_that_of_the_reads() -> None:
+    rng = np.random.default_rng(5)
+    noisy_TJD = rng.normal(0, 1, (100, 1, 2)).astype(np.float32)
+    present_T, read_T = np.ones(100, np.bool_), np.arange(100) % 2 == 0
+    placed_TJD = between_reads(noisy_TJD, present_T, read_T, np.arange(100) / 25)
+    told = smooth_present(placed_TJD, present_T, 0.04, read_T)
+    untold = smooth_present(placed_TJD, present_T, 0.04)
+    assert np.abs(np.diff(told, n=2, axis=0)).mean() < np.abs(np.diff(untold, n=2, axis=0)).mean()

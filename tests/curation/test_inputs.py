@@ -94,6 +94,16 @@ def test_a_manifest_without_a_file_column_is_told_its_columns(footage: Path) -> 
         read_notes(find_inputs([str(footage)]))
 
 
+def test_a_misspelt_column_is_named_and_a_column_of_another_kind_is_not(
+    footage: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (footage / "manifest.csv").write_text("file,Licence,take-id,mood\nb.mp4,CC0,1,calm\n", encoding="utf-8")
+    read_notes(find_inputs([str(footage)]))
+    assert "column Licence is not read; did you mean licence?" in caplog.text
+    assert "did you mean take_id?" in caplog.text
+    assert "mood" not in caplog.text
+
+
 def test_a_manifest_speaks_of_the_files_it_names(footage: Path) -> None:
     text = "file,license,source_repo,style,shots\nb.mp4,CC0,archive,real,3\na.webm,,,,\n"
     (footage / "manifest.csv").write_text(text, encoding="utf-8")

@@ -21,6 +21,7 @@ from pipelines.recipe_models import annotate_recipe, curate_recipe
 from schemas.errors import RecipeError
 from schemas.fingerprint import file_sha256
 from schemas.index import load_samples, load_shards
+from schemas.label_quality import label_quality_columns
 from schemas.shard import read_sample
 from schemas.tracks import TRACKS
 
@@ -69,6 +70,9 @@ def test_samples_hold_every_member_and_the_same_clips_give_the_same_bytes(square
         assert document["clip_id"] == entry.key
         assert document["scores"]["quality"] is not None
         assert document["caption"] + "\n" == members["txt"].decode()
+        # Nobody is in the pictures: that was measured, and nothing else of a body was.
+        assert entry.label_quality == label_quality_columns(document)
+        assert (entry.label_quality["body_measured_fraction"], entry.label_quality["body_swap_fraction"]) == (0.0, None)
         for suffix, kind in TRACKS.items():
             assert len(kind.from_npz(members[suffix]).pts_s_T) == entry.frames
     annotate(run_dir, tmp_path / "b", RECIPE, "local")

@@ -29,6 +29,7 @@ from pipelines.report_pictures import frame_at, video_uri
 from pipelines.report_plots import Threshold, histogram, line_plot, running_median, ticks, timeline
 from pipelines.report_run import run_section
 from schemas.errors import DataError, RecipeError
+from schemas.label_quality import LABEL_QUALITY_NAMES
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e\"'&"
 
@@ -241,6 +242,41 @@ def test_dataset_section_shows_a_clip_that_does_not_decode_as_a_problem(tmp_path
     page = Page(str(dataset_section(path).html))
     assert "the clip cannot be decoded" in page.text
     assert page.of("img") == []
+
+
+def test_dataset_section_says_how_good_the_labels_are_and_which_are_worst(tmp_path: Path) -> None:
+    mp4 = moving_square_video(tmp_path / "x.mp4").read_bytes()
+    # The higher the better for the first, the lower for the second; the third is the same for all that have it.
+    values = {
+        f"clip-{i}": {"body_measured_fraction": i / 10, "limb_length_cv": i / 100, "camera_inlier_fraction": only}
+        for i, only in enumerate((0.5, 0.5, None, 0.5))
+    }
+    samples = {key: sample(key, mp4, label_quality=dict(found)) for key, found in values.items()}
+    path = dataset_of(tmp_path / "data", samples)
+    html = str(dataset_section(path, max_samples=2).html)
+    assert html.count("histogram of ") == 3
+    assert "share of background matches · 1 not measured" in html
+    assert "1 kept" not in html, "nothing was decided about these clips"
+    table = html[html.index("Where the labels are worst") : html.index("Samples with their tracks")]
+    words = " ".join(Page(table).text.split())
+    assert "body_measured_fraction share of frames, higher is better 0 clip-0 0.1 clip-1 0.2 clip-2" in words
+    assert "limb_length_cv share of length, lower is better 0.03 clip-3 0.02 clip-2 0.01 clip-1" in words
+    assert "camera_inlier_fraction" not in words
+    links = [link["href"] for link in Page(table).of("a")]
+    shown = [article["id"] for article in Page(html).of("article")]
+    assert shown == ["sample-clip-0", "sample-clip-1"]
+    assert links == ["#sample-clip-0", "#sample-clip-1", "#sample-clip-1"], "only what the page shows is linked"
+    card = " ".join(Page(html[html.index('id="sample-clip-1"') :]).text.split())
+    assert "body_measured_fraction 0.1 share of frames" in card
+    assert "hand_swap_fraction – share of frames" in card
+
+
+def test_dataset_section_of_before_label_quality_says_nothing_of_it(tmp_path: Path) -> None:
+    path = dataset(tmp_path, n=1)
+    index = path / "index.parquet"
+    table = pq.read_table(index)
+    pq.write_table(table.drop_columns(list(LABEL_QUALITY_NAMES)), index)
+    assert "uality of the labels" not in str(dataset_section(path).html)
 
 
 def test_model_section_shows_curve_samples_and_settings(tmp_path: Path) -> None:

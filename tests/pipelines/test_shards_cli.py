@@ -13,10 +13,10 @@ import pytest
 from builders import body_track, dataset, dataset_of, moving_square_video, sample
 
 from pipelines import shards
-from pipelines.shard_check import Problem, check_dataset
+from pipelines.shard_check import Problem, check_dataset, check_sample
 from schemas.errors import CorruptShard, RecipeError
 from schemas.index import INDEX_JSON, INDEX_PARQUET, SHARDS_DIR, SampleEntry, load_samples, load_shards, write_index
-from schemas.shard import read_sample
+from schemas.shard import read_sample, sample_tar
 
 
 def call(*argv: object) -> int:
@@ -98,6 +98,29 @@ def test_stats_add_up(data: Path, output: Callable[[], Any]) -> None:
     assert totals["labels"]["actions"] == {"walking": 3}
     assert totals["labels"]["camera.moves"] == {"static": 3}
     assert totals["samples_with"] == {"body": 3, "face": 3, "hands": 3}
+
+
+def test_show_and_stats_know_the_quality_of_the_labels(
+    tmp_path: Path, output: Callable[[], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mp4 = moving_square_video(tmp_path / "x.mp4").read_bytes()
+    values = {f"k{i}": value for i, value in enumerate((0.0, 0.1, 0.2, 0.3, None))}
+    samples = {key: sample(key, mp4, label_quality={"limb_length_cv": value}) for key, value in values.items()}
+    path = dataset_of(tmp_path / "data", samples)
+    assert call("show", path, "k2", "--json") == 0
+    shown = output()
+    assert (shown["limb_length_cv"], shown["hand_swap_fraction"]) == (0.2, None)
+    assert call("stats", path, "--json") == 0
+    found = output()["label_quality"]
+    assert found["limb_length_cv"] == pytest.approx(
+        {"measured": 4, "min": 0.0, "p10": 0.03, "median": 0.15, "p90": 0.27, "max": 0.3}
+    )
+    assert found["hand_swap_fraction"] == {"measured": 0, **dict.fromkeys(("min", "p10", "median", "p90", "max"))}
+    for action in (["show", path, "k2"], ["stats", path]):
+        assert call(*action) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "limb_length_cv 0.2 share of length" in text
+    assert "limb_length_cv 4 0 0.03 0.15 0.27 0.3" in text
 
 
 def test_stats_count_a_track_without_people_as_no_body(tmp_path: Path, output: Callable[[], Any]) -> None:
@@ -182,6 +205,21 @@ def test_verify_reads_every_member(tmp_path: Path, suffix: str, content: bytes, 
     assert message in problem.message
 
 
+def test_verify_finds_a_quality_that_is_no_number(tmp_path: Path) -> None:
+    def spoil(members: dict[str, bytes]) -> None:
+        members["json"] = members["json"].replace(b'"jitter_body_heights": 0.001', b'"jitter_body_heights": "low"')
+        assert b'"low"' in members["json"]
+
+    mp4 = moving_square_video(tmp_path / "x.mp4").read_bytes()
+    members = sample("k", mp4)
+    path = dataset_of(tmp_path / "whole", {"k": members})
+    (entry,) = load_samples(path)
+    spoil(members)
+    tar = sample_tar("k", members)
+    messages = list(check_sample(path, replace(entry, sha256="", size_bytes=len(tar)), tar, deep=False))
+    assert messages == ["json: label_quality.jitter_body_heights is 'low', expected a number or null"]
+
+
 def test_verify_finds_a_required_member_that_was_never_written(tmp_path: Path) -> None:
     (problem,) = check_dataset(rebuilt(tmp_path, lambda members: members.pop("txt") and None), deep=False)
     assert problem == Problem("000000.tar", "clip-001", "member txt is missing")
@@ -215,6 +253,11 @@ def test_deep_verify_counts_the_frames(tmp_path: Path) -> None:
         (lambda e: replace(e, frames=17), "index.parquet says 17"),
         (lambda e: replace(e, width_px=97), "json says width_px 96"),
         (lambda e: replace(e, caption="other"), "json says caption"),
+        (
+            lambda e: replace(e, label_quality={**e.label_quality, "jitter_body_heights": 0.002}),
+            "json says jitter_body_heights 0.001, index.parquet says 0.002",
+        ),
+        (lambda e: replace(e, label_quality={}), "json says body_measured_fraction 1.0, index.parquet says None"),
         (lambda e: replace(e, members=(*e.members, "depth.npz")), "member depth.npz is missing"),
         (lambda e: replace(e, members=e.members[1:]), "is not in index.parquet"),
         (lambda e: replace(e, shard="000007.tar"), "names a shard that index.json does not list"),
@@ -277,10 +320,3 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(data: Path) -> None:
     rewrite_rows(data, lambda entry: replace(entry, shard="../index.json"))
     with pytest.raises(CorruptShard, match="plain file name"):
         call("ls", data)
-
-
-def test_view_is_no_action(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        call("view", data)
-    assert stopped.value.code == 2
-    assert "invalid choice" in capsys.readouterr().err

@@ -68,7 +68,7 @@ def test_takes_cameras_and_truth_travel_from_the_manifest_to_the_shards(take: Pa
     assert check_dataset(dataset, deep=True) == []
     entry = next(each for each in load_samples(dataset) if "truth.npz" in each.members)
     damaged = {**members, "truth.npz": b"no archive"}
-    found = check_sample(entry, sample_tar(entry.key, damaged), deep=False)
+    found = check_sample(dataset, entry, sample_tar(entry.key, damaged), deep=False)
     assert any("truth.npz: not a readable npz" in text for text in found)
 
 
