@@ -11,8 +11,8 @@ from typing import Any
 
 from annotation.base import Annotator
 from annotation.catalog import annotator_versions
-from annotation.rerun import out_of_date, with_followers
 from annotation.sample import label_versions
+from annotation.staleness import out_of_date, with_followers
 from pipelines.recipe_models import AnnotateRecipe, annotate_recipe
 from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, RecipeError, SchemaError

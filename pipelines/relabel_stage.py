@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from annotation.base import DENSE, Annotator
 from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
-from annotation.rerun import kept_after
+from annotation.staleness import kept_after
 from curation.decode import decode_for
 from pipelines.judges import Judges, make_judges
 from pipelines.labels import caption_text, clip_frame, labelled

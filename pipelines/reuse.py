@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotation.rerun import Versions, out_of_date
+from annotation.staleness import Versions, out_of_date
 from pipelines.recipe_models import AnnotateRecipe
 from pipelines.relabel import check_finished
 from pipelines.relabel_plan import judged_by, label_recipe

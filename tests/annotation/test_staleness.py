@@ -8,7 +8,7 @@ from builders import body_track, camera_track
 
 from annotation.base import ClipFrame
 from annotation.catalog import SEES_THROUGH, ClipAnnotation, annotator_versions, make_annotators
-from annotation.rerun import kept_after, out_of_date, with_followers
+from annotation.staleness import kept_after, out_of_date, with_followers
 from schemas.frames import FrameBatch
 from schemas.tracks import BodyTrack, HandsTrack
 
