@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.backends.selfie_mask import PeopleSegmenter
 from annotation.base import DENSE, ClipFrame
+from annotation.camera_people import PeopleInView
 from annotation.ops.alignment import EdgePath, pyramid, similar
 from annotation.ops.background import (
     IDENTITY,
@@ -30,7 +31,7 @@ from annotation.ops.background import (
     still_frame,
 )
 from annotation.ops.follow import Followed, PointFollower
-from annotation.ops.person_mask import PersonMask, empty_mask, person_mask, widened
+from annotation.ops.person_mask import PersonMask
 from annotation.ops.smoothing import runs
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BodyTrack, CameraTrack, Track
@@ -45,13 +46,6 @@ _LONGEST_GAP_S = 0.5
 _FILLED = 0.05
 # Share of its confidence that is left to a motion which people alone show; annotation/camera_moves asks more of it.
 _BY_PEOPLE = 0.25
-# People are segmented in key pictures, 5 ms each: no more than one in so many frames, so many in a row at most.
-_FRAMES_A_MASK = 5
-_MASKS_AT_ONCE = 3
-# Of the limbs and trunk that joints draw, roughly and with room for clothes, so much shows that a person was segmented.
-_SEEN = 0.5
-# Less of the picture than this is no background to go by.
-_LEAST_BACKGROUND = 0.05
 # How long one key picture serves at most: a slow move needs about a second to stand out of the noise.
 _KEY_S = 1.0
 
@@ -73,9 +67,7 @@ class CameraAnnotator:
 class CameraSession:
     def __init__(self, clip: ClipFrame, segmenter: PeopleSegmenter) -> None:
         self._clip = clip
-        self._segmenter = segmenter
-        # Frame -> where people are in it, on a square grid
-        self._covered: dict[int, NDArray[np.uint8]] = {}
+        self._people = PeopleInView(segmenter, clip)
         self._follower = PointFollower(round(_KEY_S * clip.fps))
         self._followed: list[Followed] = []
         self._native_per_seen_2 = np.ones(2, np.float32)
@@ -88,7 +80,9 @@ class CameraSession:
         for rgb_HWC in frames.rgb_THWC:
             whole_HW = np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb_HWC), cv2.COLOR_RGB2GRAY), np.uint8)
             gray_HW, whole_per_seen_2 = _shrunk(whole_HW, _SHORT_SIDE_PX)
-            followed = self._follower.follow(gray_HW, partial(self._background_now, rgb_HWC, gray_HW.shape[::-1]))
+            followed = self._follower.follow(
+                gray_HW, partial(self._people.background_now, self._frames, rgb_HWC, gray_HW.shape[::-1])
+            )
             self._frames += 1
             thumb_HW, seen_per_thumb_2 = _shrunk(gray_HW, _THUMB_SIDE_PX)
             if len(self._thumbs) < _MOST_THUMBS:
@@ -102,16 +96,16 @@ class CameraSession:
 
     def finish(self, earlier: Mapping[str, Track]) -> CameraTrack:
         body = earlier.get("body")
-        body = body if isinstance(body, BodyTrack) else None
+        self._people.body = body if isinstance(body, BodyTrack) else None
         T = len(self._pts_s)
         steps = [FittedMotion(IDENTITY, 0.0)] * T
         for _, group in groupby(self._followed, key=lambda each: each.key):
             followed = list(group)
             before = steps[followed[0].key]
             step_33 = before.homography_33 if before.inlier_fraction > _FILLED else IDENTITY
-            for each, step in zip(followed, self._steps(followed, body, step_33), strict=True):
+            for each, step in zip(followed, self._steps(followed, step_33), strict=True):
                 steps[each.frame] = step
-        self._fill_gaps(steps, body)
+        self._fill_gaps(steps)
         homography_T33 = np.array([step.homography_33 for step in steps], np.float64).reshape(T, 3, 3)
         angles_rad_T3, zoom_T = rotation_and_zoom(homography_T33, self._clip.width_px, self._clip.height_px)
         return CameraTrack(
@@ -122,28 +116,17 @@ class CameraSession:
             pts_s_T=np.array(self._pts_s, np.float64),
         )
 
-    def _background_now(self, rgb_HWC: NDArray[np.uint8], size_wh: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Where the frame that comes by shows no people, 255 or 0; as some frame before did where key pictures follow
-        one another too fast."""
-        if len(self._covered) < _MASKS_AT_ONCE + self._frames / _FRAMES_A_MASK:
-            self._covered[self._frames] = widened(self._segmenter.covered(rgb_HWC))
-        covered_HW = self._covered[max(self._covered)]
-        covered_HW = np.asarray(cv2.resize(covered_HW, size_wh, interpolation=cv2.INTER_NEAREST), np.uint8)
-        return np.asarray(np.where(covered_HW > 0, 0, 255), np.uint8)
-
-    def _steps(
-        self, followed: list[Followed], body: BodyTrack | None, step_33: NDArray[np.float64]
-    ) -> list[FittedMotion]:
+    def _steps(self, followed: list[Followed], step_33: NDArray[np.float64]) -> list[FittedMotion]:
         """Each frame's motion from the one before, over one key picture; step_33: that of the key picture."""
-        stretch = self._stretch(followed, self._people(followed[0].key, body))
+        stretch = self._stretch(followed, self._people.mask(followed[0].key))
         motions = fit_stretch(stretch)
         if _measured(motions) < 0.5:
             # A network that takes half the room for a person leaves nothing to go by: joints know better.
-            stretch_of_joints = self._stretch(followed, self._drawn(followed[0].key, body))
+            stretch_of_joints = self._stretch(followed, self._people.drawn(followed[0].key))
             by_joints = fit_stretch(stretch_of_joints)
             if _measured(by_joints) > _measured(motions):
                 stretch, motions = stretch_of_joints, by_joints
-        from_key = self._edges_where_poor(followed, motions, body, step_33)
+        from_key = self._edges_where_poor(followed, motions, step_33)
         from_key = _interpolated(from_key, _LONGEST_GAP_S * self._clip.fps)
         steps: list[FittedMotion] = []
         last_33: NDArray[np.float64] | None = IDENTITY
@@ -164,7 +147,6 @@ class CameraSession:
         self,
         followed: list[Followed],
         motions: list[FittedMotion],
-        body: BodyTrack | None,
         step_33: NDArray[np.float64],
     ) -> list[FittedMotion]:
         """Motions from the key picture; those that points tell poorly are replaced by what edges tell."""
@@ -177,7 +159,7 @@ class CameraSession:
         all_by_edges = sum(poor_S) > 0.5 * len(poor_S)
 
         def background_at(t: int) -> Callable[[], NDArray[np.uint8]]:
-            return lambda: self._background(t, body)
+            return lambda: self._background(t)
 
         path = EdgePath(pyramid(self._thumbs[key]), background_at(key), self._native_to_thumb(step_33))
         told = []
@@ -216,44 +198,7 @@ class CameraSession:
         before_N2, after_N2 = last_px_N2[both], stretch.after_px_SN2[s, both]
         return still_frame(before_N2, after_N2, stretch.size_wh, stretch.native_per_seen)
 
-    def _background(self, t: int, body: BodyTrack | None) -> NDArray[np.uint8]:
-        """Where frame t's thumb shows no people, 1 or 0; as joints tell where a network leaves next to nothing."""
-        thumb_wh = self._thumbs[t].shape[::-1]
-        for people in (self._people, self._drawn):
-            covered_HW = cv2.resize(people(t, body).covered_HW, thumb_wh, interpolation=cv2.INTER_AREA)
-            background_HW = np.asarray(covered_HW == 0, np.uint8)
-            if background_HW.mean() > _LEAST_BACKGROUND:
-                break
-        return background_HW
-
-    def _people(self, t: int, body: BodyTrack | None) -> PersonMask:
-        """Where people are in frame t: as the pictures that were segmented before and after it show, and those whom
-        these do not show as their joints say."""
-        before = max((frame for frame in self._covered if frame <= t), default=t)
-        after = min((frame for frame in self._covered if frame >= t), default=t)
-        shown = empty_mask(self._clip.width_px, self._clip.height_px)
-        for frame in (before, after):
-            shown = shown.joined(self._covered[frame]) if frame in self._covered else shown
-        mask = shown
-        for drawn in self._drawn_each(t, body):
-            if shown.share_of(drawn) < _SEEN:
-                mask = mask.joined(drawn.covered_HW)
-        return mask
-
-    def _drawn(self, t: int, body: BodyTrack | None) -> PersonMask:
-        """Where people are in frame t as their joints say."""
-        mask = empty_mask(self._clip.width_px, self._clip.height_px)
-        for drawn in self._drawn_each(t, body):
-            mask = mask.joined(drawn.covered_HW)
-        return mask
-
-    def _drawn_each(self, t: int, body: BodyTrack | None) -> list[PersonMask]:
-        if body is None:
-            return []
-        size_wh = self._clip.width_px, self._clip.height_px
-        return [person_mask(body.joints_px_PTJ2[p, t], *size_wh) for p in np.flatnonzero(body.present_PT[:, t])]
-
-    def _fill_gaps(self, steps: list[FittedMotion], body: BodyTrack | None) -> None:
+    def _fill_gaps(self, steps: list[FittedMotion]) -> None:
         """Steps that were not measured within one view go on as their neighbours do; those at a cut stay."""
         fps = self._clip.fps
         T = min(len(steps), len(self._thumbs))
@@ -262,14 +207,18 @@ class CameraSession:
         for start, stop in runs(missing_T):
             if stop - start > _LONGEST_GAP_S * fps or start < 2 or stop >= T:
                 continue
-            if all(self._same_view(t, body) for t in range(start, stop + 1)):
+            if all(self._same_view(t) for t in range(start, stop + 1)):
                 between_33 = (steps[start - 1].homography_33 + steps[stop].homography_33) / 2
                 steps[start:stop] = [FittedMotion(between_33, _FILLED)] * (stop - start)
 
-    def _same_view(self, t: int, body: BodyTrack | None) -> bool:
+    def _same_view(self, t: int) -> bool:
         """Whether no cut lies between frame t and the one before."""
-        background_HW = self._background(t, body) & self._background(t - 1, body)
+        background_HW = self._background(t) & self._background(t - 1)
         return similar(self._thumbs[t - 1], self._thumbs[t], background_HW)
+
+    def _background(self, t: int) -> NDArray[np.uint8]:
+        """Where frame t's thumb shows no people, 1 or 0."""
+        return self._people.background(t, self._thumbs[t].shape[::-1])
 
     def _thumb_to_native(self, motion_33: NDArray[np.float64]) -> NDArray[np.float64]:
         native_from_thumb_33 = self._native_from_thumb()
