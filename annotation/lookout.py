@@ -12,8 +12,9 @@ from annotation.ops.regions import covered_blocks, overlapping_parts
 
 Part = tuple[int, int, int, int]
 
-# One look costs about as much as reading one body.
-LOOK_EVERY_S = 0.4
+# One look costs about as much as reading one body. While nobody is seen looks are frequent, and in every frame where the
+# last one seen has just been lost: what is found again soon leaves no gap (body.FILL_S).
+LOOK_EVERY_S, NOBODY_EVERY_S, _JUST_LOST_S = 0.4, 0.1, 0.25
 # Where nothing changed there is nobody new; but a detector may see in a second look what it missed in the first.
 _AGAIN_S = 2.0
 # A person of a fifth of the picture's height covers 0.7% of a 16:9 picture, and changes most of the blocks there.
@@ -29,9 +30,15 @@ class Lookout:
         self._looked_s = -np.inf
         self._seen: dict[Part, tuple[float, NDArray[np.float32]]] = {}
 
-    def due(self, pts_s: float, nobody: bool) -> bool:
-        """In a clip's first frame, a few times a second, and always while nobody is seen."""
-        if not nobody and pts_s - self._looked_s < LOOK_EVERY_S - 1e-3:
+    def due(self, pts_s: float, nobody_since_s: float | None) -> bool:
+        """In a clip's first frame, then a few times a second.
+
+        nobody_since_s: when the last person was seen, -inf if none ever was; None while somebody is in sight.
+        """
+        every_s = LOOK_EVERY_S
+        if nobody_since_s is not None:
+            every_s = 0.0 if pts_s - nobody_since_s <= _JUST_LOST_S + 1e-3 else NOBODY_EVERY_S
+        if pts_s - self._looked_s < every_s - 1e-3:
             return False
         self._looked_s = pts_s
         return True

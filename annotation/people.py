@@ -120,7 +120,7 @@ class PeopleWatch:
         others = sorted((p for p in seen if p.number not in leaders), key=lambda p: -p.share)[:MAX_OTHERS]
         lost = [p for p in self.people if not p.seen and pts_s - p.last_s <= _RETRY_S]
         # The small allowance makes the rate independent of how timestamps are rounded.
-        return due + [p for p in others + lost if pts_s - p.last_s >= OTHERS_EVERY_S - 1e-3]
+        return due + [p for p in others + lost if pts_s - max(p.last_s, p.tried_s) >= OTHERS_EVERY_S - 1e-3]
 
     def _follow(self, person: Person, frame: Frame) -> None:
         if person.seen and person.blocks_HW is not None and person.unchanged(frame):
@@ -131,6 +131,7 @@ class PeopleWatch:
         last = person.last
         roi = person.roi or last.next_roi
         if not person.seen:
+            person.tried_s = frame.pts_s
             # Where they were heading, for half a second at most: nobody keeps a speed longer.
             away_s = min(0.5, frame.pts_s - person.last_s)
             roi = dataclasses.replace(roi, center_px_2=roi.center_px_2 + person.step_px_2 * away_s)
@@ -208,7 +209,8 @@ class PeopleWatch:
 
     def _look(self, frame: Frame) -> None:
         nobody = not any(p.seen for p in self.people)
-        if not self._lookout.due(frame.pts_s, nobody and not self._boxes):
+        lost_s = max((p.last_s for p in self.people), default=-np.inf)
+        if not self._lookout.due(frame.pts_s, lost_s if nobody and not self._boxes else None):
             return
         if self._boxes is not None:
             self._meet(self._boxes(frame.rgb_HWC), frame)

@@ -32,7 +32,7 @@ class Frame:
 @dataclass(slots=True)
 class Person:
     """One identity. reads: frame -> pose, as measured; copied: frames whose pose is that of the last read, because
-    hardly anything changed since.
+    hardly anything changed since. tried_s: when they were last looked for at their place while out of sight.
 
     prominence: the square root of the share of the picture that the body's box covers, summed over seconds.
     """
@@ -49,6 +49,7 @@ class Person:
     last_t: int = -1
     last_s: float = 0.0
     read_s: float = 0.0
+    tried_s: float = -np.inf
     colours_s: float = -np.inf
     seen: bool = True
     blocks_HW: NDArray[np.float32] | None = None

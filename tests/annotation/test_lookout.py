@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from annotation.lookout import LOOK_EVERY_S, Lookout, within
+from annotation.lookout import LOOK_EVERY_S, NOBODY_EVERY_S, Lookout, within
 
 SIZE_WH = (640, 480)
 WHOLE = (0, 0, *SIZE_WH)
@@ -32,11 +32,22 @@ def test_the_first_frame_is_searched_in_all_its_parts_and_later_ones_in_turn() -
     assert turns[0] != turns[2]
 
 
-def test_looks_are_due_a_few_times_a_second_and_in_every_frame_while_nobody_is_seen() -> None:
+def looks(lookout: Lookout, first: int, last: int, nobody_since_s: float | None) -> int:
+    return sum(lookout.due(t / 25, nobody_since_s) for t in range(first, last))
+
+
+def test_looks_are_due_a_few_times_a_second_and_more_often_while_nobody_is_seen() -> None:
     lookout = Lookout()
-    due = [lookout.due(t / 25, nobody=False) for t in range(50)]
-    assert sum(due) == pytest.approx(50 / 25 / LOOK_EVERY_S)
-    assert all(lookout.due(t / 25, nobody=True) for t in range(50, 60))
+    assert looks(lookout, 0, 50, None) == pytest.approx(50 / 25 / LOOK_EVERY_S)
+    assert looks(lookout, 50, 100, -np.inf) == pytest.approx(50 / 25 / NOBODY_EVERY_S, rel=0.2)
+
+
+def test_who_was_just_lost_is_looked_for_in_every_frame() -> None:
+    lookout = Lookout()
+    lost_s = 49 / 25
+    looks(lookout, 0, 50, None)
+    assert looks(lookout, 50, 56, lost_s) == 6
+    assert looks(lookout, 56, 106, lost_s) < 50 / 25 / NOBODY_EVERY_S + 1
 
 
 def test_a_part_without_change_is_skipped_until_some_time_has_passed() -> None:

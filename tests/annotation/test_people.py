@@ -123,6 +123,17 @@ def test_the_largest_is_read_in_every_frame_and_others_five_times_a_second() -> 
     assert set(np.diff(sorted(people[1].reads))) == {4}
 
 
+def test_who_is_out_of_sight_is_tried_a_few_times_and_then_no_more() -> None:
+    here, gone = (100.0,) * 12, (None,) * 40
+    still = Figure(travel(240, 250, 52), (90, 160, 60), tall_px=120)
+    scene, alone = Scene(still, Figure((*here, *gone), RED, tall_px=80)), Scene(still)
+    people = watch(scene)
+    watch(alone)
+    read_while_there = sum(len(person.reads) for person in people) - 52
+    # One frame in which they are missed, and one try each fifth of the second that follows.
+    assert 1 <= scene.reads - alone.reads - read_while_there <= 1 + 5 + 1
+
+
 def test_an_unchanged_picture_is_not_read_again() -> None:
     scene = Scene(Figure((150.0,) * 20, RED))
     still = scene.frame(0)
