@@ -42,7 +42,7 @@ class HandsAnnotator:
     """people: the networks whose watch the body annotator opened; without them hands are found by their palms only."""
 
     name: ClassVar[str] = "hands"
-    version: ClassVar[str] = f"3+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"4+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "hands.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)

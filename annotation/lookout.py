@@ -12,8 +12,8 @@ from annotation.ops.regions import covered_blocks, overlapping_parts
 
 Part = tuple[int, int, int, int]
 
-# One look costs about as much as reading one body. While nobody is seen looks are frequent, and in every frame where the
-# last one seen has just been lost: what is found again soon leaves no gap (body.FILL_S).
+# One look costs about as much as reading one body. While nobody is seen looks are frequent, and there is one in every
+# frame where the last person has just been lost: who is found again soon leaves no gap (body.FILL_S).
 LOOK_EVERY_S, NOBODY_EVERY_S, _JUST_LOST_S = 0.4, 0.1, 0.25
 # Where nothing changed there is nobody new; but a detector may see in a second look what it missed in the first.
 _AGAIN_S = 2.0
