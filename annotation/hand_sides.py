@@ -46,11 +46,11 @@ class Stretch:
         self.reads[t], self.last_t = self.last, t
         self.copied.add(t)
 
-    def calm(self, blocks_HW: NDArray[np.float32], size_wh: tuple[int, int], pts_s: float) -> bool:
+    def calm(self, blocks_HW: NDArray[np.float32], pts_s: float) -> bool:
         """Whether the hand's region hardly changed since it was read."""
         assert self.blocks_HW is not None
         roi = self.last.next_roi
-        change = largest_change(self.blocks_HW, blocks_HW, roi.center_px_2, roi.side_px, size_wh)
+        change = largest_change(self.blocks_HW, blocks_HW, roi.center_px_2, roi.side_px)
         return hardly_changed(change, pts_s - self.read_s)
 
 

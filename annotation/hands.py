@@ -88,9 +88,9 @@ class HandsSession:
         if not known:
             return []
         followed: list[Stretch] = []
-        blocks_HW, size_wh = block_means(rgb_HWC), (rgb_HWC.shape[1], rgb_HWC.shape[0])
+        blocks_HW = block_means(rgb_HWC)
         for stretch in known:
-            if stretch.calm(blocks_HW, size_wh, pts_s):
+            if stretch.calm(blocks_HW, pts_s):
                 stretch.copy(t)
                 followed.append(stretch)
                 continue

@@ -58,7 +58,6 @@ class Lookout:
         self,
         part: Part,
         blocks_HW: NDArray[np.float32],
-        size_wh: tuple[int, int],
         known: Sequence[NDArray[np.float64]],
         pts_s: float,
         nobody: bool,
@@ -69,8 +68,8 @@ class Lookout:
         """
         last_s, before_HW = self._seen.get(part, (-np.inf, blocks_HW))
         if pts_s - last_s < (LOOK_EVERY_S if nobody else _AGAIN_S) - 1e-3:
-            free_HW = covered_blocks([np.array(part, np.float64)], blocks_HW.shape, size_wh)
-            free_HW &= ~covered_blocks(known, blocks_HW.shape, size_wh)
+            free_HW = covered_blocks([np.array(part, np.float64)], blocks_HW.shape)
+            free_HW &= ~covered_blocks(known, blocks_HW.shape)
             changed_HW = np.abs(blocks_HW - before_HW) > _CHANGED_LEVEL
             if (changed_HW & free_HW).sum() <= _CHANGED_SHARE * free_HW.sum():
                 return False

@@ -222,7 +222,7 @@ class PeopleWatch:
             # People already known fill the part: nobody of its size is left to be found in it.
             if part != whole and free_share(part, known) < _FREE_ENOUGH:
                 continue
-            if not self._lookout.changed(part, frame.blocks_HW, frame.size_wh, known, frame.pts_s, nobody):
+            if not self._lookout.changed(part, frame.blocks_HW, known, frame.pts_s, nobody):
                 continue
             found = self._detect(within(part, frame.rgb_HWC))
             if part == whole:

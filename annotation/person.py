@@ -62,7 +62,7 @@ class Person:
         """The person's region against the frame in which they were last read (not the one before: drift adds up)."""
         assert self.blocks_HW is not None
         roi = self.last.next_roi
-        change = largest_change(self.blocks_HW, frame.blocks_HW, roi.center_px_2, roi.side_px, frame.size_wh)
+        change = largest_change(self.blocks_HW, frame.blocks_HW, roi.center_px_2, roi.side_px)
         return hardly_changed(change, frame.pts_s - self.read_s)
 
     def surprise(self, t: int) -> float:

@@ -72,21 +72,21 @@ def _one_euro_alpha(dt_s: float, cutoff_hz: Any) -> Any:
 
 
 def block_means(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean grey of 8 x 8 blocks, to half a level."""
-    size_wh = (max(1, rgb_HWC.shape[1] // BLOCK_PX), max(1, rgb_HWC.shape[0] // BLOCK_PX))
-    small_HWC = cv2.resize(rgb_HWC, size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small_HWC, cv2.COLOR_RGB2GRAY), np.float32)
+    """Mean grey of 8 x 8 blocks, to half a level, from the upper left; what is left of a block at the other edges is not
+    seen.
+    """
+    shape_hw = [max(1, size // BLOCK_PX) for size in rgb_HWC.shape[:2]]
+    # Whole pixels per block and one channel: an eighth of the time of an exact size and three.
+    gray_HW = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY)[: shape_hw[0] * BLOCK_PX, : shape_hw[1] * BLOCK_PX]
+    return np.asarray(cv2.resize(gray_HW, shape_hw[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
-def covered_blocks(
-    boxes: Sequence[NDArray[np.float64]], shape_hw: tuple[int, ...], size_wh: tuple[int, int]
-) -> NDArray[np.bool_]:
+def covered_blocks(boxes: Sequence[NDArray[np.float64]], shape_hw: tuple[int, ...]) -> NDArray[np.bool_]:
     """(H, W): blocks that a box (left, top, right, bottom in px of the picture) touches."""
     covered_HW = np.zeros(shape_hw, np.bool_)
-    block_xy = np.array(size_wh, np.float64) / shape_hw[::-1]
     for box_4 in boxes:
-        x0, y0 = np.maximum(box_4[:2] / block_xy, 0).astype(int)
-        x1, y1 = np.ceil(np.maximum(box_4[2:] / block_xy, 0)).astype(int)
+        x0, y0 = np.maximum(box_4[:2] / BLOCK_PX, 0).astype(int)
+        x1, y1 = np.ceil(np.maximum(box_4[2:] / BLOCK_PX, 0)).astype(int)
         covered_HW[y0:y1, x0:x1] = True
     return covered_HW
 
@@ -96,14 +96,13 @@ def largest_change(
     now_HW: NDArray[np.float32],
     center_px_2: NDArray[np.float64],
     side_px: float,
-    size_wh: tuple[int, int],
 ) -> float:
     """By how many grey levels the block that changed most did, within an upright square; infinite outside the picture.
 
     An edge of contrast 64 that moves by one pixel changes its block of eight by 8.
     """
     box_4 = np.concatenate([center_px_2 - side_px / 2, center_px_2 + side_px / 2])
-    inside_HW = covered_blocks([box_4], now_HW.shape, size_wh)
+    inside_HW = covered_blocks([box_4], now_HW.shape)
     return float(np.abs(now_HW - before_HW)[inside_HW].max(initial=0)) if inside_HW.any() else float("inf")
 
 

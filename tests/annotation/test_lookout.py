@@ -54,7 +54,7 @@ def test_a_part_without_change_is_skipped_until_some_time_has_passed() -> None:
     lookout = Lookout()
 
     def changed(blocks_HW: NDArray[np.float32], pts_s: float, nobody: bool = False) -> bool:
-        return lookout.changed(WHOLE, blocks_HW, SIZE_WH, [], pts_s, nobody)
+        return lookout.changed(WHOLE, blocks_HW, [], pts_s, nobody)
 
     assert changed(BLANK_HW, 0.0)
     assert not changed(BLANK_HW + 3, 0.4)  # noise, or the light
@@ -65,19 +65,19 @@ def test_a_part_without_change_is_skipped_until_some_time_has_passed() -> None:
 
 def test_who_enters_is_a_change_and_who_is_known_is_not() -> None:
     lookout = Lookout()
-    assert lookout.changed(WHOLE, BLANK_HW, SIZE_WH, [], 0.0, nobody=False)
+    assert lookout.changed(WHOLE, BLANK_HW, [], 0.0, nobody=False)
     box_4 = np.array([200.0, 232, 240, 344])
-    assert not lookout.changed(WHOLE, with_person(200), SIZE_WH, [box_4], 0.4, nobody=False)
-    assert lookout.changed(WHOLE, with_person(200), SIZE_WH, [], 0.8, nobody=False)
+    assert not lookout.changed(WHOLE, with_person(200), [box_4], 0.4, nobody=False)
+    assert lookout.changed(WHOLE, with_person(200), [], 0.8, nobody=False)
     # From now on the picture with that person is what was looked at.
-    assert not lookout.changed(WHOLE, with_person(200), SIZE_WH, [], 1.2, nobody=False)
+    assert not lookout.changed(WHOLE, with_person(200), [], 1.2, nobody=False)
 
 
 def test_a_change_elsewhere_does_not_count_for_a_part() -> None:
     lookout = Lookout()
     part = (0, 0, 160, 160)
-    assert lookout.changed(part, BLANK_HW, SIZE_WH, [], 0.0, nobody=False)
-    assert not lookout.changed(part, with_person(400), SIZE_WH, [], 0.4, nobody=False)
+    assert lookout.changed(part, BLANK_HW, [], 0.0, nobody=False)
+    assert not lookout.changed(part, with_person(400), [], 0.4, nobody=False)
 
 
 def test_a_part_of_a_picture() -> None:
