@@ -72,9 +72,7 @@ def _one_euro_alpha(dt_s: float, cutoff_hz: Any) -> Any:
 
 
 def block_means(rgb_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean grey of 8 x 8 blocks, to half a level, from the upper left; what is left of a block at the other edges is not
-    seen.
-    """
+    """Mean grey of the whole 8 x 8 blocks from the upper left, to half a level."""
     shape_hw = [max(1, size // BLOCK_PX) for size in rgb_HWC.shape[:2]]
     # Whole pixels per block and one channel: an eighth of the time of an exact size and three.
     gray_HW = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY)[: shape_hw[0] * BLOCK_PX, : shape_hw[1] * BLOCK_PX]
