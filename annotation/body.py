@@ -28,7 +28,7 @@ class BodyAnnotator:
     """Everyone in the clip; a clip without a person has P=1 and nothing present."""
 
     name: ClassVar[str] = "body"
-    version: ClassVar[str] = f"3+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"4+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "body.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ()

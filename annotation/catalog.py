@@ -30,7 +30,7 @@ def make_annotators() -> tuple[Annotator, ...]:
 
 
 # Whose sessions must see the frames for an annotator to run, although their tracks may be there already.
-SEES_THROUGH: Mapping[str, tuple[str, ...]] = {"hands": ("body",)}
+SEES_THROUGH: Mapping[str, tuple[str, ...]] = {"hands": ("body",), "body": ("hands",)}
 
 
 class ClipAnnotation:

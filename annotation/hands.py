@@ -79,6 +79,8 @@ class HandsSession:
         followed = self._follow(rgb_HWC, t, pts_s)
         if len(followed) < MAX_HANDS:
             followed += self._look(rgb_HWC, t, pts_s, poses, followed)
+        if self._watch is not None:
+            self._watch.note_hands(t, [each.last for each in followed])
         if len(poses) > 1:
             self._others.observe(rgb_HWC, t, pts_s, poses[1:], [each.last for each in followed])
 

@@ -16,7 +16,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_graphs import PersonDetector, PoseRead, PoseReader, Roi, body_circle, body_roi
+from annotation.backends.mediapipe_graphs import (
+    HandRead,
+    PersonDetector,
+    PoseRead,
+    PoseReader,
+    Roi,
+    body_circle,
+    body_roi,
+)
 from annotation.lookout import Lookout, within
 from annotation.ops.association import (
     assign,
@@ -26,6 +34,7 @@ from annotation.ops.association import (
     torso_colours,
     visible_box,
 )
+from annotation.ops.body_in_hand import frames_in_hand
 from annotation.ops.regions import SteadyRegion, block_means, free_share
 from annotation.person import OTHER_LOOK, Frame, Person
 
@@ -81,14 +90,27 @@ class PeopleWatch:
         self._numbers = itertools.count()
         self._lookout = Lookout()
         self._last_s = 0.0
+        self._size_wh = (0, 0)
+        self._hands: dict[int, list[HandRead]] = {}
 
     def poses(self, t: int) -> list[tuple[int, PoseRead]]:
         """(number, pose) of everyone read in frame t; the most prominent first."""
         return [(p.number, p.reads[t]) for p in sorted(self.people, key=lambda p: -p.prominence) if t in p.reads]
 
+    def note_hands(self, t: int, hands: Sequence[HandRead]) -> None:
+        """What whoever reads hands saw in frame t: a body that lies in a hand is none (`kept`)."""
+        if hands:
+            self._hands[t] = list(hands)
+
     def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
-        """Everyone who counts, the main subject first: seen for half a second, or a third of a shorter clip."""
-        people = sorted(self.people, key=lambda person: (-person.prominence, person.number))
+        """Everyone who counts, the main subject first: seen for half a second, or a third of a shorter clip.
+
+        Reads that lie in a hand are left out, and who has mostly such ones was never there.
+        """
+        bodies = [self._without_hands(person) for person in self.people]
+        people = sorted(
+            (person for person in bodies if person.reads), key=lambda person: (-person.prominence, person.number)
+        )
         least_s = min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3) if len(pts_s_T) else 0.0
         return [
             person
@@ -96,12 +118,22 @@ class PeopleWatch:
             if rank == 0 or pts_s_T[max(person.reads)] - pts_s_T[min(person.reads)] >= least_s
         ]
 
+    def _without_hands(self, person: Person) -> Person:
+        in_hand = frames_in_hand(person.reads, self._hands, self._size_wh)
+        if not in_hand:
+            return person
+        whole = 2 * len(in_hand) < len(person.reads)
+        reads = {t: pose for t, pose in person.reads.items() if whole and t not in in_hand}
+        prominence = person.prominence * len(reads) / len(person.reads)
+        return dataclasses.replace(person, reads=reads, copied=person.copied & reads.keys(), prominence=prominence)
+
     def observe(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> None:
         t, self.frames = self.frames, self.frames + 1
         # A single picture, too, has a most prominent person.
         dt_s = max(0.01, pts_s - self._last_s)
         self._last_s = pts_s
         frame = Frame(rgb_HWC, block_means(rgb_HWC), t, pts_s)
+        self._size_wh = frame.size_wh
         for person in self._due(pts_s):
             self._follow(person, frame)
         self._part_ways(t)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +118,9 @@ class Watch:
 
     def poses(self, t: int) -> list[tuple[int, PoseRead]]:
         return [(0, self._pose)]
+
+    def note_hands(self, t: int, hands: Sequence[HandRead]) -> None:
+        self.hands = {**getattr(self, "hands", {}), t: list(hands)}
 
     def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
         return [Person(0)]

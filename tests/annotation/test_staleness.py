@@ -86,7 +86,7 @@ def test_a_stored_track_is_handed_to_who_follows_it_and_only_the_running_one_is_
 
 def test_hands_alone_watch_the_bodies_and_write_none() -> None:
     """The hands' session looks where the body's session has found wrists, whoever's track the body then is."""
-    assert SEES_THROUGH == {"hands": ("body",)}
+    assert SEES_THROUGH == {"hands": ("body",), "body": ("hands",)}
     body = body_track(4)
     annotation = ClipAnnotation(ANNOTATORS, ClipFrame(96, 64, 8.0), ["hands"], {"body": body})
     for t in range(4):

@@ -1,0 +1,102 @@
+"""A body that the pose network reads into a hand, and bodies that merely have a hand before them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
+from annotation.base import ClipFrame
+from annotation.catalog import ClipAnnotation, make_annotators
+from annotation.ops.body_in_hand import frames_in_hand
+from annotation.people import PeopleWatch
+from annotation.person import Person
+
+SIZE_WH = (640, 480)
+NOWHERE = Roi(np.zeros(2), 1.0, 0.0)
+
+
+def shape(joints: int, size_m: float) -> NDArray[np.float64]:
+    """Points all over a square of that size, around 0."""
+    steps_J = np.arange(joints) / (joints - 1)
+    return size_m * (np.stack([steps_J, (7 * steps_J) % 1.0], axis=1) - 0.5)
+
+
+def body(middle_px: tuple[float, float], px_per_m: float) -> PoseRead:
+    """A metre and a half in size."""
+    metres_J2 = shape(33, 1.5)
+    points_J4 = np.ones((33, 4), np.float32)
+    points_J4[:, :2] = metres_J2 * px_per_m + middle_px
+    return PoseRead(points_J4, np.pad(metres_J2, ((0, 0), (0, 1))).astype(np.float32), 1.0, NOWHERE)
+
+
+def hand(middle_px: tuple[float, float], px_per_m: float) -> HandRead:
+    """16 cm in size."""
+    metres_J2 = shape(21, 0.16)
+    points_J3 = np.pad(metres_J2 * px_per_m + middle_px, ((0, 0), (0, 1))).astype(np.float32)
+    world_m_J3 = np.pad(metres_J2, ((0, 0), (0, 1))).astype(np.float32)
+    return HandRead(points_J3, world_m_J3, 1.0, 0.5, NOWHERE)
+
+
+@pytest.mark.parametrize(
+    ("body_at", "body_px_per_m", "in_hand"),
+    [
+        ((320, 240), 100.0, True),
+        ((520, 240), 100.0, False),  # beside the hand
+        ((440, 240), 100.0, False),  # partly behind it
+        ((320, 240), 300.0, False),  # a person with a hand stretched out before them
+    ],
+)
+def test_a_body_in_a_hand_is_small_and_inside(
+    body_at: tuple[float, float], body_px_per_m: float, in_hand: bool
+) -> None:
+    found = frames_in_hand({3: body(body_at, body_px_per_m)}, {3: [hand((320, 240), 1000.0)]}, SIZE_WH)
+    assert found == ({3} if in_hand else set())
+
+
+def test_a_hand_on_the_face_of_someone_seen_from_near_hides_no_body() -> None:
+    """All joints in the hand's box, and a metre as large at the face as at the hand."""
+    face = body((320, 240), 1000.0)
+    face.points_J4[11:, 3] = 0.0
+    face.points_J4[:11, :2] = shape(11, 0.1) * 1000 + (320, 240)
+    face.world_m_J3[:11, :2] = shape(11, 0.1)
+    assert frames_in_hand({0: face}, {0: [hand((320, 240), 1000.0)]}, SIZE_WH) == set()
+
+
+def test_other_frames_and_no_hands_say_nothing() -> None:
+    reads = {0: body((320, 240), 100.0)}
+    assert frames_in_hand(reads, {}, SIZE_WH) == set()
+    assert frames_in_hand(reads, {1: [hand((320, 240), 1000.0)]}, SIZE_WH) == set()
+
+
+def watch_of(*people: Person) -> PeopleWatch:
+    """Ten frames in which these people were read and a hand was seen in the middle."""
+    watch = PeopleWatch(lambda rgb_HWC, roi: None, lambda rgb_HWC: [])
+    for t in range(10):
+        watch.observe(np.zeros((SIZE_WH[1], SIZE_WH[0], 3), np.uint8), t / 10)
+        watch.note_hands(t, [hand((320, 240), 1000.0)])
+    watch.people = list(people)
+    return watch
+
+
+def test_who_lies_mostly_in_a_hand_is_nobody_and_the_next_is_the_main_subject() -> None:
+    phantom = Person(0, {t: body((320, 240) if t > 3 else (500, 240), 100.0) for t in range(10)}, prominence=9.0)
+    real = Person(1, {t: body((120, 240), 120.0) for t in range(10)}, prominence=2.0)
+    pts_s_T = np.arange(10) / 10
+    assert [person.number for person in watch_of(phantom, real).kept(pts_s_T)] == [1]
+    assert watch_of(phantom).kept(pts_s_T) == []
+
+
+def test_a_person_who_is_once_read_into_a_hand_loses_that_frame() -> None:
+    reads = {t: body((320, 240) if t == 4 else (120, 240), 100.0) for t in range(10)}
+    (kept,) = watch_of(Person(0, reads, copied={4, 5}, prominence=1.0)).kept(np.arange(10) / 10)
+    assert sorted(kept.reads) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert kept.copied == {5}
+
+
+def test_bodies_alone_watch_the_hands_too() -> None:
+    """What the body's track holds must not depend on whether hands are asked for."""
+    annotators = make_annotators()
+    annotation = ClipAnnotation(annotators, ClipFrame(96, 64, 8.0), ["body"], {})
+    assert [annotator.name for annotator, _ in annotation._open] == ["body", "hands"]
