@@ -42,7 +42,7 @@ class HandsAnnotator:
     """people: the networks whose watch the body annotator opened; without them hands are found by their palms only."""
 
     name: ClassVar[str] = "hands"
-    version: ClassVar[str] = f"3+{NETWORKS_VERSION}"
+    version: ClassVar[str] = f"4+{NETWORKS_VERSION}"
     suffix: ClassVar[str] = "hands.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)
@@ -167,7 +167,8 @@ class HandsSession:
         present_T2 = np.zeros((T, 2), np.bool_)
         wrists_px_T22 = _wrists(body, T) if isinstance(body, BodyTrack) else np.full((T, 2, 2), np.nan, np.float32)
         whole = rejoined(self._stretches, self._pts_s)
-        for side, certainty, stretch in decide_sides(whole, wrists_px_T22 / self._native_per_seen_2):
+        decided = decide_sides(whole, wrists_px_T22 / self._native_per_seen_2, self._pts_s)
+        for side, certainty, stretch in decided:
             points_NJ2, world_m_NJ3 = self._between_reads(stretch)
             for n, (t, hand) in enumerate(stretch.reads.items()):
                 if not present_T2[t, side]:

@@ -20,6 +20,7 @@ from schemas.tracks import BodyTrack
 
 CLIP = ClipFrame(640, 480, 25.0)
 T = 25
+PTS_S = [t / 25 for t in range(T)]
 NOWHERE = np.full((2, 2), np.nan, np.float32)
 WRISTS = np.array([[370, 260], [270, 260]], np.float32)  # the person faces the camera: left is on the picture's right
 
@@ -44,7 +45,7 @@ def stretch(first: int, *hands: HandRead) -> Stretch:
 
 def sides(stretches: list[Stretch], wrists_px_22: NDArray[np.float32]) -> dict[int, int]:
     """Index of the stretch -> its side."""
-    decided = decide_sides(stretches, np.tile(wrists_px_22, (T, 1, 1)))
+    decided = decide_sides(stretches, np.tile(wrists_px_22, (T, 1, 1)), PTS_S)
     return {n: side for side, _, each in decided for n, s in enumerate(stretches) if s is each}
 
 
@@ -83,6 +84,22 @@ def test_a_hand_that_was_lost_for_a_moment_keeps_its_side() -> None:
 def test_a_hand_after_long_or_elsewhere_or_at_the_same_time_is_another(start: int, x: float) -> None:
     first, second = stretch(0, *[hand(100)] * 10), stretch(start, *[hand(x)] * 5)
     assert len(rejoined([first, second], [t / 25 for t in range(T)])) == 2
+
+
+@pytest.mark.parametrize(("wrists_from", "side"), [(12, 1), (20, 0)])
+def test_a_hand_found_a_moment_before_its_body_gets_the_wrist_s_side(wrists_from: int, side: int) -> None:
+    """Frames 0-9 show the right hand, which the network takes for a left one, and the body comes soon or too late."""
+    wrists_px_T22 = np.tile(NOWHERE, (T, 1, 1))
+    wrists_px_T22[wrists_from:] = WRISTS
+    ((found, _, _),) = decide_sides([stretch(0, *[hand(275, left_score=0.6)] * 10)], wrists_px_T22, PTS_S)
+    assert found == side
+
+
+def test_a_body_seen_a_moment_later_elsewhere_does_not_take_the_side_away() -> None:
+    wrists_px_T22 = np.tile(NOWHERE, (T, 1, 1))
+    wrists_px_T22[12:] = WRISTS
+    ((found, certainty, _),) = decide_sides([stretch(0, *[hand(600, left_score=0.9)] * 10)], wrists_px_T22, PTS_S)
+    assert (found, round(certainty, 3)) == (0, 0.9)
 
 
 class Reader:
