@@ -35,6 +35,7 @@ from annotation.ops.association import (
     visible_box,
 )
 from annotation.ops.body_in_hand import frames_in_hand
+from annotation.ops.doubtful_body import is_doubtful
 from annotation.ops.regions import SteadyRegion, block_means, free_share
 from annotation.person import OTHER_LOOK, Frame, Person
 
@@ -105,12 +106,11 @@ class PeopleWatch:
     def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
         """Everyone who counts, the main subject first: seen for half a second, or a third of a shorter clip.
 
-        Reads that lie in a hand are left out, and who has mostly such ones was never there.
+        Reads that lie in a hand are left out; who has mostly such ones, or doubtful ones, was never there.
         """
-        bodies = [self._without_hands(person) for person in self.people]
-        people = sorted(
-            (person for person in bodies if person.reads), key=lambda person: (-person.prominence, person.number)
-        )
+        bodies = [person for each in self.people if (person := self._without_hands(each)).reads]
+        bodies = [each for each in bodies if not is_doubtful(each.measured, self._size_wh)]
+        people = sorted(bodies, key=lambda person: (-person.prominence, person.number))
         least_s = min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3) if len(pts_s_T) else 0.0
         return [
             person

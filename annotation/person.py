@@ -57,6 +57,10 @@ class Person:
     def last(self) -> PoseRead:
         return self.reads[self.last_t]
 
+    @property
+    def measured(self) -> list[PoseRead]:
+        return [pose for t, pose in self.reads.items() if t not in self.copied]
+
     def unchanged(self, frame: Frame) -> bool:
         """The person's region against the frame in which they were last read (not the one before: drift adds up)."""
         assert self.blocks_HW is not None
