@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -95,10 +96,12 @@ def relabel(
 ) -> dict[str, Any]:
     """Runs or continues a relabelling into an overlay. Returns: its name (None: nothing to do), counts, failures.
 
-    Raises: RecipeError before any work; CorruptShard, which stops the work, when a stored sample is damaged.
+    Raises: RecipeError before any work, also while another call is at work on the dataset; CorruptShard, which stops
+    the work, when a stored sample is damaged.
     """
     from annotation.catalog import annotator_versions, make_annotators
     from annotation.sample import label_versions
+    from pipelines.folder_lock import only_one
     from pipelines.judges import check_zero_shot
     from pipelines.overlays import check_overlay_name, finished_samples
     from pipelines.relabel_plan import check_names, counts, judged_by, label_recipe, plan
@@ -113,38 +116,41 @@ def relabel(
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
     annotators = make_annotators()
     check_names(annotators, only)
-    resolved, changed = label_recipe(dataset, recipe, overrides)
-    check_zero_shot(resolved.zero_shot)
-    shards, finished = load_shards(dataset), [each.name for each in load_overlays(dataset)]
-    name = check_overlay_name(overlay) if overlay is not None else _next_name(finished)
-    below = load_overlays(dataset)[: finished.index(name) if name in finished else None]
-    claim = {
-        "only": sorted(only) if only is not None else None,
-        "alone": alone,
-        "judged_by": judged_by(resolved),
-        "annotators": {**annotator_versions(annotators), **label_versions()},
-        "over": fingerprint(
-            [*([each.name, each.sha256] for each in shards), *([each.name, each.sha256] for each in below)]
-        ),
-    }
-    folder, option = overlay_folder(dataset, name), "--overlay"
-    hint = f"choose another --overlay, or clear this one away with --remove {name}"
-    if name in finished:
-        check_folder(folder, claim, "relabel", hint, option)
+    # A plan changes nothing, and a dataset that cannot be written to is refused below, once there is work.
+    writes = not plan_only and os.access(dataset, os.W_OK)
+    with only_one(dataset, "relabel") if writes else contextlib.nullcontext():
+        resolved, changed = label_recipe(dataset, recipe, overrides)
+        check_zero_shot(resolved.zero_shot)
+        shards, finished = load_shards(dataset), [each.name for each in load_overlays(dataset)]
+        name = check_overlay_name(overlay) if overlay is not None else _next_name(finished)
+        below = load_overlays(dataset)[: finished.index(name) if name in finished else None]
+        claim = {
+            "only": sorted(only) if only is not None else None,
+            "alone": alone,
+            "judged_by": judged_by(resolved),
+            "annotators": {**annotator_versions(annotators), **label_versions()},
+            "over": fingerprint(
+                [*([each.name, each.sha256] for each in shards), *([each.name, each.sha256] for each in below)]
+            ),
+        }
+        folder, option = overlay_folder(dataset, name), "--overlay"
+        hint = f"choose another --overlay, or clear this one away with --remove {name}"
+        if name in finished:
+            check_folder(folder, claim, "relabel", hint, option)
+            return _result(dataset, name, resolved.failure_budget, began_s)
+        _check_shard_files(dataset)
+        entries = finished_samples(dataset)
+        work = plan(dataset, entries, annotators, only, alone, changed)
+        found = {"samples": len(entries), "rerun": counts(work), "relabelled": len(work)}
+        if plan_only or not work:
+            decoded = sum(bool(each.rerun) for each in work)
+            nothing = {} if work else {"note": "nothing is out of date"}
+            return {"overlay": name if work else None, **found, "decoded": decoded, "failed": [], **nothing}
+        if not os.access(dataset, os.W_OK):
+            raise RecipeError(f"{dataset} cannot be written to, and its index has to say where the new members are")
+        claim_folder(folder, claim, "relabel", hint, option)
+        _work(dataset, name, entries, work, resolved, runner, workers, {**claim, **found})
         return _result(dataset, name, resolved.failure_budget, began_s)
-    _check_shard_files(dataset)
-    entries = finished_samples(dataset)
-    work = plan(dataset, entries, annotators, only, alone, changed)
-    found = {"samples": len(entries), "rerun": counts(work), "relabelled": len(work)}
-    if plan_only or not work:
-        decoded = sum(bool(each.rerun) for each in work)
-        nothing = {} if work else {"note": "nothing is out of date"}
-        return {"overlay": name if work else None, **found, "decoded": decoded, "failed": [], **nothing}
-    if not os.access(dataset, os.W_OK):
-        raise RecipeError(f"{dataset} cannot be written to, and its index has to say where the new members are")
-    claim_folder(folder, claim, "relabel", hint, option)
-    _work(dataset, name, entries, work, resolved, runner, workers, {**claim, **found})
-    return _result(dataset, name, resolved.failure_budget, began_s)
 
 
 def _next_name(taken: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import json
 import os
@@ -31,6 +32,7 @@ from pipelines import relabel as command
 from pipelines.annotate import annotate
 from pipelines.curate import curate
 from pipelines.demo import footage_files
+from pipelines.folder_lock import LOCK_FILE, only_one
 from pipelines.overlays import remove_overlay
 from pipelines.recipe_models import annotate_recipe, curate_recipe
 from pipelines.relabel import relabel
@@ -359,6 +361,51 @@ def test_a_read_only_dataset_is_refused_before_work(data: Path, monkeypatch: pyt
         only_labels(data)
     assert tree(data) == before
     assert only_labels(data, plan_only=True)["rerun"] == {"labels": 3}
+
+
+def test_a_second_call_at_once_says_so_and_writes_nothing(data: Path) -> None:
+    only_labels(data, overlay="words")
+    with only_one(data, "relabel"):
+        before = tree(data)
+        says = rf"motionloom relabel \(process {os.getpid()} on .*\) is at work in .*; nothing was done here"
+        with pytest.raises(RecipeError, match=says):
+            only_labels(data, overlay="more_words")
+        with pytest.raises(RecipeError, match=says):
+            remove_overlay(data, "words")
+        assert only_labels(data, plan_only=True)["overlay"] == "relabel-002"
+        assert tree(data) == before
+    assert only_labels(data, overlay="more_words")["relabelled"] == 3
+    assert LOCK_FILE not in tree(data)
+
+
+def test_a_killed_call_leaves_no_lock_that_holds(data: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c",
+         "import sys, time; from pathlib import Path; from pipelines.folder_lock import only_one\n"
+         "with only_one(Path(sys.argv[1]), 'relabel'): print('held', flush=True); time.sleep(60)", str(data)],
+        stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RecipeError, match=f"process {holder.pid} on"):
+            only_labels(data)
+        holder.kill()
+        holder.wait()
+    assert LOCK_FILE in tree(data)
+    assert only_labels(data)["relabelled"] == 3
+    assert LOCK_FILE not in tree(data)
+
+
+def test_a_file_system_without_locks_is_warned_of(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr("pipelines.folder_lock.fcntl.flock", no_locks)
+    assert only_labels(data)["relabelled"] == 3
+    assert "cannot be locked (Operation not supported): run one call at a time" in capsys.readouterr().err
 
 
 def test_a_finished_overlay_is_left_alone_and_another_request_under_its_name_is_refused(data: Path) -> None:
