@@ -25,6 +25,7 @@ from annotation.backends.mediapipe_graphs import (
     body_circle,
     body_roi,
 )
+from annotation.base import ClipFrame
 from annotation.lookout import Lookout, within
 from annotation.ops.association import (
     assign,
@@ -38,6 +39,8 @@ from annotation.ops.body_in_hand import frames_in_hand
 from annotation.ops.doubtful_body import is_doubtful
 from annotation.ops.regions import SteadyRegion, block_means, free_share
 from annotation.person import OTHER_LOOK, Frame, Person
+from annotation.recalled_bodies import RecalledBodies
+from schemas.tracks import BodyTrack
 
 PersonBoxes = Callable[[NDArray[np.uint8]], list[tuple[float, Roi]]]
 
@@ -69,11 +72,16 @@ class PeopleNetworks:
         self._find_boxes = PersonDetector(_SCORE).find
         self._better_detector = detector
         self._read = PoseReader().read
-        self.watch = PeopleWatch(self._read, self._find_boxes, detector)
+        self.watch: PeopleWatch | RecalledBodies = PeopleWatch(self._read, self._find_boxes, detector)
 
     def open(self) -> PeopleWatch:
-        self.watch = PeopleWatch(self._read, self._find_boxes, self._better_detector)
-        return self.watch
+        self.watch = watch = PeopleWatch(self._read, self._find_boxes, self._better_detector)
+        return watch
+
+    def recall(self, track: BodyTrack, clip: ClipFrame) -> RecalledBodies:
+        """In the place of a watch: the bodies that a track holds."""
+        self.watch = bodies = RecalledBodies(track, clip)
+        return bodies
 
 
 class PeopleWatch:
@@ -126,6 +134,10 @@ class PeopleWatch:
         reads = {t: pose for t, pose in person.reads.items() if whole and t not in in_hand}
         prominence = person.prominence * len(reads) / len(person.reads)
         return dataclasses.replace(person, reads=reads, copied=person.copied & reads.keys(), prominence=prominence)
+
+    def numbers(self, pts_s_T: NDArray[np.float64]) -> list[int]:
+        """Of everyone who counts, as `poses` gives them; the main subject first."""
+        return [person.number for person in self.kept(pts_s_T)]
 
     def observe(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> None:
         t, self.frames = self.frames, self.frames + 1
