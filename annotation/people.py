@@ -114,17 +114,19 @@ class PeopleWatch:
     def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
         """Everyone who counts, the main subject first: seen for half a second, or a third of a shorter clip.
 
-        Reads that lie in a hand are left out; who has mostly such ones, or doubtful ones, was never there.
+        The most prominent one may be seen for less, unless others were more prominent and are none: reads that lie in a
+        hand are left out, and who has mostly such ones, or doubtful ones, was never there.
         """
-        bodies = [person for each in self.people if (person := self._without_hands(each)).reads]
-        bodies = [each for each in bodies if not is_doubtful(each.measured, self._size_wh)]
-        people = sorted(bodies, key=lambda person: (-person.prominence, person.number))
+        first = min(self.people, key=lambda person: (-person.prominence, person.number), default=None)
         least_s = min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3) if len(pts_s_T) else 0.0
-        return [
-            person
-            for rank, person in enumerate(people)
-            if rank == 0 or pts_s_T[max(person.reads)] - pts_s_T[min(person.reads)] >= least_s
-        ]
+        kept = []
+        for each in self.people:
+            person = self._without_hands(each)
+            if not person.reads or is_doubtful(person.measured, self._size_wh):
+                continue
+            if each is first or pts_s_T[max(person.reads)] - pts_s_T[min(person.reads)] >= least_s:
+                kept.append(person)
+        return sorted(kept, key=lambda person: (-person.prominence, person.number))
 
     def _without_hands(self, person: Person) -> Person:
         in_hand = frames_in_hand(person.reads, self._hands, self._size_wh)

@@ -86,6 +86,9 @@ def test_who_lies_mostly_in_a_hand_is_nobody_and_the_next_is_the_main_subject() 
     pts_s_T = np.arange(10) / 10
     assert [person.number for person in watch_of(phantom, real).kept(pts_s_T)] == [1]
     assert watch_of(phantom).kept(pts_s_T) == []
+    glimpse = Person(1, {t: body((120, 240), 120.0) for t in range(3)}, prominence=2.0)
+    assert [person.number for person in watch_of(glimpse).kept(pts_s_T)] == [1]
+    assert watch_of(phantom, glimpse).kept(pts_s_T) == []
 
 
 def test_a_person_who_is_once_read_into_a_hand_loses_that_frame() -> None:
