@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
-from annotation.base import ClipFrame
+from annotation.base import DENSE, ClipFrame
 from annotation.catalog import ClipAnnotation, make_annotators
 from annotation.ops.body_in_hand import frames_in_hand
 from annotation.people import PeopleWatch
 from annotation.person import Person
+from schemas.frames import FrameBatch
+from schemas.tracks import BodyTrack, HandsTrack
 
 SIZE_WH = (640, 480)
 NOWHERE = Roi(np.zeros(2), 1.0, 0.0)
@@ -103,3 +108,34 @@ def test_bodies_alone_watch_the_hands_too() -> None:
     annotators = make_annotators()
     annotation = ClipAnnotation(annotators, ClipFrame(96, 64, 8.0), ["body"], {})
     assert [annotator.name for annotator, _ in annotation._open] == ["body", "hands"]
+
+
+@pytest.mark.clips
+@pytest.mark.parametrize(
+    ("clip", "first", "bodies"),
+    [
+        ("hand_reach_palm.mp4", 100, 0),  # a palm before the camera, the person's head out of the picture
+        ("hoi_pour_coffee.mp4", 120, 0),  # a hand holds a cup, the head is out of the picture
+        ("two_men_jacket_vtss481.mp4", 0, 2),  # one points at the other: his hand lies on a body
+        ("halfbody_pullback_hands.mp4", 0, 1),  # open hands between body and camera
+    ],
+)
+def test_hands_are_no_bodies_and_people_who_show_their_hands_are(
+    clips_dir: Path, clip: str, first: int, bodies: int
+) -> None:
+    capture = cv2.VideoCapture(str(clips_dir / clip))
+    frames = [capture.read()[1] for _ in range(first + 40)][first:]
+    capture.release()
+    scale = min(1.0, 480 / min(frames[0].shape[:2]))
+    small = [cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[..., ::-1] for frame in frames]
+    annotators = [annotator for annotator in make_annotators() if annotator.name in ("body", "hands")]
+    annotation = ClipAnnotation(annotators, ClipFrame(frames[0].shape[1], frames[0].shape[0], 25.0))
+    annotation.observe(DENSE.name, FrameBatch(np.stack(small), np.arange(40) / 25))
+    tracks = annotation.finish()
+    body, hands = tracks["body.npz"], tracks["hands.npz"]
+    assert isinstance(body, BodyTrack)
+    assert isinstance(hands, HandsTrack)
+    assert int((body.present_PT.mean(axis=1) > 0.8).sum()) == bodies
+    assert hands.present_T2.any(axis=1).mean() > 0.8
+    if not bodies:
+        assert not body.present_PT.any()
