@@ -35,10 +35,9 @@ from annotation.ops.association import (
     torso_colours,
     visible_box,
 )
-from annotation.ops.body_in_hand import frames_in_hand
-from annotation.ops.doubtful_body import is_doubtful
 from annotation.ops.regions import SteadyRegion, block_means, free_share
 from annotation.person import OTHER_LOOK, Frame, Person
+from annotation.phantoms import believed
 from annotation.recalled_bodies import RecalledBodies
 from schemas.tracks import BodyTrack
 
@@ -114,28 +113,18 @@ class PeopleWatch:
     def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
         """Everyone who counts, the main subject first: seen for half a second, or a third of a shorter clip.
 
-        The most prominent one may be seen for less, unless others were more prominent and are none: reads that lie in a
-        hand are left out, and who has mostly such ones, or doubtful ones, was never there.
+        The most prominent one may be seen for less, unless others were more prominent and are none (phantoms.py).
         """
         first = min(self.people, key=lambda person: (-person.prominence, person.number), default=None)
         least_s = min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3) if len(pts_s_T) else 0.0
         kept = []
         for each in self.people:
-            person = self._without_hands(each)
-            if not person.reads or is_doubtful(person.measured, self._size_wh):
+            person = believed(each, self._hands, self._size_wh, pts_s_T)
+            if person is None:
                 continue
             if each is first or pts_s_T[max(person.reads)] - pts_s_T[min(person.reads)] >= least_s:
                 kept.append(person)
         return sorted(kept, key=lambda person: (-person.prominence, person.number))
-
-    def _without_hands(self, person: Person) -> Person:
-        in_hand = frames_in_hand(person.reads, self._hands, self._size_wh)
-        if not in_hand:
-            return person
-        whole = 2 * len(in_hand) < len(person.reads)
-        reads = {t: pose for t, pose in person.reads.items() if whole and t not in in_hand}
-        prominence = person.prominence * len(reads) / len(person.reads)
-        return dataclasses.replace(person, reads=reads, copied=person.copied & reads.keys(), prominence=prominence)
 
     def numbers(self, pts_s_T: NDArray[np.float64]) -> list[int]:
         """Of everyone who counts, as `poses` gives them; the main subject first."""

@@ -58,8 +58,9 @@ class Person:
         return self.reads[self.last_t]
 
     @property
-    def measured(self) -> list[PoseRead]:
-        return [pose for t, pose in self.reads.items() if t not in self.copied]
+    def measured(self) -> list[int]:
+        """Frames with a read of their own, in order."""
+        return sorted(self.reads.keys() - self.copied)
 
     def unchanged(self, frame: Frame) -> bool:
         """The person's region against the frame in which they were last read (not the one before: drift adds up)."""

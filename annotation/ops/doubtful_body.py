@@ -18,7 +18,7 @@ from annotation.ops.skeleton import BONES
 # across the picture. On 30 tracks of people 6% of the reads or less were below this presence, and the bones changed by
 # 0.16 or less; in blurred, dark, noisy, fenced, turned and headless versions of eleven clips up to 69% and 0.24, never
 # both too much. On 20 tracks of dumbbells, sleeves, dough and shelves it was 23-83%, and 0.05-0.34.
-_SURE_PRESENCE, _IN_DOUBT = 0.9, 1 / 3
+SURE_PRESENCE, _IN_DOUBT = 0.9, 1 / 3
 # Mean over the bones seen of the logarithm of their length against its median, upper quartile over the reads.
 _BUILD_AT_MOST = 0.15
 _FEWEST_READS = 5
@@ -29,7 +29,7 @@ def is_doubtful(reads: Sequence[PoseRead], size_wh: tuple[int, int]) -> bool:
 
     reads: of one person, each measured. False for fewer than five: they cannot tell.
     """
-    if len(reads) < _FEWEST_READS or sum(read.presence < _SURE_PRESENCE for read in reads) <= _IN_DOUBT * len(reads):
+    if len(reads) < _FEWEST_READS or sum(read.presence < SURE_PRESENCE for read in reads) <= _IN_DOUBT * len(reads):
         return False
     changes_N = build_changes(reads, size_wh)
     return bool(len(changes_N)) and float(np.percentile(changes_N, 75)) > _BUILD_AT_MOST

@@ -75,10 +75,10 @@ def test_other_frames_and_no_hands_say_nothing() -> None:
     assert frames_in_hand(reads, {1: [hand((320, 240), 1000.0)]}, SIZE_WH) == set()
 
 
-def watch_of(*people: Person) -> PeopleWatch:
-    """Ten frames in which these people were read and a hand was seen in the middle."""
+def watch_of(*people: Person, frames: int = 10) -> PeopleWatch:
+    """So many frames, ten a second, in which these people were read and a hand was seen in the middle."""
     watch = PeopleWatch(lambda rgb_HWC, roi: None, lambda rgb_HWC: [])
-    for t in range(10):
+    for t in range(frames):
         watch.observe(np.zeros((SIZE_WH[1], SIZE_WH[0], 3), np.uint8), t / 10)
         watch.note_hands(t, [hand((320, 240), 1000.0)])
     watch.people = list(people)
@@ -101,6 +101,17 @@ def test_a_person_who_is_once_read_into_a_hand_loses_that_frame() -> None:
     (kept,) = watch_of(Person(0, reads, copied={4, 5}, prominence=1.0)).kept(np.arange(10) / 10)
     assert sorted(kept.reads) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
     assert kept.copied == {5}
+
+
+def test_a_person_who_was_surely_there_for_a_second_stays_although_a_hand_covers_the_lens_for_longer() -> None:
+    def read(first_in_hand: int) -> Person:
+        places = [(120, 240) if t < first_in_hand else (320, 240) for t in range(40)]
+        return Person(0, {t: body(place, 100.0) for t, place in enumerate(places)}, prominence=1.0)
+
+    pts_s_T = np.arange(40) / 10
+    for first_in_hand, kept_frames in ((12, list(range(12))), (8, [])):
+        people = watch_of(read(first_in_hand), frames=40).kept(pts_s_T)
+        assert [t for person in people for t in sorted(person.reads)] == kept_frames
 
 
 def test_bodies_alone_watch_the_hands_too() -> None:
