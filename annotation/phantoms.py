@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import HandRead
-from annotation.ops.body_in_hand import frames_in_hand
-from annotation.ops.doubtful_body import SURE_PRESENCE, is_doubtful
+from annotation.ops.body_in_hand import LARGER, beside_hands
+from annotation.ops.doubtful_body import SURE_PRESENCE, is_in_doubt, keeps_build
 from annotation.person import Person
 
 # Of whom the network is sure for so long on end, outside hands, that one is there, whatever was taken for them later.
-# Of the phantoms of ten clips it was sure for 0.6 s at most.
+# Of the phantoms of ten clips it was sure for 0.8 s at most.
 _SURE_S = 1.0
 # Reads further apart do not go on from each other.
 _GAP_S = 0.5
@@ -23,13 +23,18 @@ _GAP_S = 0.5
 def believed(
     person: Person, hands: Mapping[int, Sequence[HandRead]], size_wh: tuple[int, int], pts_s_T: NDArray[np.float64]
 ) -> Person | None:
-    """The person less the reads that lie in a hand; None for a phantom: most reads in hands, or a doubtful body.
+    """The person less the reads that lie in a hand; None for a phantom.
 
+    That is who lies in hands most of the time, and a body of which the network is often in doubt and that is no body
+    by its bones either, or not that of the hands in the picture: they are too large for it.
     hands: those seen, by frame.
     """
-    in_hand = frames_in_hand(person.reads, hands, size_wh)
-    mostly_hand = 2 * len(in_hand) >= len(person.reads)
-    phantom = mostly_hand or is_doubtful([person.reads[t] for t in person.measured], size_wh)
+    beside = beside_hands(person.reads, hands, size_wh)
+    in_hand = beside.in_hand
+    phantom = 2 * len(in_hand) >= len(person.reads)
+    if not phantom:
+        measured = [person.reads[t] for t in person.measured]
+        phantom = is_in_doubt(measured) and (beside.larger >= LARGER or not keeps_build(measured, size_wh))
     if phantom and _sure_s(person, in_hand, pts_s_T) < _SURE_S:
         return None
     if not in_hand:

@@ -8,6 +8,7 @@ covers it hides it. Axes: N pairs of a body and a hand, J joints; coordinates ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +19,28 @@ from annotation.ops.association import VISIBLE
 # A body lies in a hand when this share of its joints seen lies in the hand's box, a quarter of a palm larger, and a
 # metre of it has so many times fewer px than a metre of the hand: before its own body, an arm's length away, a hand is
 # as much larger only where it nearly touches the lens.
-_WITHIN, _LARGER = 0.75, 3.0
+_WITHIN, LARGER = 0.75, 3.0
 _MARGIN_PALMS = 0.25
 _FEWEST = 3
 
 
-def frames_in_hand(
+@dataclass(frozen=True, slots=True)
+class BesideHands:
+    """in_hand: frames in which the body lies in a hand. larger: how many times the px of a metre of the body a metre of
+    the hand has that is nearest to it in scale, median over the frames with hands; nan without any.
+    """
+
+    in_hand: set[int]
+    larger: float
+
+
+def beside_hands(
     reads: Mapping[int, PoseRead], hands: Mapping[int, Sequence[HandRead]], size_wh: tuple[int, int]
-) -> set[int]:
-    """The frames, of those that are read, in which the body lies in one of the hands seen in that frame."""
+) -> BesideHands:
+    """One person's reads against the hands of the same frames; those that show fewer than three joints tell nothing."""
     pairs = [(t, pose, hand) for t, pose in reads.items() for hand in hands.get(t, ())]
     if not pairs:
-        return set()
+        return BesideHands(set(), np.nan)
     body_NJ4 = np.stack([pose.points_J4 for _, pose, _ in pairs])
     body_m_NJ3 = np.stack([pose.world_m_J3 for _, pose, _ in pairs])
     hand_NJ2 = np.stack([hand.points_J3[:, :2] for _, _, hand in pairs])
@@ -37,13 +48,21 @@ def frames_in_hand(
     margin_N12 = _MARGIN_PALMS * np.array([hand.palm_px for _, _, hand in pairs])[:, None, None]
     at_NJ2 = body_NJ4[..., :2]
     seen_NJ = (body_NJ4[..., 3] >= VISIBLE) & ((at_NJ2 >= 0) & (at_NJ2 <= size_wh)).all(axis=2)
+    seen_N = seen_NJ.sum(axis=1)
+    hand_px_N = _px_per_metre(hand_NJ2, hand_m_NJ3, np.ones(hand_NJ2.shape[:2], np.bool_))
+    body_px_N = _px_per_metre(at_NJ2, body_m_NJ3, seen_NJ)
+    larger_N = np.where(seen_N >= _FEWEST, hand_px_N / np.maximum(body_px_N, 1e-9), np.nan)
     low_N12, high_N12 = hand_NJ2.min(axis=1, keepdims=True), hand_NJ2.max(axis=1, keepdims=True)
     inside_NJ = ((at_NJ2 >= low_N12 - margin_N12) & (at_NJ2 <= high_N12 + margin_N12)).all(axis=2)
-    seen_N = seen_NJ.sum(axis=1)
-    in_hand_N = (seen_N >= _FEWEST) & ((inside_NJ & seen_NJ).sum(axis=1) >= _WITHIN * seen_N)
-    hand_px_N = _px_per_metre(hand_NJ2, hand_m_NJ3, np.ones(hand_NJ2.shape[:2], np.bool_))
-    in_hand_N &= hand_px_N >= _LARGER * _px_per_metre(at_NJ2, body_m_NJ3, seen_NJ)
-    return {t for (t, _, _), in_hand in zip(pairs, in_hand_N.tolist(), strict=True) if in_hand}
+    in_hand_N = (larger_N >= LARGER) & ((inside_NJ & seen_NJ).sum(axis=1) >= _WITHIN * seen_N)
+    nearest: dict[int, float] = {}
+    for (t, _, _), larger in zip(pairs, larger_N.tolist(), strict=True):
+        if np.isfinite(larger):
+            nearest[t] = min(larger, nearest.get(t, np.inf))
+    return BesideHands(
+        {t for (t, _, _), in_hand in zip(pairs, in_hand_N.tolist(), strict=True) if in_hand},
+        float(np.median(list(nearest.values()))) if nearest else np.nan,
+    )
 
 
 def _px_per_metre(

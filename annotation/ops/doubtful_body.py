@@ -24,15 +24,16 @@ _BUILD_AT_MOST = 0.15
 _FEWEST_READS = 5
 
 
-def is_doubtful(reads: Sequence[PoseRead], size_wh: tuple[int, int]) -> bool:
-    """True when the network is in doubt in a third of the reads and the bones do not keep their lengths.
+def is_in_doubt(reads: Sequence[PoseRead]) -> bool:
+    """True when the network is in doubt in more than a third of the reads; False for fewer than five."""
+    unsure = sum(read.presence < SURE_PRESENCE for read in reads)
+    return len(reads) >= _FEWEST_READS and unsure > _IN_DOUBT * len(reads)
 
-    reads: of one person, each measured. False for fewer than five: they cannot tell.
-    """
-    if len(reads) < _FEWEST_READS or sum(read.presence < SURE_PRESENCE for read in reads) <= _IN_DOUBT * len(reads):
-        return False
+
+def keeps_build(reads: Sequence[PoseRead], size_wh: tuple[int, int]) -> bool:
+    """True when the bones keep their lengths from read to read, or are not seen."""
     changes_N = build_changes(reads, size_wh)
-    return bool(len(changes_N)) and float(np.percentile(changes_N, 75)) > _BUILD_AT_MOST
+    return not len(changes_N) or float(np.percentile(changes_N, 75)) <= _BUILD_AT_MOST
 
 
 def build_changes(reads: Sequence[PoseRead], size_wh: tuple[int, int]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
 from annotation.base import DENSE, ClipFrame
 from annotation.catalog import ClipAnnotation, make_annotators
-from annotation.ops.body_in_hand import frames_in_hand
+from annotation.ops.body_in_hand import beside_hands
 from annotation.people import PeopleWatch
 from annotation.person import Person
 from schemas.frames import FrameBatch
@@ -56,7 +57,7 @@ def hand(middle_px: tuple[float, float], px_per_m: float) -> HandRead:
 def test_a_body_in_a_hand_is_small_and_inside(
     body_at: tuple[float, float], body_px_per_m: float, in_hand: bool
 ) -> None:
-    found = frames_in_hand({3: body(body_at, body_px_per_m)}, {3: [hand((320, 240), 1000.0)]}, SIZE_WH)
+    found = beside_hands({3: body(body_at, body_px_per_m)}, {3: [hand((320, 240), 1000.0)]}, SIZE_WH).in_hand
     assert found == ({3} if in_hand else set())
 
 
@@ -66,13 +67,13 @@ def test_a_hand_on_the_face_of_someone_seen_from_near_hides_no_body() -> None:
     face.points_J4[11:, 3] = 0.0
     face.points_J4[:11, :2] = shape(11, 0.1) * 1000 + (320, 240)
     face.world_m_J3[:11, :2] = shape(11, 0.1)
-    assert frames_in_hand({0: face}, {0: [hand((320, 240), 1000.0)]}, SIZE_WH) == set()
+    assert beside_hands({0: face}, {0: [hand((320, 240), 1000.0)]}, SIZE_WH).in_hand == set()
 
 
 def test_other_frames_and_no_hands_say_nothing() -> None:
     reads = {0: body((320, 240), 100.0)}
-    assert frames_in_hand(reads, {}, SIZE_WH) == set()
-    assert frames_in_hand(reads, {1: [hand((320, 240), 1000.0)]}, SIZE_WH) == set()
+    assert beside_hands(reads, {}, SIZE_WH).in_hand == set()
+    assert beside_hands(reads, {1: [hand((320, 240), 1000.0)]}, SIZE_WH).in_hand == set()
 
 
 def watch_of(*people: Person, frames: int = 10) -> PeopleWatch:
@@ -94,6 +95,16 @@ def test_who_lies_mostly_in_a_hand_is_nobody_and_the_next_is_the_main_subject() 
     glimpse = Person(1, {t: body((120, 240), 120.0) for t in range(3)}, prominence=2.0)
     assert [person.number for person in watch_of(glimpse).kept(pts_s_T)] == [1]
     assert watch_of(phantom, glimpse).kept(pts_s_T) == []
+
+
+def test_a_body_in_doubt_for_which_the_hands_are_too_large_is_none_and_one_of_their_size_is() -> None:
+    """Beside the hand, not in it, steady in build, and the network in doubt in four of ten reads."""
+    pts_s_T = np.arange(10) / 10
+    for px_per_m, doubt, kept in ((100.0, 0.5, 0), (100.0, 0.95, 1), (500.0, 0.5, 1)):
+        reads = {
+            t: dataclasses.replace(body((520, 240), px_per_m), presence=doubt if t % 5 < 2 else 1.0) for t in range(10)
+        }
+        assert len(watch_of(Person(0, reads, prominence=1.0)).kept(pts_s_T)) == kept
 
 
 def test_a_person_who_is_once_read_into_a_hand_loses_that_frame() -> None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import PoseRead, Roi
-from annotation.ops.doubtful_body import build_changes, is_doubtful
+from annotation.ops.doubtful_body import build_changes, is_in_doubt, keeps_build
 from annotation.people import PeopleWatch
 from annotation.person import Person
 
@@ -30,6 +30,10 @@ def body(presence: float, arm_m: float = 0.3, visibility: float = 1.0) -> PoseRe
     return PoseRead(points_J4, metres_J3, presence, Roi(np.zeros(2), 1.0, 0.0))
 
 
+def is_doubtful(found: list[PoseRead]) -> bool:
+    return is_in_doubt(found) and not keeps_build(found, SIZE_WH)
+
+
 def reads(presence: float, doubt: int, growth: float, visibility: float = 1.0) -> list[PoseRead]:
     """Twelve reads, so many of them in doubt (0.6); the arms are shorter and longer in turn, by that factor."""
     return [
@@ -47,13 +51,13 @@ def reads(presence: float, doubt: int, growth: float, visibility: float = 1.0) -
     ],
 )
 def test_doubt_and_a_changing_build_together_make_no_body(doubt: int, growth: float, doubtful: bool) -> None:
-    assert is_doubtful(reads(0.99, doubt, growth), SIZE_WH) is doubtful
+    assert is_doubtful(reads(0.99, doubt, growth)) is doubtful
 
 
 def test_too_few_reads_and_bones_that_are_not_seen_cannot_tell() -> None:
-    assert is_doubtful(reads(0.6, 12, 2.0), SIZE_WH)
-    assert not is_doubtful(reads(0.6, 12, 2.0)[:4], SIZE_WH)
-    assert not is_doubtful(reads(0.6, 12, 2.0, visibility=0.2), SIZE_WH)
+    assert is_doubtful(reads(0.6, 12, 2.0))
+    assert not is_doubtful(reads(0.6, 12, 2.0)[:4])
+    assert not is_doubtful(reads(0.6, 12, 2.0, visibility=0.2))
 
 
 def test_the_build_is_told_in_shares_of_each_bone() -> None:
