@@ -19,19 +19,28 @@ from annotation.ops.association import VISIBLE
 # A body lies in a hand when this share of its joints seen lies in the hand's box, a quarter of a palm larger, and a
 # metre of it has so many times fewer px than a metre of the hand: before its own body, an arm's length away, a hand is
 # as much larger only where it nearly touches the lens.
-_WITHIN, LARGER = 0.75, 3.0
+_WITHIN, _LARGER = 0.75, 3.0
 _MARGIN_PALMS = 0.25
 _FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)
 class BesideHands:
-    """in_hand: frames in which the body lies in a hand. larger: how many times the px of a metre of the body a metre of
-    the hand has that is nearest to it in scale, median over the frames with hands; nan without any.
+    """in_hand: frames in which the body lies in a hand. larger: per frame with hands, how many times as many px a metre
+    has at the hand nearest in scale as at the body.
     """
 
     in_hand: set[int]
-    larger: float
+    larger: dict[int, float]
+
+    @property
+    def too_large(self) -> set[int]:
+        """Frames in which no hand can be the body's own."""
+        return {t for t, larger in self.larger.items() if larger >= _LARGER}
+
+    @property
+    def mostly_too_large(self) -> bool:
+        return 2 * len(self.too_large) > len(self.larger)
 
 
 def beside_hands(
@@ -40,7 +49,7 @@ def beside_hands(
     """One person's reads against the hands of the same frames; those that show fewer than three joints tell nothing."""
     pairs = [(t, pose, hand) for t, pose in reads.items() for hand in hands.get(t, ())]
     if not pairs:
-        return BesideHands(set(), np.nan)
+        return BesideHands(set(), {})
     body_NJ4 = np.stack([pose.points_J4 for _, pose, _ in pairs])
     body_m_NJ3 = np.stack([pose.world_m_J3 for _, pose, _ in pairs])
     hand_NJ2 = np.stack([hand.points_J3[:, :2] for _, _, hand in pairs])
@@ -54,15 +63,13 @@ def beside_hands(
     larger_N = np.where(seen_N >= _FEWEST, hand_px_N / np.maximum(body_px_N, 1e-9), np.nan)
     low_N12, high_N12 = hand_NJ2.min(axis=1, keepdims=True), hand_NJ2.max(axis=1, keepdims=True)
     inside_NJ = ((at_NJ2 >= low_N12 - margin_N12) & (at_NJ2 <= high_N12 + margin_N12)).all(axis=2)
-    in_hand_N = (larger_N >= LARGER) & ((inside_NJ & seen_NJ).sum(axis=1) >= _WITHIN * seen_N)
+    in_hand_N = (larger_N >= _LARGER) & ((inside_NJ & seen_NJ).sum(axis=1) >= _WITHIN * seen_N)
     nearest: dict[int, float] = {}
     for (t, _, _), larger in zip(pairs, larger_N.tolist(), strict=True):
         if np.isfinite(larger):
             nearest[t] = min(larger, nearest.get(t, np.inf))
-    return BesideHands(
-        {t for (t, _, _), in_hand in zip(pairs, in_hand_N.tolist(), strict=True) if in_hand},
-        float(np.median(list(nearest.values()))) if nearest else np.nan,
-    )
+    in_hand = {t for (t, _, _), is_in in zip(pairs, in_hand_N.tolist(), strict=True) if is_in}
+    return BesideHands(in_hand, nearest)
 
 
 def _px_per_metre(

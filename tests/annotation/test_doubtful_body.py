@@ -45,7 +45,7 @@ def reads(presence: float, doubt: int, growth: float, visibility: float = 1.0) -
     ("doubt", "growth", "doubtful"),
     [
         (8, 2.0, True),
-        (4, 2.0, False),  # in doubt in a third of the reads, no more
+        (3, 2.0, False),  # in doubt in a quarter of the reads, no more
         (12, 1.0, False),  # a person behind a fence: one build
         (0, 2.0, False),  # a person in fast motion: clearly there
     ],
