@@ -115,9 +115,11 @@ def test_a_person_who_is_once_read_into_a_hand_loses_that_frame() -> None:
 
 
 def test_a_person_who_was_surely_there_for_a_second_stays_although_a_hand_covers_the_lens_for_longer() -> None:
+    """At first the hand is at the scale of the body, as the person's own is."""
+
     def read(first_in_hand: int) -> Person:
-        places = [(120, 240) if t < first_in_hand else (320, 240) for t in range(40)]
-        return Person(0, {t: body(place, 100.0) for t, place in enumerate(places)}, prominence=1.0)
+        reads = {t: body((320, 240), 400.0 if t < first_in_hand else 100.0) for t in range(40)}
+        return Person(0, reads, prominence=1.0)
 
     pts_s_T = np.arange(40) / 10
     for first_in_hand, kept_frames in ((12, list(range(12))), (8, [])):
