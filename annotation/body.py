@@ -13,6 +13,7 @@ from annotation.base import DENSE, ClipFrame
 from annotation.ops.skeleton import exchange, exchanged_sides, steady_limbs
 from annotation.ops.smoothing import between_reads, fill_short_gaps, smooth_present
 from annotation.people import PeopleNetworks, PeopleWatch
+from annotation.recalled_bodies import RecalledBodies
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import BODY_JOINTS, BodyTrack, Track
 
@@ -38,6 +39,10 @@ class BodyAnnotator:
 
     def open(self, clip: ClipFrame) -> BodySession:
         return BodySession(self._networks.open(), clip)
+
+    def recall(self, track: BodyTrack, clip: ClipFrame) -> RecalledBodies:
+        """A session that reads nothing, for annotators that look through it at where the bodies of a track are."""
+        return self._networks.recall(track, clip)
 
 
 class BodySession:

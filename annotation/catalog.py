@@ -15,10 +15,9 @@ from annotation.camera import CameraAnnotator
 from annotation.contact import ContactAnnotator
 from annotation.face import FaceAnnotator
 from annotation.hands import HandsAnnotator
-from annotation.other_hands import in_rows_of
 from annotation.people import PeopleNetworks
 from schemas.frames import FrameBatch, FrameRequest
-from schemas.tracks import BodyTrack, HandsTrack, Track
+from schemas.tracks import BodyTrack, Track
 
 
 def make_annotators() -> tuple[Annotator, ...]:
@@ -29,8 +28,9 @@ def make_annotators() -> tuple[Annotator, ...]:
     return (BodyAnnotator(people), FaceAnnotator(), HandsAnnotator(people), CameraAnnotator(), contact)
 
 
-# Whose sessions must see the frames for an annotator to run, although their tracks may be there already.
-SEES_THROUGH: Mapping[str, tuple[str, ...]] = {"hands": ("body",)}
+# Through whose sessions an annotator looks: they are opened although they do not run. The body's then shows the bodies
+# of the track that is there already.
+SEES_THROUGH: Mapping[str, tuple[str, ...]] = {"hands": ("body",), "body": ("hands",)}
 
 
 class ClipAnnotation:
@@ -64,7 +64,13 @@ class ClipAnnotation:
             request = self._requests.setdefault(annotator.needs.name, annotator.needs)
             if request != annotator.needs:
                 raise ValueError(f"annotator {annotator.name} asks for {annotator.needs}, another for {request}")
-        self._open = [(annotator, annotator.open(clip)) for annotator in annotators if annotator.name in looking]
+        self._open = [(annotator, self._session(annotator)) for annotator in annotators if annotator.name in looking]
+
+    def _session(self, annotator: Annotator) -> AnnotatorSession:
+        track = None if annotator.name in self._running else self._stored.get(annotator.name)
+        if isinstance(annotator, BodyAnnotator) and isinstance(track, BodyTrack):
+            return annotator.recall(track, self.clip)
+        return annotator.open(self.clip)
 
     def requests(self) -> list[FrameRequest]:
         """The frames to decode, each request once however many annotators share it."""
@@ -82,15 +88,10 @@ class ClipAnnotation:
         """The tracks measured, by member suffix ("body.npz", ...)."""
         by_name = {name: track for name, track in self._stored.items() if name not in self._running}
         measured: dict[str, Track] = {}
-        seen: dict[str, Track] = {}
         for annotator, session in self._open:
-            track = session.finish({name: by_name[name] for name in annotator.after})
             if annotator.name not in self._running:
-                seen[annotator.name] = track
                 continue
-            body, stored = seen.get("body"), by_name.get("body")
-            if isinstance(track, HandsTrack) and isinstance(body, BodyTrack) and isinstance(stored, BodyTrack):
-                track = in_rows_of(track, body, stored)
+            track = session.finish({name: by_name[name] for name in annotator.after})
             by_name[annotator.name] = measured[annotator.suffix] = track
         return measured
 

@@ -21,8 +21,10 @@ from annotation.ops.head import fit_head
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import FACE_LANDMARKS, BodyTrack, FaceTrack, Track
 
-# A face whose centre is further than this from the subject's nose, in face widths, is somebody else's.
-_NOSE_REACH_WIDTHS = 1.5
+# A face whose centre is further than this from the subject's nose, in face widths (the longer side), is somebody
+# else's: a nose that is clearly seen lies within its face, in profile at its edge. Two heads side by side are one width
+# apart.
+_NOSE_IN_FACE_WIDTHS, _NOSE_GUESSED_WIDTHS = 0.6, 1.5
 _NOSE_VISIBLE = 0.8
 
 
@@ -45,7 +47,7 @@ class FaceAnnotator:
     @property
     def version(self) -> str:
         source = "geometry" if self._blendshapes is None else self._blendshapes.version
-        return f"2+{NETWORKS_VERSION}+{source}"
+        return f"3+{NETWORKS_VERSION}+{source}"
 
     def open(self, clip: ClipFrame) -> FaceSession:
         self._near.reset()
@@ -119,5 +121,6 @@ def _is_the_subject_s(points_px_L3: NDArray[np.float32], body: BodyTrack, t: int
         return sight != "far"
     low_2, high_2 = points_px_L3[:, :2].min(axis=0), points_px_L3[:, :2].max(axis=0)
     distance_px = float(np.linalg.norm((low_2 + high_2) / 2 - body.joints_px_PTJ2[0, t, NOSE]))
-    near_nose = distance_px <= _NOSE_REACH_WIDTHS * float(max(high_2 - low_2))
-    return near_nose or (sight == "confirmed" and bool(body.conf_PTJ[0, t, NOSE] < _NOSE_VISIBLE))
+    guessed = bool(body.conf_PTJ[0, t, NOSE] < _NOSE_VISIBLE)
+    reach_widths = _NOSE_GUESSED_WIDTHS if guessed else _NOSE_IN_FACE_WIDTHS
+    return distance_px <= reach_widths * float(max(high_2 - low_2)) or (sight == "confirmed" and guessed)

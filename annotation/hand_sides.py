@@ -5,6 +5,7 @@ Axes as in schemas/tracks; N stretches. Coordinates are px of the frames seen.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -99,7 +100,35 @@ def side_evidence(hand: HandRead, wrists_px_22: NDArray[np.float32]) -> NDArray[
     return evidence_2
 
 
-def decide_sides(stretches: list[Stretch], wrists_px_T22: NDArray[np.float32]) -> list[tuple[int, float, Stretch]]:
+def evidence_at_ends(
+    stretch: Stretch, wrists_px_T22: NDArray[np.float32], pts_s: Sequence[float]
+) -> NDArray[np.float64]:
+    """(2,): for a stretch in which no wrist is seen, how near its ends are to each wrist seen a moment before or after.
+
+    In the scale of `side_evidence`; 0 where no wrist is seen within the time in which a hand is known again, and for a
+    stretch that has wrists of its own. A hand is often found a few frames before the body that it belongs to.
+    """
+    evidence_2 = np.zeros(2)
+    seen_T2 = ~np.isnan(wrists_px_T22).any(axis=2)
+    if seen_T2[list(stretch.reads)].any():
+        return evidence_2
+    first_t, last_t = min(stretch.reads), max(stretch.reads)
+    away_s = _AWAY_S + 1e-3
+    before = range(first_t - 1, bisect.bisect_left(pts_s, pts_s[first_t] - away_s) - 1, -1)
+    after = range(last_t + 1, bisect.bisect_right(pts_s, pts_s[last_t] + away_s))
+    for end_t, near in ((first_t, before), (last_t, after)):
+        hand = stretch.reads[end_t]
+        for side in (0, 1):
+            at_px_N2 = wrists_px_T22[list(near), side][seen_T2[list(near), side]]
+            if len(at_px_N2):
+                distance = float(np.linalg.norm(at_px_N2[0] - hand.points_J3[0, :2])) / hand.palm_px
+                evidence_2[side] = max(evidence_2[side], 1 - distance / REACH_PALMS)
+    return evidence_2
+
+
+def decide_sides(
+    stretches: list[Stretch], wrists_px_T22: NDArray[np.float32], pts_s: Sequence[float]
+) -> list[tuple[int, float, Stretch]]:
     """One side (0 left, 1 right) for each stretch: the one with more evidence over its frames. Strongest first.
 
     Two hands that are seen at the same time never get one side: the stronger keeps it, the other takes the other side
@@ -107,7 +136,9 @@ def decide_sides(stretches: list[Stretch], wrists_px_T22: NDArray[np.float32]) -
     Returns: (side, share of the evidence that speaks for it, stretch).
     """
     total_N2 = [
-        np.sum([side_evidence(hand, wrists_px_T22[t]) for t, hand in each.reads.items()], axis=0) for each in stretches
+        np.sum([side_evidence(hand, wrists_px_T22[t]) for t, hand in each.reads.items()], axis=0)
+        + len(each.reads) * evidence_at_ends(each, wrists_px_T22, pts_s)
+        for each in stretches
     ]
     order = sorted(range(len(stretches)), key=lambda n: -float(total_N2[n].max()))
     decided: list[tuple[int, float, Stretch]] = []

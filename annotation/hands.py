@@ -30,6 +30,7 @@ from annotation.ops.regions import block_means
 from annotation.ops.smoothing import between_reads
 from annotation.other_hands import OtherHands
 from annotation.people import PeopleNetworks, PeopleWatch
+from annotation.recalled_bodies import RecalledBodies
 from schemas.frames import FrameBatch, FrameRequest
 from schemas.tracks import HAND_JOINTS, BodyTrack, HandsTrack, Track
 
@@ -56,7 +57,9 @@ class HandsAnnotator:
 
 
 class HandsSession:
-    def __init__(self, reader: HandReader, palms: PalmDetector, watch: PeopleWatch | None, clip: ClipFrame) -> None:
+    def __init__(
+        self, reader: HandReader, palms: PalmDetector, watch: PeopleWatch | RecalledBodies | None, clip: ClipFrame
+    ) -> None:
         self._reader, self._palms, self._watch = reader, palms, watch
         self._native_wh = np.array([clip.width_px, clip.height_px], np.float32)
         self._native_per_seen_2 = np.ones(2, np.float32)
@@ -79,6 +82,8 @@ class HandsSession:
         followed = self._follow(rgb_HWC, t, pts_s)
         if len(followed) < MAX_HANDS:
             followed += self._look(rgb_HWC, t, pts_s, poses, followed)
+        if self._watch is not None:
+            self._watch.note_hands(t, [each.last for each in followed])
         if len(poses) > 1:
             self._others.observe(rgb_HWC, t, pts_s, poses[1:], [each.last for each in followed])
 
@@ -165,7 +170,8 @@ class HandsSession:
         present_T2 = np.zeros((T, 2), np.bool_)
         wrists_px_T22 = _wrists(body, T) if isinstance(body, BodyTrack) else np.full((T, 2, 2), np.nan, np.float32)
         whole = rejoined(self._stretches, self._pts_s)
-        for side, certainty, stretch in decide_sides(whole, wrists_px_T22 / self._native_per_seen_2):
+        decided = decide_sides(whole, wrists_px_T22 / self._native_per_seen_2, self._pts_s)
+        for side, certainty, stretch in decided:
             points_NJ2, world_m_NJ3 = self._between_reads(stretch)
             for n, (t, hand) in enumerate(stretch.reads.items()):
                 if not present_T2[t, side]:
@@ -174,8 +180,8 @@ class HandsSession:
                     conf_T2[t, side] = np.clip(hand.presence * certainty, 0, 1)
                     present_T2[t, side] = True
         pts_s_T = np.array(self._pts_s, np.float64)
-        others = self._watch.kept(pts_s_T)[1:] if self._watch is not None else []
-        others_arrays = self._others.finish([p.number for p in others], pts_s_T, self._native_per_seen_2)
+        others = self._watch.numbers(pts_s_T)[1:] if self._watch is not None else []
+        others_arrays = self._others.finish(others, pts_s_T, self._native_per_seen_2)
         return HandsTrack(joints_px_T2J2, joints_world_m_T2J3, conf_T2, present_T2, pts_s_T, *others_arrays)
 
     def _between_reads(self, stretch: Stretch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

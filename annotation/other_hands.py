@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi, wrist_regions
 from annotation.body import FILL_S, LEFT_WRIST, RIGHT_WRIST
-from annotation.ops.association import assign
 from annotation.ops.smoothing import fill_short_gaps
-from schemas.tracks import HAND_JOINTS, BodyTrack, HandsTrack
+from schemas.tracks import HAND_JOINTS
 
 # So many people, the most prominent first, every so often: two hands cost about as much as a body.
 MOST_PEOPLE, EVERY_S = 2, 0.2
@@ -22,9 +19,6 @@ MOST_PEOPLE, EVERY_S = 2, 0.2
 _LEAST_REGION_PX = 32.0
 # A hand whose wrist is further from the body's, in palm lengths, is not that one.
 _AT_WRIST_PALMS = 1.5
-
-# Two tracks whose bodies are further apart than this share of their extent, typically, are two people.
-_SAME_BODY = 0.3
 
 
 class OtherHands:
@@ -83,42 +77,3 @@ class OtherHands:
                 values_TX[...], filled_T = fill_short_gaps(values_TX, read_T, pts_s_T, FILL_S)
             present_QT2[q, :, side] = read_T | filled_T
         return px_QT2J2, world_m_QT2J3, conf_QT2, present_QT2
-
-
-def in_rows_of(hands: HandsTrack, seen: BodyTrack, stored: BodyTrack) -> HandsTrack:
-    """The track with the other people's hands in the rows of `stored`, where they were found beside the bodies `seen`.
-
-    Two passes over a clip may number people differently. Who is in one of them only has no hands, or loses them.
-    """
-    Q, T = max(0, stored.present_PT.shape[0] - 1), len(hands.pts_s_T)
-    found = hands.others_present_QT2.shape[0]
-    cost_NM = np.full((Q, found), np.inf)
-    for n in range(Q):
-        for m in range(found):
-            cost_NM[n, m] = _apart(stored, n + 1, seen, m + 1)
-    source_Q = np.full(Q, found)
-    for n, m in assign(cost_NM):
-        source_Q[n] = m
-
-    def rows(values: NDArray[Any]) -> NDArray[Any]:
-        nobody_1T = np.zeros((1, T, *values.shape[2:]), values.dtype)
-        return np.asarray(np.concatenate([values, nobody_1T])[source_Q])
-
-    return replace(
-        hands,
-        others_px_QT2J2=rows(hands.others_px_QT2J2),
-        others_world_m_QT2J3=rows(hands.others_world_m_QT2J3),
-        others_conf_QT2=rows(hands.others_conf_QT2),
-        others_present_QT2=rows(hands.others_present_QT2),
-    )
-
-
-def _apart(a: BodyTrack, p: int, b: BodyTrack, q: int) -> float:
-    """Median distance of equal joints, where both are present, as a share of the body's extent; inf for two people."""
-    both_T = a.present_PT[p] & b.present_PT[q]
-    if not both_T.any():
-        return np.inf
-    a_TJ2, b_TJ2 = (x.astype(np.float64) for x in (a.joints_px_PTJ2[p][both_T], b.joints_px_PTJ2[q][both_T]))
-    extent_px = max(float(np.median(np.ptp(a_TJ2, axis=1).max(axis=1))), 1e-6)
-    apart = float(np.median(np.linalg.norm(a_TJ2 - b_TJ2, axis=-1))) / extent_px
-    return apart if apart <= _SAME_BODY else np.inf

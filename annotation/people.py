@@ -16,7 +16,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation.backends.mediapipe_graphs import PersonDetector, PoseRead, PoseReader, Roi, body_circle, body_roi
+from annotation.backends.mediapipe_graphs import (
+    HandRead,
+    PersonDetector,
+    PoseRead,
+    PoseReader,
+    Roi,
+    body_circle,
+    body_roi,
+)
+from annotation.base import ClipFrame
 from annotation.lookout import Lookout, within
 from annotation.ops.association import (
     assign,
@@ -28,6 +37,9 @@ from annotation.ops.association import (
 )
 from annotation.ops.regions import SteadyRegion, block_means, free_share
 from annotation.person import OTHER_LOOK, Frame, Person
+from annotation.phantoms import believed
+from annotation.recalled_bodies import RecalledBodies
+from schemas.tracks import BodyTrack
 
 PersonBoxes = Callable[[NDArray[np.uint8]], list[tuple[float, Roi]]]
 
@@ -59,11 +71,16 @@ class PeopleNetworks:
         self._find_boxes = PersonDetector(_SCORE).find
         self._better_detector = detector
         self._read = PoseReader().read
-        self.watch = PeopleWatch(self._read, self._find_boxes, detector)
+        self.watch: PeopleWatch | RecalledBodies = PeopleWatch(self._read, self._find_boxes, detector)
 
     def open(self) -> PeopleWatch:
-        self.watch = PeopleWatch(self._read, self._find_boxes, self._better_detector)
-        return self.watch
+        self.watch = watch = PeopleWatch(self._read, self._find_boxes, self._better_detector)
+        return watch
+
+    def recall(self, track: BodyTrack, clip: ClipFrame) -> RecalledBodies:
+        """In the place of a watch: the bodies that a track holds."""
+        self.watch = bodies = RecalledBodies(track, clip)
+        return bodies
 
 
 class PeopleWatch:
@@ -81,20 +98,37 @@ class PeopleWatch:
         self._numbers = itertools.count()
         self._lookout = Lookout()
         self._last_s = 0.0
+        self._size_wh = (0, 0)
+        self._hands: dict[int, list[HandRead]] = {}
 
     def poses(self, t: int) -> list[tuple[int, PoseRead]]:
         """(number, pose) of everyone read in frame t; the most prominent first."""
         return [(p.number, p.reads[t]) for p in sorted(self.people, key=lambda p: -p.prominence) if t in p.reads]
 
+    def note_hands(self, t: int, hands: Sequence[HandRead]) -> None:
+        """What whoever reads hands saw in frame t: a body that lies in a hand is none (`kept`)."""
+        if hands:
+            self._hands[t] = list(hands)
+
     def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
-        """Everyone who counts, the main subject first: seen for half a second, or a third of a shorter clip."""
-        people = sorted(self.people, key=lambda person: (-person.prominence, person.number))
+        """Everyone who counts, the main subject first: seen for half a second, or a third of a shorter clip.
+
+        The most prominent one may be seen for less, unless others were more prominent and are none (phantoms.py).
+        """
+        first = min(self.people, key=lambda person: (-person.prominence, person.number), default=None)
         least_s = min(_STAY_S, (pts_s_T[-1] - pts_s_T[0]) / 3) if len(pts_s_T) else 0.0
-        return [
-            person
-            for rank, person in enumerate(people)
-            if rank == 0 or pts_s_T[max(person.reads)] - pts_s_T[min(person.reads)] >= least_s
-        ]
+        kept = []
+        for each in self.people:
+            person = believed(each, self._hands, self._size_wh, pts_s_T)
+            if person is None:
+                continue
+            if each is first or pts_s_T[max(person.reads)] - pts_s_T[min(person.reads)] >= least_s:
+                kept.append(person)
+        return sorted(kept, key=lambda person: (-person.prominence, person.number))
+
+    def numbers(self, pts_s_T: NDArray[np.float64]) -> list[int]:
+        """Of everyone who counts, as `poses` gives them; the main subject first."""
+        return [person.number for person in self.kept(pts_s_T)]
 
     def observe(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> None:
         t, self.frames = self.frames, self.frames + 1
@@ -102,6 +136,7 @@ class PeopleWatch:
         dt_s = max(0.01, pts_s - self._last_s)
         self._last_s = pts_s
         frame = Frame(rgb_HWC, block_means(rgb_HWC), t, pts_s)
+        self._size_wh = frame.size_wh
         for person in self._due(pts_s):
             self._follow(person, frame)
         self._part_ways(t)

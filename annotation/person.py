@@ -58,6 +58,11 @@ class Person:
     def last(self) -> PoseRead:
         return self.reads[self.last_t]
 
+    @property
+    def measured(self) -> list[int]:
+        """Frames with a read of their own, in order."""
+        return sorted(self.reads.keys() - self.copied)
+
     def unchanged(self, frame: Frame) -> bool:
         """The person's region against the frame in which they were last read (not the one before: drift adds up)."""
         assert self.blocks_HW is not None

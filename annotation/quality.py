@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from annotation import body as joints
 from annotation.actions.motion import body_height_px
-from annotation.actions.plausible import BONES, bone_changes
+from annotation.actions.plausible import bone_changes
 from annotation.base import ClipFrame
 from annotation.body import visible_joints
 from annotation.ops.jitter import still_jitter, without_camera
+from annotation.ops.skeleton import BONES
 from annotation.ops.swaps import swapped_frames
 from schemas.label_quality import LABEL_QUALITY_NAMES
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack, Track

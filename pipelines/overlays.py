@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.folder_lock import only_one
 from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, RecipeError, SchemaError
 from schemas.index import (
@@ -91,25 +92,27 @@ def remove_overlay(dataset: Path, name: str) -> bool:
     """Takes off the newest overlay, or clears away one that was never finished; the shards are as they always were.
 
     Returns: whether it was finished.
-    Raises: RecipeError when there is none of that name, or another lies over it.
+    Raises: RecipeError when there is none of that name, another lies over it, or another call is at work.
     """
     check_overlay_name(name)
-    document, overlays = load_index(dataset), load_overlays(dataset)
-    names = [overlay.name for overlay in overlays]
-    folder = overlay_folder(dataset, name)
-    if name in names and name != names[-1]:
-        above = ", ".join(reversed(names[names.index(name) + 1 :]))
-        raise RecipeError(f"overlay {name} lies under {above}: remove what lies over it first")
-    if name not in names and not folder.is_dir():
-        raise RecipeError(f"{dataset} has no overlay {name}; it has {', '.join(names) or 'none'}")
-    entries = load_samples(dataset)
-    if name in names or any(span.name == name for entry in entries for span in entry.overlays):
-        rest = [overlay for overlay in overlays if overlay.name != name]
-        write_index(dataset, load_shards(dataset), _without(dataset, entries, {name}), document["made_by"], rest)
-    shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        (dataset / OVERLAYS_DIR).rmdir()
-    return name in names
+    load_index(dataset)
+    with only_one(dataset, "relabel --remove"):
+        document, overlays = load_index(dataset), load_overlays(dataset)
+        names = [overlay.name for overlay in overlays]
+        folder = overlay_folder(dataset, name)
+        if name in names and name != names[-1]:
+            above = ", ".join(reversed(names[names.index(name) + 1 :]))
+            raise RecipeError(f"overlay {name} lies under {above}: remove what lies over it first")
+        if name not in names and not folder.is_dir():
+            raise RecipeError(f"{dataset} has no overlay {name}; it has {', '.join(names) or 'none'}")
+        entries = load_samples(dataset)
+        if name in names or any(span.name == name for entry in entries for span in entry.overlays):
+            rest = [overlay for overlay in overlays if overlay.name != name]
+            write_index(dataset, load_shards(dataset), _without(dataset, entries, {name}), document["made_by"], rest)
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (dataset / OVERLAYS_DIR).rmdir()
+        return name in names
 
 
 def _without(dataset: Path, entries: Sequence[SampleEntry], names: set[str]) -> list[SampleEntry]:

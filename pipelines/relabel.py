@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -23,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     only = "annotators to run again (body, face, hands, camera, contact) or `labels`; by default what is out of date"
     parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", help=only)
     parser.add_argument("--alone", action="store_true", help="keep tracks that follow from one that runs again")
+    retry = "only the samples that failed in that overlay (by default the newest), with what it ran"
+    parser.add_argument("--retry-failed", nargs="?", const="", metavar="NAME", help=retry)
     parser.add_argument("--overlay", metavar="NAME", help="folder under DATASET/overlays; by default relabel-NNN")
     parser.add_argument("--remove", metavar="NAME", help="take the newest overlay off again, and do nothing else")
     parser.add_argument("--recipe", help="annotation recipe (name or YAML file); by default the dataset's own")
@@ -41,14 +44,17 @@ def run(args: argparse.Namespace) -> int:
 
     check_finished(args.dataset)
     if args.remove is not None:
-        if args.only or args.overlay or args.plan:
-            raise RecipeError("--remove takes off an overlay and goes with none of --only, --overlay, --plan")
+        if args.only or args.overlay or args.plan or args.retry_failed is not None:
+            raise RecipeError(
+                "--remove takes off an overlay and goes with none of --only, --overlay, --plan, --retry-failed"
+            )
         result: dict[str, Any] = {"removed": args.remove, "finished": remove_overlay(args.dataset, args.remove)}
     else:
         for override in args.set:
             if override.partition("=")[0].partition(".")[0] in ("video", "shards"):
                 sys.stderr.write(f"warning: --set {override} has no effect here: clips are not written\n")
         options = {"only": args.only, "alone": args.alone, "overlay": args.overlay, "plan_only": args.plan}
+        options["retry_failed"] = args.retry_failed
         result = relabel(
             args.dataset, **options, recipe=args.recipe, overrides=args.set, runner=args.runner, workers=args.workers
         )
@@ -60,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         print_rows(f"dataset {args.dataset}", shown)
     for failure in result.get("failed", ()):
         sys.stderr.write(f"failed: {failure['clip_id']} of {failure['uri']}: {failure['message']}\n")
+    if result.get("failed"):
+        sys.stderr.write(f"motionloom relabel {args.dataset} --retry-failed tries them again\n")
     return 1 if result.get("over_budget") else 0
 
 
@@ -92,16 +100,20 @@ def relabel(
     runner: str = "ray",
     workers: int = 0,
     plan_only: bool = False,
+    retry_failed: str | None = None,
 ) -> dict[str, Any]:
     """Runs or continues a relabelling into an overlay. Returns: its name (None: nothing to do), counts, failures.
 
-    Raises: RecipeError before any work; CorruptShard, which stops the work, when a stored sample is damaged.
+    retry_failed: an overlay ("" for the newest), whose failed samples alone are relabelled, with its only and alone.
+    Raises: RecipeError before any work, also while another call is at work on the dataset; CorruptShard, which stops
+    the work, when a stored sample is damaged.
     """
     from annotation.catalog import annotator_versions, make_annotators
     from annotation.sample import label_versions
+    from pipelines.folder_lock import only_one
     from pipelines.judges import check_zero_shot
     from pipelines.overlays import check_overlay_name, finished_samples
-    from pipelines.relabel_plan import check_names, counts, judged_by, label_recipe, plan
+    from pipelines.relabel_plan import check_names, counts, failed_in, judged_by, label_recipe, plan
     from pipelines.sink import check_folder, claim_folder
     from schemas.errors import RecipeError
     from schemas.fingerprint import fingerprint
@@ -111,40 +123,52 @@ def relabel(
     began_s = time.monotonic()
     if workers < 0:
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
+    if retry_failed is not None and (only is not None or alone):
+        raise RecipeError("--retry-failed runs what the overlay ran and goes with neither --only nor --alone")
     annotators = make_annotators()
     check_names(annotators, only)
-    resolved, changed = label_recipe(dataset, recipe, overrides)
-    check_zero_shot(resolved.zero_shot)
-    shards, finished = load_shards(dataset), [each.name for each in load_overlays(dataset)]
-    name = check_overlay_name(overlay) if overlay is not None else _next_name(finished)
-    below = load_overlays(dataset)[: finished.index(name) if name in finished else None]
-    claim = {
-        "only": sorted(only) if only is not None else None,
-        "alone": alone,
-        "judged_by": judged_by(resolved),
-        "annotators": {**annotator_versions(annotators), **label_versions()},
-        "over": fingerprint(
-            [*([each.name, each.sha256] for each in shards), *([each.name, each.sha256] for each in below)]
-        ),
-    }
-    folder, option = overlay_folder(dataset, name), "--overlay"
-    hint = f"choose another --overlay, or clear this one away with --remove {name}"
-    if name in finished:
-        check_folder(folder, claim, "relabel", hint, option)
+    # A plan changes nothing, and a dataset that cannot be written to is refused below, once there is work.
+    writes = not plan_only and os.access(dataset, os.W_OK)
+    with only_one(dataset, "relabel") if writes else contextlib.nullcontext():
+        resolved, changed = label_recipe(dataset, recipe, overrides)
+        check_zero_shot(resolved.zero_shot)
+        retry = None if retry_failed is None else failed_in(dataset, retry_failed)
+        if retry is not None:
+            only, alone = retry.only, retry.alone
+        shards, finished = load_shards(dataset), [each.name for each in load_overlays(dataset)]
+        name = check_overlay_name(overlay) if overlay is not None else _next_name(finished)
+        below = load_overlays(dataset)[: finished.index(name) if name in finished else None]
+        claim = {
+            "only": sorted(only) if only is not None else None,
+            "alone": alone,
+            "judged_by": judged_by(resolved),
+            "annotators": {**annotator_versions(annotators), **label_versions()},
+            "over": fingerprint(
+                [*([each.name, each.sha256] for each in shards), *([each.name, each.sha256] for each in below)]
+            ),
+        }
+        if retry is not None:
+            claim["retry_of"] = retry.overlay
+        folder, option = overlay_folder(dataset, name), "--overlay"
+        hint = f"choose another --overlay, or clear this one away with --remove {name}"
+        if name in finished:
+            check_folder(folder, claim, "relabel", hint, option)
+            return _result(dataset, name, resolved.failure_budget, began_s)
+        _check_shard_files(dataset)
+        entries = finished_samples(dataset)
+        wanted = entries if retry is None else [entry for entry in entries if entry.key in retry.keys]
+        work = plan(dataset, wanted, annotators, only, alone, changed)
+        found = {"samples": len(entries), "rerun": counts(work), "relabelled": len(work)}
+        if plan_only or not work:
+            decoded = sum(bool(each.rerun) for each in work)
+            note = "nothing is out of date" if retry is None else f"nothing failed in {retry.overlay}"
+            nothing = {} if work else {"note": note}
+            return {"overlay": name if work else None, **found, "decoded": decoded, "failed": [], **nothing}
+        if not os.access(dataset, os.W_OK):
+            raise RecipeError(f"{dataset} cannot be written to, and its index has to say where the new members are")
+        claim_folder(folder, claim, "relabel", hint, option)
+        _work(dataset, name, entries, work, resolved, runner, workers, {**claim, **found})
         return _result(dataset, name, resolved.failure_budget, began_s)
-    _check_shard_files(dataset)
-    entries = finished_samples(dataset)
-    work = plan(dataset, entries, annotators, only, alone, changed)
-    found = {"samples": len(entries), "rerun": counts(work), "relabelled": len(work)}
-    if plan_only or not work:
-        decoded = sum(bool(each.rerun) for each in work)
-        nothing = {} if work else {"note": "nothing is out of date"}
-        return {"overlay": name if work else None, **found, "decoded": decoded, "failed": [], **nothing}
-    if not os.access(dataset, os.W_OK):
-        raise RecipeError(f"{dataset} cannot be written to, and its index has to say where the new members are")
-    claim_folder(folder, claim, "relabel", hint, option)
-    _work(dataset, name, entries, work, resolved, runner, workers, {**claim, **found})
-    return _result(dataset, name, resolved.failure_budget, began_s)
 
 
 def _next_name(taken: Sequence[str]) -> str:

@@ -34,6 +34,34 @@ class Work:
     rerun: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What an overlay was made with, and the keys of the samples that failed in it."""
+
+    overlay: str
+    only: list[str] | None
+    alone: bool
+    keys: frozenset[str]
+
+
+def failed_in(dataset: Path, name: str) -> Retry:
+    """name: a finished overlay, or "" for the newest.
+
+    Raises: RecipeError when there is none of that name, CorruptShard when its index cannot be read.
+    """
+    names = [overlay.name for overlay in load_overlays(dataset)]
+    if not names or (name and name not in names):
+        which = f"overlay {name}" if name else "overlay"
+        raise RecipeError(f"--retry-failed: {dataset} has no finished {which}; it has {', '.join(names) or 'none'}")
+    overlay = name or names[-1]
+    made_by = load_overlay(dataset, overlay).made_by
+    try:
+        keys = frozenset(failure["clip_id"] for failure in made_by["failures"])
+        return Retry(overlay, made_by["only"], bool(made_by["alone"]), keys)
+    except (KeyError, TypeError) as error:
+        raise CorruptShard(f"overlay {overlay}: its index does not say what failed ({error!r})") from error
+
+
 def check_names(annotators: Sequence[Annotator], names: Collection[str] | None) -> None:
     """Raises: RecipeError for a name that is neither an annotator nor `labels`, with the nearest that is."""
     known = [annotator.name for annotator in annotators] + [LABELS]

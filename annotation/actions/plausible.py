@@ -9,20 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from annotation import body as joints
 from annotation.base import ClipFrame
 from annotation.body import visible_joints
+from annotation.ops.skeleton import BONES
 from annotation.ops.smoothing import moving_mean
 from schemas.tracks import BodyTrack
 
-BONES = (
-    (joints.LEFT_SHOULDER, joints.RIGHT_SHOULDER), (joints.LEFT_SHOULDER, joints.LEFT_HIP),
-    (joints.RIGHT_SHOULDER, joints.RIGHT_HIP), (joints.LEFT_SHOULDER, joints.LEFT_ELBOW),
-    (joints.RIGHT_SHOULDER, joints.RIGHT_ELBOW), (joints.LEFT_ELBOW, joints.LEFT_WRIST),
-    (joints.RIGHT_ELBOW, joints.RIGHT_WRIST), (joints.LEFT_HIP, joints.LEFT_KNEE),
-    (joints.RIGHT_HIP, joints.RIGHT_KNEE), (joints.LEFT_KNEE, joints.LEFT_ANKLE),
-    (joints.RIGHT_KNEE, joints.RIGHT_ANKLE),
-)  # fmt: skip
 # Mean over the bones seen, natural logarithm: of a bone's length in metres against its median over the clip, and of its
 # length in the picture against what that length predicts at the person's distance. The second is left where lengths in
 # metres were made steady. On 29 real shots the upper quartile of the first (unsteadied) and of the second (steadied) is

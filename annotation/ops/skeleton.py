@@ -8,6 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+# Trunk and limbs: across and along the trunk, then both arms and both legs outwards.
+BONES = (
+    (11, 12), (11, 23), (12, 24), (11, 13), (12, 14), (13, 15), (14, 16), (23, 25), (24, 26), (25, 27), (26, 28),
+)  # fmt: skip
 _FACE_PAIRS = ((1, 4), (2, 5), (3, 6), (7, 8), (9, 10))
 _ARM_PAIRS = tuple((left, left + 1) for left in range(11, 23, 2))
 _LEG_PAIRS = tuple((left, left + 1) for left in range(23, 33, 2))

@@ -242,6 +242,25 @@ def test_a_face_of_the_far_network_needs_the_subject_s_nose() -> None:
     assert session.finish({}).present_T.tolist() == [True, True, True]
 
 
+def test_a_clearly_seen_nose_tells_which_of_two_heads_side_by_side_is_the_subject_s() -> None:
+    """A nose at the edge of the face is its own, one a width from its middle another head's, if it is not guessed."""
+    clip, search = ClipFrame(100, 100, 25.0), FaceSearch(Near([face_at(0.4, 0.2)] * 3), Far([face_at(0.4, 0.2)] * 3))
+    session = FaceSession(search, None, clip)
+    session.observe(FrameBatch(np.zeros((3, 100, 100, 3), np.uint8), np.arange(3) / 25))
+    points_L3 = search.found[0]
+    assert points_L3 is not None
+    low_2, high_2 = 100 * points_L3[:, :2].min(axis=0), 100 * points_L3[:, :2].max(axis=0)
+    middle_2, width_px = (low_2 + high_2) / 2, float(max(high_2 - low_2))
+    joints_px_PTJ2 = np.zeros((1, 3, 33, 2), np.float32)
+    joints_px_PTJ2[0, :, 0] = [middle_2 + np.array([share * width_px, 0]) for share in (0.5, 1.0, 1.0)]
+    conf_PTJ = np.full((1, 3, 33), 0.99, np.float32)
+    conf_PTJ[0, 2] = 0.3
+    body = BodyTrack(
+        joints_px_PTJ2, np.zeros((1, 3, 33, 3), np.float32), conf_PTJ, np.ones((1, 3), np.bool_), np.arange(3) / 25
+    )
+    assert session.finish({"body": body}).present_T.tolist() == [True, False, True]
+
+
 def test_a_damaged_task_file_is_named(tmp_path: Path) -> None:
     assert find_face_task(tmp_path) is None
     (tmp_path / "face_landmarker.task").write_bytes(b"no zip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +14,13 @@ from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
 from annotation.base import ClipFrame
 from annotation.hand_sides import Stretch, decide_sides, rejoined, side_evidence
 from annotation.hands import HandsSession
-from annotation.person import Person
+from annotation.recalled_bodies import RecalledBodies
 from schemas.frames import FrameBatch
 from schemas.tracks import BodyTrack
 
 CLIP = ClipFrame(640, 480, 25.0)
 T = 25
+PTS_S = [t / 25 for t in range(T)]
 NOWHERE = np.full((2, 2), np.nan, np.float32)
 WRISTS = np.array([[370, 260], [270, 260]], np.float32)  # the person faces the camera: left is on the picture's right
 
@@ -43,7 +45,7 @@ def stretch(first: int, *hands: HandRead) -> Stretch:
 
 def sides(stretches: list[Stretch], wrists_px_22: NDArray[np.float32]) -> dict[int, int]:
     """Index of the stretch -> its side."""
-    decided = decide_sides(stretches, np.tile(wrists_px_22, (T, 1, 1)))
+    decided = decide_sides(stretches, np.tile(wrists_px_22, (T, 1, 1)), PTS_S)
     return {n: side for side, _, each in decided for n, s in enumerate(stretches) if s is each}
 
 
@@ -84,6 +86,22 @@ def test_a_hand_after_long_or_elsewhere_or_at_the_same_time_is_another(start: in
     assert len(rejoined([first, second], [t / 25 for t in range(T)])) == 2
 
 
+@pytest.mark.parametrize(("wrists_from", "side"), [(12, 1), (20, 0)])
+def test_a_hand_found_a_moment_before_its_body_gets_the_wrist_s_side(wrists_from: int, side: int) -> None:
+    """Frames 0-9 show the right hand, which the network takes for a left one, and the body comes soon or too late."""
+    wrists_px_T22 = np.tile(NOWHERE, (T, 1, 1))
+    wrists_px_T22[wrists_from:] = WRISTS
+    ((found, _, _),) = decide_sides([stretch(0, *[hand(275, left_score=0.6)] * 10)], wrists_px_T22, PTS_S)
+    assert found == side
+
+
+def test_a_body_seen_a_moment_later_elsewhere_does_not_take_the_side_away() -> None:
+    wrists_px_T22 = np.tile(NOWHERE, (T, 1, 1))
+    wrists_px_T22[12:] = WRISTS
+    ((found, certainty, _),) = decide_sides([stretch(0, *[hand(600, left_score=0.9)] * 10)], wrists_px_T22, PTS_S)
+    assert (found, round(certainty, 3)) == (0, 0.9)
+
+
 class Reader:
     """Hands at fixed places, read where the region covers one; counts its calls."""
 
@@ -118,11 +136,14 @@ class Watch:
     def poses(self, t: int) -> list[tuple[int, PoseRead]]:
         return [(0, self._pose)]
 
-    def kept(self, pts_s_T: NDArray[np.float64]) -> list[Person]:
-        return [Person(0)]
+    def note_hands(self, t: int, hands: Sequence[HandRead]) -> None:
+        self.hands = {**getattr(self, "hands", {}), t: list(hands)}
+
+    def numbers(self, pts_s_T: NDArray[np.float64]) -> list[int]:
+        return [0]
 
 
-def annotate(reader: Reader, palms: Palms, watch: Watch | None, body: BodyTrack | None = None):  # type: ignore[no-untyped-def]
+def annotate(reader: Reader, palms: Palms, watch: Watch | RecalledBodies | None, body: BodyTrack | None = None):  # type: ignore[no-untyped-def]
     session = HandsSession(reader, palms, watch, CLIP)  # type: ignore[arg-type]
     session.observe(FrameBatch(np.zeros((T, 480, 640, 3), np.uint8), np.arange(T) / 25))
     return session.finish({} if body is None else {"body": body})
@@ -194,3 +215,38 @@ def test_a_hand_between_two_reads_lies_between_them() -> None:
     session._pts_s.extend([0.0, 0.04, 0.08])
     track = session.finish({})
     assert track.joints_px_T2J2[:, track.present_T2.any(axis=0)][:, 0, 0, 0] == pytest.approx([270, 272, 274])
+
+
+def two_people(main_wrists_x: tuple[float, float], other_wrists_x: tuple[float, float]) -> BodyTrack:
+    """A track of 480 x 640 px whose people have their wrists at y 260; the other one is there from frame 5 on."""
+    body = body_track(T=T, people=2, size_hw=(480, 640), fps=25.0)
+    joints_px_PTJ2, present_PT = body.joints_px_PTJ2.copy(), body.present_PT.copy()
+    for p, wrists_x in enumerate((main_wrists_x, other_wrists_x)):
+        for wrist, x in zip((15, 16), wrists_x, strict=True):
+            for joint, away_xy in ((wrist, (0, 0)), (wrist + 2, (5, -20)), (wrist + 4, (-5, -20))):
+                joints_px_PTJ2[p, :, joint] = np.array([x, 260]) + away_xy
+    present_PT[1, :5] = False
+    return replace(body, joints_px_PTJ2=joints_px_PTJ2, present_PT=present_PT, conf_PTJ=np.ones_like(body.conf_PTJ))
+
+
+def test_hands_measured_again_are_those_of_the_stored_main_subject() -> None:
+    """Both people's hands are in the picture; whose body comes first in the track has the hands."""
+    reader = Reader(hand(170), hand(100), hand(470), hand(370))
+    for main, other in (((170, 100), (470, 370)), ((470, 370), (170, 100))):
+        body = two_people(main, other)
+        track = annotate(reader, Palms(), RecalledBodies(body, CLIP), body)
+        assert track.joints_px_T2J2[T - 1, :, 0, 0].tolist() == list(main)
+        assert track.others_px_QT2J2[0, 20, :, 0, 0].tolist() == pytest.approx(list(other), abs=1)
+        assert not track.others_present_QT2[0, :5].any()
+
+
+def test_recalled_bodies_are_in_px_of_the_frames_seen_and_end_with_their_track() -> None:
+    body = two_people((170, 100), (470, 370))
+    bodies = RecalledBodies(body, ClipFrame(640, 480, 25.0))
+    bodies.observe(FrameBatch(np.zeros((1, 240, 320, 3), np.uint8), np.zeros(1)))
+    assert [number for number, _ in bodies.poses(0)] == [0]
+    assert [number for number, _ in bodies.poses(6)] == [0, 1]
+    assert bodies.poses(6)[1][1].points_J4[15].tolist() == [235, 130, 0, 1]
+    assert bodies.poses(T) == []
+    assert bodies.numbers(np.zeros(T)) == [0, 1]
+    assert bodies.finish({}) is body

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from builders import body_track, hands_track
 from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import HandRead, PoseRead, Roi
-from annotation.other_hands import OtherHands, in_rows_of
-from schemas.tracks import BodyTrack
+from annotation.other_hands import OtherHands
 
 FPS = 25.0
 RGB_HWC = np.zeros((480, 640, 3), np.uint8)
@@ -89,32 +85,3 @@ def test_only_the_two_most_prominent_are_read() -> None:
         RGB_HWC, 0, 0.0, [(n, pose(50.0 + 150 * n, 100.0 + 150 * n)) for n in range(4)], []
     )
     assert network.reads == 4
-
-
-def people(track: BodyTrack, rows: list[int]) -> BodyTrack:
-    """The bodies of these rows, in that order."""
-    values = (track.joints_px_PTJ2, track.joints_world_m_PTJ3, track.conf_PTJ, track.present_PT)
-    return BodyTrack(*(value[rows] for value in values), track.pts_s_T, track.filled_PT[rows])
-
-
-def test_rows_of_another_pass_go_to_the_people_who_stand_there() -> None:
-    """Four people in the stored track; a pass over other pixels saw three of them, in another order."""
-    stored = body_track(4, people=4, size_hw=(64, 200))
-    seen = people(stored, [0, 3, 1])
-    hands = hands_track(4)
-    present_QT2 = np.zeros((2, 4, 2), np.bool_)
-    present_QT2[0, :, 0] = present_QT2[1, :, 1] = True
-    px_QT2J2 = np.zeros((2, 4, 2, 21, 2), np.float32)
-    px_QT2J2[0], px_QT2J2[1] = 3, 1
-    hands = replace(
-        hands,
-        others_px_QT2J2=px_QT2J2,
-        others_world_m_QT2J3=np.zeros((2, 4, 2, 21, 3), np.float32),
-        others_conf_QT2=present_QT2.astype(np.float32),
-        others_present_QT2=present_QT2,
-    )
-    found = in_rows_of(hands, seen, stored)
-    assert found.others_px_QT2J2[:, 0, 0, 0, 0].tolist() == [1, 0, 3]
-    assert found.others_present_QT2[:, 0].tolist() == [[False, True], [False, False], [True, False]]
-    assert in_rows_of(hands, seen, seen).to_npz() == hands.to_npz()
-    assert in_rows_of(hands, seen, body_track(4)).others_present_QT2.shape == (0, 4, 2)

@@ -8,9 +8,10 @@ from builders import body_track, camera_track
 
 from annotation.base import ClipFrame
 from annotation.catalog import SEES_THROUGH, ClipAnnotation, annotator_versions, make_annotators
+from annotation.recalled_bodies import RecalledBodies
 from annotation.staleness import kept_after, out_of_date, with_followers
 from schemas.frames import FrameBatch
-from schemas.tracks import BodyTrack, HandsTrack
+from schemas.tracks import HandsTrack
 
 ANNOTATORS = make_annotators()
 NAMES = [annotator.name for annotator in ANNOTATORS]
@@ -84,20 +85,18 @@ def test_a_stored_track_is_handed_to_who_follows_it_and_only_the_running_one_is_
     assert ClipAnnotation(ANNOTATORS, clip, [], stored).requests() == []
 
 
-def test_hands_alone_watch_the_bodies_and_write_none() -> None:
-    """The hands' session looks where the body's session has found wrists, whoever's track the body then is."""
-    assert SEES_THROUGH == {"hands": ("body",)}
+def test_hands_alone_look_at_the_stored_bodies_and_write_none() -> None:
+    """Another pass over the frames could take another person for the main subject."""
+    assert SEES_THROUGH == {"hands": ("body",), "body": ("hands",)}
     body = body_track(4)
     annotation = ClipAnnotation(ANNOTATORS, ClipFrame(96, 64, 8.0), ["hands"], {"body": body})
     for t in range(4):
         frames = FrameBatch(np.full((1, 64, 96, 3), 90, np.uint8), np.array([t / 8]))
         annotation.observe(ANNOTATORS[0].needs.name, frames)
-    watch = ANNOTATORS[0]._networks.watch  # type: ignore[attr-defined]
-    assert watch.frames == 4
+    assert isinstance(ANNOTATORS[0]._networks.watch, RecalledBodies)  # type: ignore[attr-defined]
     tracks = annotation.finish()
     assert list(tracks) == ["hands.npz"]
     assert isinstance(tracks["hands.npz"], HandsTrack)
-    assert isinstance(body, BodyTrack)
 
 
 def test_versions_name_every_track_once() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import json
 import os
@@ -31,11 +32,12 @@ from pipelines import relabel as command
 from pipelines.annotate import annotate
 from pipelines.curate import curate
 from pipelines.demo import footage_files
+from pipelines.folder_lock import LOCK_FILE, only_one
 from pipelines.overlays import remove_overlay
 from pipelines.recipe_models import annotate_recipe, curate_recipe
 from pipelines.relabel import relabel
 from pipelines.shard_check import check_dataset
-from schemas.errors import CorruptShard, RecipeError
+from schemas.errors import CorruptShard, DecodeError, RecipeError
 from schemas.index import INDEX_JSON, INDEX_PARQUET, SHARDS_DIR, load_overlays, load_samples, load_shards
 from schemas.overlay import load_overlay
 from schemas.shard import iterate_shard, member_overlays, read_members, read_sample
@@ -303,6 +305,56 @@ def test_a_sample_that_cannot_be_measured_keeps_its_labels_and_is_listed(tmp_pat
     assert relabel(path, plan_only=True, runner="local")["overlay"] == "relabel-002"
 
 
+def test_what_failed_is_tried_again_alone_with_what_ran_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mp4 = moving_square_video(tmp_path / "x.mp4").read_bytes()
+    path = dataset_of(tmp_path / "data", {key: sample(key, mp4) for key in ("a", "b", "c")})
+    decode, broken = pipelines.relabel_stage.decode_for, {"a": True, "b": True}
+
+    def decode_for(*args: Any, **options: Any) -> Any:
+        key = keys.pop(0)
+        if broken.get(key):
+            raise DecodeError(f"{key} cannot be decoded today")
+        return decode(*args, **options)
+
+    monkeypatch.setattr(pipelines.relabel_stage, "decode_for", decode_for)
+    keys = ["a", "b", "c"]
+    assert call(path, "--only", "face", "--alone", "--runner", "local", "--json") == 1
+    captured = capsys.readouterr()
+    assert [row["clip_id"] for row in json.loads(captured.out)["failed"]] == ["a", "b"]
+    assert "--retry-failed tries them again" in captured.err
+    first = samples_of(path)
+
+    broken["a"], keys = False, ["a", "b"]
+    again = relabel(path, retry_failed="", runner="local")
+    assert (again["relabelled"], again["rerun"]) == (2, {"face": 2, "labels": 2})
+    assert [row["clip_id"] for row in again["failed"]] == ["b"]
+    made_by = load_overlay(path, "relabel-002").made_by
+    assert (made_by["only"], made_by["alone"], made_by["retry_of"]) == (["face"], True, "relabel-001")
+    second = samples_of(path)
+    assert second[1:] == first[1:], "only what failed is touched"
+    assert second[0]["face.npz"] != first[0]["face.npz"]
+
+    broken["b"], keys = False, ["b"]
+    assert relabel(path, retry_failed="relabel-002", runner="local")["failed"] == []
+    assert relabel(path, retry_failed="", runner="local")["note"] == "nothing failed in relabel-003"
+    assert len(load_overlays(path)) == 3
+    assert check_dataset(path, deep=True) == []
+
+
+def test_a_retry_names_what_it_cannot_do(data: Path) -> None:
+    with pytest.raises(RecipeError, match="has no finished overlay; it has none"):
+        relabel(data, retry_failed="", runner="local")
+    only_labels(data, overlay="words")
+    with pytest.raises(RecipeError, match="has no finished overlay wrods; it has words"):
+        relabel(data, retry_failed="wrods", runner="local")
+    with pytest.raises(RecipeError, match="goes with neither --only nor --alone"):
+        only_labels(data, retry_failed="words")
+    with pytest.raises(RecipeError, match="--remove takes off an overlay"):
+        call(data, "--remove", "words", "--retry-failed")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -359,6 +411,51 @@ def test_a_read_only_dataset_is_refused_before_work(data: Path, monkeypatch: pyt
         only_labels(data)
     assert tree(data) == before
     assert only_labels(data, plan_only=True)["rerun"] == {"labels": 3}
+
+
+def test_a_second_call_at_once_says_so_and_writes_nothing(data: Path) -> None:
+    only_labels(data, overlay="words")
+    with only_one(data, "relabel"):
+        before = tree(data)
+        says = rf"motionloom relabel \(process {os.getpid()} on .*\) is at work in .*; nothing was done here"
+        with pytest.raises(RecipeError, match=says):
+            only_labels(data, overlay="more_words")
+        with pytest.raises(RecipeError, match=says):
+            remove_overlay(data, "words")
+        assert only_labels(data, plan_only=True)["overlay"] == "relabel-002"
+        assert tree(data) == before
+    assert only_labels(data, overlay="more_words")["relabelled"] == 3
+    assert LOCK_FILE not in tree(data)
+
+
+def test_a_killed_call_leaves_no_lock_that_holds(data: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c",
+         "import sys, time; from pathlib import Path; from pipelines.folder_lock import only_one\n"
+         "with only_one(Path(sys.argv[1]), 'relabel'): print('held', flush=True); time.sleep(60)", str(data)],
+        stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RecipeError, match=f"process {holder.pid} on"):
+            only_labels(data)
+        holder.kill()
+        holder.wait()
+    assert LOCK_FILE in tree(data)
+    assert only_labels(data)["relabelled"] == 3
+    assert LOCK_FILE not in tree(data)
+
+
+def test_a_file_system_without_locks_is_warned_of(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr("pipelines.folder_lock.fcntl.flock", no_locks)
+    assert only_labels(data)["relabelled"] == 3
+    assert "cannot be locked (Operation not supported): run one call at a time" in capsys.readouterr().err
 
 
 def test_a_finished_overlay_is_left_alone_and_another_request_under_its_name_is_refused(data: Path) -> None:
