@@ -9,6 +9,7 @@ from annotation.actions.read import ACTIONS_VERSION, actions
 from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_shake_rad
 from annotation.camera_text import camera_text
+from annotation.camera_travel import move_rows
 from annotation.caption import CAPTION_VERSION, caption, clip_duration_s, fill_slots
 from annotation.expressions import EXPRESSIONS_VERSION, expressions
 from annotation.gestures import gestures
@@ -89,7 +90,7 @@ def describe(
         "expressions": [each.row() for each in found_expressions],
         "interactions": [each.row() for each in handled],
         "gestures": [each.row() for each in gestures(hands)] if hands is not None else [],
-        "camera": {"moves": [each.row() for each in moves], "text": text, "shake_rad": shake},
+        "camera": {"moves": move_rows(moves, camera), "text": text, "shake_rad": shake},
         FIELD: label_quality(tracks, clip),
         "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **label_versions()},
     }
