@@ -22,6 +22,7 @@ from schemas.label_quality import FIELD, LABEL_QUALITY_VERSION
 from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 LABELS_VERSION = "1"
+CAMERA_LABELS_VERSION = "2"
 
 
 def label_versions() -> dict[str, dict[str, str]]:
@@ -31,7 +32,7 @@ def label_versions() -> dict[str, dict[str, str]]:
         "interactions": {"name": "hands_and_what_moves_with_them", "version": INTERACTIONS_VERSION},
         "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
         "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
-        "camera": {"name": "background_motion", "version": LABELS_VERSION},
+        "camera": {"name": "background_motion", "version": CAMERA_LABELS_VERSION},
         "caption": {"name": "slots", "version": CAPTION_VERSION},
         FIELD: {"name": "track_agreement", "version": LABEL_QUALITY_VERSION},
     }
@@ -52,7 +53,7 @@ def describe(
     pictures: clip time in seconds and JPEG, shown to the refiner's model and to the zero-shot one, which moves the
     confidences of the actions.
     Returns: caption, actions, expressions, interactions, gestures, camera {moves, text, shake_rad}, label_quality,
-    annotators: JSON values only.
+    annotators: JSON values only. Moves also say by what they are, see annotation/camera_travel.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
     hands, camera = tracks.get("hands.npz"), tracks.get("camera.npz")

@@ -15,8 +15,8 @@ from made_moves import SIZES_WH, Frames, hand_shake
 from numpy.typing import NDArray
 
 # kind -> what the camera does by itself (a turn), where it goes (a travel), and the scene that it sees. "arc" travels
-# sideways and turns back towards the middle; "sweep" turns the way it travels.
-ROTATIONS = ("pan", "tilt", "pan+tilt", "pan+roll", "zoom", "pan+zoom", "pan+shake")
+# sideways and turns back towards the middle; "sweep" turns the way it travels; "whip" is a pan with its motion blur.
+ROTATIONS = ("pan", "tilt", "pan+tilt", "pan+roll", "zoom", "pan+zoom", "pan+shake", "whip-pan")
 TRAVELS = ("truck", "pedestal", "dolly", "diagonal", "arc", "sweep", "truck+shake", "dolly+shake")
 FLAT = ("flat-truck", "flat-dolly", "static")
 
@@ -56,7 +56,9 @@ def _rotation(turn_rad_3: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(roll @ pitch @ yaw)
 
 
-def scene(photos: Sequence[Frames], flat: bool, focal_px: float, size_wh: tuple[int, int], rng: np.random.Generator) -> list[Card]:  # fmt: skip
+def scene(
+    photos: Sequence[Frames], flat: bool, focal_px: float, size_wh: tuple[int, int], rng: np.random.Generator
+) -> list[Card]:
     """Cards, the farthest first."""
     view_2 = np.array(size_wh) / focal_px
     far = 1.0 if flat else float(rng.uniform(1.6, 4.0))
@@ -66,8 +68,10 @@ def scene(photos: Sequence[Frames], flat: bool, focal_px: float, size_wh: tuple[
         # As many px as the picture will show, so that shrinking makes no moire
         px = np.maximum(8, np.round(np.array([width, height]) * focal_px / distance)).astype(int)
         shrink = max(px[0] / photo.shape[1], px[1] / photo.shape[0])
-        scaled = cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)  # fmt: skip
-        rgb = cv2.copyMakeBorder(scaled, 0, max(0, px[1] - scaled.shape[0]), 0, max(0, px[0] - scaled.shape[1]), cv2.BORDER_REFLECT)[: px[1], : px[0]]  # fmt: skip
+        how = cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR
+        scaled = cv2.resize(photo, None, fx=shrink, fy=shrink, interpolation=how)
+        lacking = np.maximum(0, px[::-1] - scaled.shape[:2])
+        rgb = cv2.copyMakeBorder(scaled, 0, int(lacking[0]), 0, int(lacking[1]), cv2.BORDER_REFLECT)[: px[1], : px[0]]
         alpha = np.full(rgb.shape[:2], 255, np.uint8)
         if cut:
             angle = np.sort(rng.uniform(0, 2 * np.pi, 9))
@@ -100,7 +104,9 @@ def scene(photos: Sequence[Frames], flat: bool, focal_px: float, size_wh: tuple[
     return cards
 
 
-def course(kind: str, T: int, fps: float, focal_px: float, size_wh: tuple[int, int], rng: np.random.Generator) -> Course:  # fmt: skip
+def course(
+    kind: str, T: int, fps: float, focal_px: float, size_wh: tuple[int, int], rng: np.random.Generator
+) -> Course:
     along = np.linspace(0, 1, T)
     if rng.random() < 0.5:
         along = along * along * (3 - 2 * along)
@@ -125,6 +131,8 @@ def course(kind: str, T: int, fps: float, focal_px: float, size_wh: tuple[int, i
         turn[:, 1] = np.arctan(y * along) * ("tilt" in kind)
         turn[:, 2] = np.sign(y) * rng.uniform(0.05, 0.2) * along * ("roll" in kind)
         focal = focal_px * np.exp(grown * along * ("zoom" in kind))
+    if kind == "whip-pan":
+        turn[:, 0] = np.arctan(np.sign(x) * rng.uniform(0.4, 1.0) * view_2[0]) * along
     if "shake" in kind:
         turn[:, :2] += hand_shake(T, fps, rng)[:, :2] * rng.uniform(0.004, 0.01)
     return Course(at, turn, focal)
@@ -137,7 +145,9 @@ def rendered(cards: Sequence[Card], path: Course, size_wh: tuple[int, int], rng:
         K = np.array([[focal, 0, size_wh[0] / 2 - 0.5], [0, focal, size_wh[1] / 2 - 0.5], [0, 0, 1]])
         picture = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
         for card in cards:
-            image_from_card = K @ _rotation(turn_3) @ np.stack([card.right_3, card.down_3, card.origin_3 - at_3], axis=1)
+            image_from_card = (
+                K @ _rotation(turn_3) @ np.stack([card.right_3, card.down_3, card.origin_3 - at_3], axis=1)
+            )
             _paint(picture, card, image_from_card)
         left, top = rng.integers(size_wh[0]), rng.integers(size_wh[1])
         grain = noise[top : top + size_wh[1], left : left + size_wh[0], None]
@@ -174,7 +184,9 @@ def walker(frames: Frames, rng: np.random.Generator) -> Frames:
         x, y = start + go * t / T - width / 2, 0.01 * height * np.sin(2 * np.pi * t / 12)
         mask = np.zeros((height, width), np.uint8)
         cv2.ellipse(mask, (int(width / 2 + x), int(height * 0.6 + y)), axes, 0, 0, 360, 255, -1)
-        shifted = cv2.warpAffine(thing, np.array([[1, 0, x], [0, 1, y]]), (width, height), borderMode=cv2.BORDER_REFLECT)
+        shifted = cv2.warpAffine(
+            thing, np.array([[1, 0, x], [0, 1, y]]), (width, height), borderMode=cv2.BORDER_REFLECT
+        )
         moved[t][mask > 0] = shifted[mask > 0]
     return moved
 
@@ -185,7 +197,17 @@ def travel_case(photos: Sequence[Frames], kind: str, rng: np.random.Generator) -
     T = round(fps * rng.uniform(1.5, 3.5))
     size_wh = SIZES_WH[int(rng.choice([0, 1, 3]))]
     focal_px = float(rng.uniform(0.7, 1.8)) * max(size_wh)
-    path = course(kind, T, fps, focal_px, size_wh, rng)
-    frames = rendered(scene(photos, kind.startswith("flat"), focal_px, size_wh, rng), path, size_wh, rng)
+    cards = scene(photos, kind.startswith("flat"), focal_px, size_wh, rng)
+    if kind == "whip-pan":
+        # The shutter is open for half of the time: four moments of eight.
+        T = round(fps)
+        path = course(kind, 8 * T, 8 * fps, focal_px, size_wh, rng)
+        moments = np.arange(8 * T).reshape(T, 8)[:, :4].ravel()
+        seen = Course(path.at_T3[moments], path.turn_rad_T3[moments], path.focal_px_T[moments])
+        frames = rendered(cards, seen, size_wh, rng).reshape(T, 4, *size_wh[::-1], 3).mean(axis=1).astype(np.uint8)
+        path = Course(path.at_T3[::8], path.turn_rad_T3[::8], path.focal_px_T[::8])
+    else:
+        path = course(kind, T, fps, focal_px, size_wh, rng)
+        frames = rendered(cards, path, size_wh, rng)
     walks = bool(rng.random() < 0.4)
     return walker(frames, rng) if walks else frames, path, fps, walks

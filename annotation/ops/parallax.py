@@ -11,7 +11,8 @@ robust information criterion (GRIC; "Geometric motion segmentation and model sel
     rotation    a turn in space and a zoom, under one focal length          2    5
     plane       any homography                                              2    8
     smooth      cubic in the place: a bent lens, a rolling shutter          2   20
-    travel      a turn and a travel; every point has a depth of its own     3    6
+    straight    a travel without a turn; each point has its own depth       3    2
+    travel      a turn and a travel                                         3    6
 
 All but the travel's direction are linear where motion is told at the middle between both places of a point: what that
 leaves out is of third order in the angle. Lengths: long sides of the frame, from its middle; x right, y down, z away
@@ -20,7 +21,7 @@ from the camera. Axes: B models fitted at once, N points, R equations of a point
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,8 @@ _WIN_PER_POINT = 0.25
 # Focal lengths from a phone's wide lens to a portrait lens; their logs scatter by so much (annotation/ops/focal).
 _SHORTEST_FOCAL, _USUAL_FOCAL, _LONGEST_FOCAL = 0.6, 1.0, 2.5
 _FOCAL_LOG_SCATTER = 0.45
+# Where there was no turn, its four parameters cost some twenty more than they gain.
+_SIMPLER = 10.0
 # Parallax that says the camera went forth, against parallax that says back: below this the direction has no sign.
 _AHEAD = 0.9
 
@@ -75,7 +78,9 @@ def two_view(
         return None
     step = -(-len(before_px_N2) // _MOST_POINTS)
     unit_px = float(size_wh.max())
-    before_N2, after_N2 = ((px_N2[::step].astype(np.float64) - size_wh / 2) / unit_px for px_N2 in (before_px_N2, after_px_N2))
+    before_N2, after_N2 = (
+        (each_N2[::step].astype(np.float64) - size_wh / 2) / unit_px for each_N2 in (before_px_N2, after_px_N2)
+    )
     place_N2, motion_N2 = (before_N2 + after_N2) / 2, after_N2 - before_N2
     px = native_per_seen / unit_px
     fast = float(np.percentile(np.linalg.norm(motion_N2, axis=1), 80))
@@ -83,9 +88,9 @@ def two_view(
         return None
     sigma = _LEAST_SIGMA_PX * px
     plane_N, plane_K = (each[0] for each in _fitted(_plane_N2K(place_N2)[None], motion_N2, sigma))
-    travel = None
+    straight = travel = None
     if float((plane_N > 9 * sigma**2).mean()) > _OFF_PLANE / 2:
-        travel = _travelled(place_N2, motion_N2, sigma)
+        straight, travel = _straight(place_N2, motion_N2, sigma), _travelled(place_N2, motion_N2, sigma)
         sigma = travel.sigma
     else:
         # A length of two normal numbers has its median at 1.18 deviations.
@@ -95,16 +100,26 @@ def two_view(
         "rotation": _gric(_fitted(_turning_BN2K(place_N2, _bends(plane_K)), motion_N2, sigma)[0], sigma, 2, 5),
         "plane": _gric(_fitted(_plane_N2K(place_N2)[None], motion_N2, sigma)[0], sigma, 2, 8),
         "smooth": _gric(_fitted(_cubic_N2K(place_N2)[None], motion_N2, sigma)[0], sigma, 2, 20),
-        "travel": np.inf if travel is None else _gric(travel.off_N[None] ** 2, sigma, 3, 6),
     }
+    if straight is not None and travel is not None:
+        cost["travel"] = _gric(travel.off_N[None] ** 2, sigma, 3, 6)
+        straight_cost = _gric(straight.off_N[None] ** 2, sigma, 3, 2)
+        simpler_by = cost["travel"] - straight_cost
+        if simpler_by < _SIMPLER and simpler_by > -_SIMPLER and straight.toward_3 @ travel.toward_3 < 0:
+            # Without a turn it went one way, with a turn the other way: both are told equally well.
+            travel = replace(travel, toward_3=_NOTHING)
+        elif simpler_by > 0:
+            travel = straight
+        cost["travel"] = min(cost["travel"], straight_cost)
     best = min(cost, key=lambda model: cost[model])
     won_by = min(each for model, each in cost.items() if model != best) - cost[best]
-    if travel is not None and best == "travel":
-        enough = won_by > _WIN_PER_POINT * len(place_N2) and _deep(place_N2, plane_N, travel.off_N, sigma, max(_PARALLAX_PX * px, _PARALLAX_SHARE * fast))
-        return TwoView(won_by, travel.toward_3, travel.turn_rad_2) if enough else TwoView(0.0, _NOTHING, _NOTHING[:2])
+    if travel is not None and best == "travel" and won_by > _WIN_PER_POINT * len(place_N2):
+        parallax = max(_PARALLAX_PX * px, _PARALLAX_SHARE * fast)
+        if _deep(place_N2, plane_N, travel.off_N, sigma, parallax):
+            return TwoView(won_by, travel.toward_3, travel.turn_rad_2)
     if best == "rotation":
         # A homography explains whatever a rotation does, for three more parameters: it is no rival.
-        won_by = min(cost[model] for model in ("similarity", "smooth", "travel")) - cost[best]
+        won_by = min(cost[model] for model in cost if model not in ("rotation", "plane")) - cost[best]
         return TwoView(-won_by, _NOTHING, _NOTHING[:2])
     return TwoView(0.0, _NOTHING, _NOTHING[:2])
 
@@ -126,7 +141,7 @@ def _deep(place_N2: Values, plane_N: Values, off_lines_N: Values, sigma: float, 
 
 
 def _bends(plane_K: Values) -> Values:
-    """Inverse squares of focal lengths: a turn bends the picture by what it shifts it, over the focal length squared."""
+    """Inverse squares of focal lengths: a turn bends the picture by what it shifts it over the focal length squared."""
     shift_2, bend_2 = plane_K[[0, 3]], plane_K[[6, 7]]
     bend = float(shift_2 @ bend_2) / max(float(shift_2 @ shift_2), 1e-12)
     return np.clip(bend * np.array([0.85, 1.0, 1.18]), _LONGEST_FOCAL**-2, _SHORTEST_FOCAL**-2)
@@ -184,13 +199,34 @@ class _Travelled:
     sigma: float
 
 
+def _straight(place_N2: Values, motion_N2: Values, least_sigma: float) -> _Travelled:
+    """All motion goes along lines through one place: linear in its homogeneous coordinates but for the distance."""
+    (x_N, y_N), (right_N, down_N) = place_N2.T, motion_N2.T
+    rows_N3 = np.stack([-down_N, right_N, x_N * down_N - y_N * right_N], axis=1)
+    weight_N, scale = 1 / np.maximum(np.linalg.norm(motion_N2, axis=1), least_sigma) ** 2, 0.0
+    for turn in range(8):
+        epipole_3 = np.linalg.eigh((rows_N3 * weight_N[:, None]).T @ rows_N3)[1][:, 0]
+        along_N2 = epipole_3[2] * place_N2 - epipole_3[:2]
+        length_N = np.maximum(np.linalg.norm(along_N2, axis=1), 1e-6)
+        off_N = np.abs(rows_N3 @ epipole_3) / length_N
+        scale = 4 * float(np.median(off_N)) ** 2 if turn == 0 else scale / 3
+        scale = max(scale, 4 * least_sigma**2)
+        weight_N = (scale / (scale + off_N**2)) ** 2 / length_N**2
+    sigma = max(least_sigma, min(3 * least_sigma, 1.4826 * float(np.median(off_N))))
+    went_N = ((along_N2 * motion_N2).sum(axis=1) / length_N)[off_N < 3 * sigma]
+    forth, back = float(went_N.clip(0).sum()), float((-went_N).clip(0).sum())
+    sign = np.sign(forth - back) if max(forth, back) > _AHEAD * (forth + back) else 0.0
+    toward_3 = epipole_3 / (_USUAL_FOCAL, _USUAL_FOCAL, 1.0)
+    return _Travelled(sign * toward_3 / np.linalg.norm(toward_3), np.zeros(2), off_N, sigma)
+
+
 def _travelled(place_N2: Values, motion_N2: Values, least_sigma: float) -> _Travelled:
     """Directions all over a hemisphere are tried, then ever closer around the best, under several focal lengths; under
     each the turn is linear (Heeger and Jepson 1992)."""
     toward_B3, focal_B = _HEMISPHERE_B3, np.full(len(_HEMISPHERE_B3), _USUAL_FOCAL)
     sigma, width = 3 * least_sigma, _FIRST_RING
     for ring in range(_RINGS + 1):
-        e2_BN, turn_BK, along_BN2, left_BN2 = _off_lines(place_N2, motion_N2, toward_B3, focal_B, sigma)
+        e2_BN, turn_BK, _, _ = _off_lines(place_N2, motion_N2, toward_B3, focal_B, sigma)
         unusual_B = (np.log(focal_B / _USUAL_FOCAL) / _FOCAL_LOG_SCATTER) ** 2
         b = int(np.argmin(np.minimum(e2_BN / sigma**2, 4).sum(axis=1) + unusual_B))
         # The median of a normal number's size is 1 / 1.4826 deviations.
@@ -234,7 +270,7 @@ def _off_lines(
     across_BN2 = np.stack([-along_BN2[..., 1], along_BN2[..., 0]], axis=-1)
     across_BN2 /= np.maximum(np.linalg.norm(along_BN2, axis=2, keepdims=True), 1e-6)
     turning_BN2K = _turning_BN2K(place_N2, focal_B**-2)[..., :3]
-    design_BN1K = (across_BN2[:, :, None, :] @ turning_BN2K)
+    design_BN1K = across_BN2[:, :, None, :] @ turning_BN2K
     target_BN1 = (across_BN2 * motion_N2).sum(axis=2, keepdims=True)
     e2_BN, turn_BK = _fitted(design_BN1K, target_BN1, sigma, 4)
     return e2_BN, turn_BK, along_BN2, motion_N2 - (turning_BN2K @ turn_BK[:, None, :, None])[..., 0]
@@ -251,10 +287,11 @@ def _hemisphere(count: int) -> Values:
     """Evenly spread directions with z above 0 (Fibonacci's spiral)."""
     z_B = (np.arange(count) + 0.5) / count
     angle_B = np.pi * (1 + 5**0.5) * np.arange(count)
-    return np.stack([np.cos(angle_B), np.sin(angle_B), z_B], axis=1) * np.stack([np.sqrt(1 - z_B**2)] * 2 + [np.ones(count)], axis=1)
+    flat_B = np.sqrt(1 - z_B**2)
+    return np.array([flat_B * np.cos(angle_B), flat_B * np.sin(angle_B), z_B]).T
 
 
-_HEMISPHERE_B3 = _hemisphere(64)
+_HEMISPHERE_B3 = _hemisphere(40)
 # The first ring reaches half way to the next of these directions.
-_FIRST_RING, _RINGS = 0.16, 4
+_FIRST_RING, _RINGS = 0.2, 4
 _RING_C2 = np.array([(0.0, 0.0), *((np.cos(a), np.sin(a)) for a in np.arange(6) * np.pi / 3)])
