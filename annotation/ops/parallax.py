@@ -35,10 +35,11 @@ _MOST_POINTS = 140
 _LEAST_SIGMA_PX = 0.1
 # The fast points must have gone this far, in the same px: some thirty deviations.
 _LEAST_MOTION_PX = 3.0
-# What a plane leaves counts as parallax where this share of points shows it, all over the picture, by so many px: less
-# is a thing that moves, or points that were followed badly.
+# What a plane leaves counts as parallax where this share of points shows it, over such a part of the points' width,
+# height and area (a person who walks is a quarter as wide as the picture), and by so many px: less is a thing that
+# moves, or points that were followed badly.
 _OFF_PLANE = 0.15
-_OFF_PLANE_SPREAD = 0.5
+_OFF_PLANE_REACH, _OFF_PLANE_AREA = 0.25, 0.25
 _PARALLAX_PX = 0.5
 # And by this share of what the fast points went: blur spreads texture along the motion, where it is found less well
 # (2 to 5% on a real whip pan), and a hand that turns a camera also carries it a little.
@@ -111,16 +112,17 @@ def two_view(
         elif simpler_by > 0:
             travel = straight
         cost["travel"] = min(cost["travel"], straight_cost)
-    best = min(cost, key=lambda model: cost[model])
-    won_by = min(each for model, each in cost.items() if model != best) - cost[best]
-    if travel is not None and best == "travel" and won_by > _WIN_PER_POINT * len(place_N2):
+    # A homography is whatever a rotation is, for three more parameters, and what a plane does that the camera passes:
+    # it is no rival of either.
+    turned_by = min(cost["similarity"], cost["smooth"], cost.get("travel", np.inf)) - cost["rotation"]
+    if turned_by > 0 and cost["rotation"] <= cost["plane"]:
+        return TwoView(-turned_by, _NOTHING, _NOTHING[:2])
+    if travel is not None:
+        travelled_by = min(cost["similarity"], cost["smooth"], cost["rotation"]) - cost["travel"]
         parallax = max(_PARALLAX_PX * px, _PARALLAX_SHARE * fast)
-        if _deep(place_N2, plane_N, travel.off_N, sigma, parallax):
-            return TwoView(won_by, travel.toward_3, travel.turn_rad_2)
-    if best == "rotation":
-        # A homography explains whatever a rotation does, for three more parameters: it is no rival.
-        won_by = min(cost[model] for model in cost if model not in ("rotation", "plane")) - cost[best]
-        return TwoView(-won_by, _NOTHING, _NOTHING[:2])
+        enough = travelled_by > _WIN_PER_POINT * len(place_N2)
+        if enough and _deep(place_N2, plane_N, travel.off_N, sigma, parallax):
+            return TwoView(travelled_by, travel.toward_3, travel.turn_rad_2)
     return TwoView(0.0, _NOTHING, _NOTHING[:2])
 
 
@@ -137,7 +139,8 @@ def _deep(place_N2: Values, plane_N: Values, off_lines_N: Values, sigma: float, 
     if off_N.mean() < _OFF_PLANE or np.sqrt(np.median(plane_N[off_N])) < at_least:
         return False
     reach_2, whole_2 = (np.ptp(np.percentile(each, (10, 90), axis=0), axis=0) for each in (place_N2[off_N], place_N2))
-    return bool((reach_2 > _OFF_PLANE_SPREAD * whole_2).all())
+    share_2 = reach_2 / np.maximum(whole_2, 1e-9)
+    return bool(share_2.min() > _OFF_PLANE_REACH and share_2.prod() > _OFF_PLANE_AREA)
 
 
 def _bends(plane_K: Values) -> Values:
