@@ -112,7 +112,7 @@ class CameraSession:
         angles_rad_T3, zoom_T = rotation_and_zoom(homography_T33, self._clip.width_px, self._clip.height_px)
         return CameraTrack(
             frame_from_previous_T33=homography_T33.astype(np.float32),
-            pan_tilt_roll_rad_T3=angles_rad_T3.astype(np.float32),
+            pan_tilt_roll_rad_T3=self._travel.turned(angles_rad_T3).astype(np.float32),
             zoom_T=zoom_T.astype(np.float32),
             inlier_fraction_T=np.array([step.inlier_fraction for step in steps], np.float32),
             pts_s_T=np.array(self._pts_s, np.float64),

@@ -17,7 +17,7 @@ from schemas.tracks import CameraTrack
 
 # A look takes some ten milliseconds: no more than one in so many frames, so many in a row at most.
 _FRAMES_A_LOOK = 20
-_LOOKS_AT_ONCE = 3
+_LOOKS_AT_ONCE = 6
 # Of a key picture's frames so many are asked how far points have gone, the last ones most likely farthest.
 _FRAMES_ASKED = 6
 # The frame looked at must still have this share of the points that its key picture has at most.
@@ -75,6 +75,22 @@ class TravelEvidence:
             travel_T3[first : last + 1] = seen.travel_3
             turned_rad_T2[first : last + 1] = seen.turn_rad_2 / (widest + 1 - first)
         return {"travel_evidence_T": evidence_T, "travel_T3": travel_T3, "turned_rad_T2": turned_rad_T2}
+
+
+    def turned(self, angles_rad_T3: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pan and tilt as read off the picture's middle, but for where the camera turned against its travel.
+
+        What it goes around stays in the middle then, or moves the wrong way, while the camera turns.
+        """
+        angles_rad_T3 = angles_rad_T3.copy()
+        for first, widest, last, seen in self._looks:
+            if seen.evidence < _SURE["translation"] or not seen.travel_3.any():
+                continue
+            shown_rad_2 = angles_rad_T3[first : widest + 1, :2].sum(axis=0)
+            for axis, (turn_rad, shown_rad) in enumerate(zip(seen.turn_rad_2, shown_rad_2, strict=True)):
+                if abs(turn_rad) > _TURNED_RAD and shown_rad * np.sign(turn_rad) < abs(turn_rad) / 2:
+                    angles_rad_T3[first : last + 1, axis] = turn_rad / (widest + 1 - first)
+        return angles_rad_T3
 
 
 def _widest(stretch: Stretch) -> int | None:
