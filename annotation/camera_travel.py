@@ -76,20 +76,22 @@ class TravelEvidence:
             turned_rad_T2[first : last + 1] = seen.turn_rad_2 / (widest + 1 - first)
         return {"travel_evidence_T": evidence_T, "travel_T3": travel_T3, "turned_rad_T2": turned_rad_T2}
 
-
     def turned(self, angles_rad_T3: NDArray[np.float64]) -> NDArray[np.float64]:
         """Pan and tilt as read off the picture's middle, but for where the camera turned against its travel.
 
-        What it goes around stays in the middle then, or moves the wrong way, while the camera turns.
+        What it goes around stays in the middle then, or moves the wrong way, while the camera turns. A hand turns to
+        and fro on its way: only a turn that keeps its direction counts.
         """
         angles_rad_T3 = angles_rad_T3.copy()
-        for first, widest, last, seen in self._looks:
-            if seen.evidence < _SURE["translation"] or not seen.travel_3.any():
-                continue
-            shown_rad_2 = angles_rad_T3[first : widest + 1, :2].sum(axis=0)
-            for axis, (turn_rad, shown_rad) in enumerate(zip(seen.turn_rad_2, shown_rad_2, strict=True)):
-                if abs(turn_rad) > _TURNED_RAD and shown_rad * np.sign(turn_rad) < abs(turn_rad) / 2:
-                    angles_rad_T3[first : last + 1, axis] = turn_rad / (widest + 1 - first)
+        looks = [look for look in self._looks if look[-1].evidence > _SURE["translation"] and look[-1].travel_3.any()]
+        turns_rad_L2 = np.array([seen.turn_rad_2 for *_, seen in looks]).reshape(-1, 2)
+        total_2, all_2 = turns_rad_L2.sum(axis=0), np.abs(turns_rad_L2).sum(axis=0)
+        for axis in np.flatnonzero((np.abs(total_2) > _TURNED_RAD) & (np.abs(total_2) > _AGREE * all_2)):
+            for first, widest, last, seen in looks:
+                per_frame_rad = float(seen.turn_rad_2[axis]) / (widest + 1 - first)
+                shown_rad = float(angles_rad_T3[first : widest + 1, axis].mean())
+                if shown_rad * np.sign(per_frame_rad) < abs(per_frame_rad) / 2:
+                    angles_rad_T3[first : last + 1, axis] = per_frame_rad
         return angles_rad_T3
 
 

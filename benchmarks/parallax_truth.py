@@ -1,10 +1,12 @@
 """Does the camera track tell travel from turning? Scenes with depth, made by hand, of which both are known.
 
-    python benchmarks/parallax_truth.py --photos FOLDER… [--seed N] [--rounds N] [--kinds KIND…] [--work FOLDER]
+    python benchmarks/parallax_truth.py [--photos FOLDER…] [--clips FOLDER] [--seed N] [--rounds N] [--kinds KIND…]
+        [--work FOLDER]
 
 --photos: folders with pictures, cut out and set up at several distances (made_travel). Every scene is encoded, decoded
 as the annotation pipeline does it and annotated; four in ten have somebody walk by whom no mask covers. It prints, per
-kind of move, what was said of the moves found. --work keeps the encoded scenes, so that a second run is quick.
+kind of move, what was said of the moves found. --clips: clips of people before a static camera, over which a window
+turns, pans and zooms (camera_truth): nothing travels. --work keeps the encoded scenes, so that a second run is quick.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from builders import write_video
-from camera_truth import decoded, photos_in, seeded
+from camera_truth import body_of, camera_of, cases, decoded, photos_in, seeded
 from made_travel import FLAT, ROTATIONS, TRAVELS, travel_case
 from numpy.typing import NDArray
 
+from annotation.body import BodyAnnotator
 from annotation.camera import CameraAnnotator
 from annotation.camera_moves import AXIS_OF, camera_moves
 from annotation.camera_text import camera_text
@@ -99,7 +102,8 @@ def turned_right(turns: str, turn_rad_T3: NDArray[np.float64], inside_T: NDArray
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, nargs="+", required=True)
+    parser.add_argument("--photos", type=Path, nargs="*", default=[])
+    parser.add_argument("--clips", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--kinds", nargs="*", default=[])
@@ -110,7 +114,32 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = args.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        measure(args, work)
+        if args.photos:
+            measure(args, work)
+        if args.clips:
+            over_clips(args, work)
+
+
+def over_clips(args: argparse.Namespace, work: Path) -> None:
+    windows = argparse.Namespace(
+        photos=None, clips=args.clips, seed=args.seed, rounds=args.rounds, share=1.0, seconds=3.0,
+        kinds=args.kinds or ["turn-pan", "turn-tilt", "pan", "zoom", "pan+handheld"],
+    )  # fmt: skip
+    annotator = BodyAnnotator()
+    told: dict[str, dict[str | None, int]] = {}
+    for case in cases(windows, work):
+        batches, clip = decoded(case.path)
+        track, _ = camera_of(batches, clip, body_of(batches, clip, annotator, case.path.with_suffix(".body.npz")))
+        here = told.setdefault(case.kind, {"translation": 0, "rotation": 0, None: 0})
+        for move in camera_moves(track):
+            if move.label in AXIS_OF:
+                found = travel_of(track, move)
+                here[found.by] += 1
+                if found.by == "translation" or args.verbose:
+                    print(f"    {case.name}: {move.label} {found}", flush=True)
+    print(f"{'over clips':14s} moves  translation  rotation  untold")
+    for kind, by in told.items():
+        print(f"{kind:14s} {sum(by.values()):5d} {by['translation']:12d} {by['rotation']:9d} {by[None]:7d}")
 
 
 def measure(args: argparse.Namespace, work: Path) -> None:
