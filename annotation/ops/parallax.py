@@ -30,7 +30,7 @@ Values = NDArray[np.float64]
 
 # Fewer points do not show how depth lies; more cost time and say nothing new.
 MIN_POINTS = 40
-_MOST_POINTS = 140
+_MOST_POINTS = 120
 # What Lucas-Kanade leaves on encoded pictures, in px of the picture in which the points were followed.
 _LEAST_SIGMA_PX = 0.1
 # The fast points must have gone this far, in the same px: some thirty deviations.
@@ -77,10 +77,10 @@ def two_view(
     little motion."""
     if len(before_px_N2) < MIN_POINTS:
         return None
-    step = -(-len(before_px_N2) // _MOST_POINTS)
+    some_N = np.linspace(0, len(before_px_N2) - 1, min(len(before_px_N2), _MOST_POINTS)).round().astype(int)
     unit_px = float(size_wh.max())
     before_N2, after_N2 = (
-        (each_N2[::step].astype(np.float64) - size_wh / 2) / unit_px for each_N2 in (before_px_N2, after_px_N2)
+        (each_N2[some_N].astype(np.float64) - size_wh / 2) / unit_px for each_N2 in (before_px_N2, after_px_N2)
     )
     place_N2, motion_N2 = (before_N2 + after_N2) / 2, after_N2 - before_N2
     px = native_per_seen / unit_px
@@ -90,7 +90,7 @@ def two_view(
     sigma = _LEAST_SIGMA_PX * px
     plane_N, plane_K = (each[0] for each in _fitted(_plane_N2K(place_N2)[None], motion_N2, sigma))
     straight = travel = None
-    if float((plane_N > 9 * sigma**2).mean()) > _OFF_PLANE / 2:
+    if float((plane_N > 9 * sigma**2).mean()) >= _OFF_PLANE:
         straight, travel = _straight(place_N2, motion_N2, sigma), _travelled(place_N2, motion_N2, sigma)
         sigma = travel.sigma
     else:
@@ -181,10 +181,11 @@ def _fitted(design_BNRK: Values, target_BNR: Values, sigma: float, rounds: int =
     B, N, R, K = design_BNRK.shape
     flat_BMK = design_BNRK.reshape(B, N * R, K)
     target_BM = np.broadcast_to(target_BNR, (B, N, R)).reshape(B, N * R)
-    weight_BN, scale_B1 = np.ones((B, N)), np.zeros((B, 1))
+    weight_BN, scale_B1, damping_KK = np.ones((B, N)), np.zeros((B, 1)), 1e-9 * np.eye(K)
     for turn in range(rounds):
-        weighted_BKM = np.swapaxes(flat_BMK * np.repeat(weight_BN, R, axis=1)[..., None], 1, 2)
-        normal_BKK = weighted_BKM @ flat_BMK + 1e-9 * np.eye(K)
+        weight_BM = weight_BN if R == 1 else np.repeat(weight_BN, R, axis=1)
+        weighted_BKM = np.swapaxes(flat_BMK * weight_BM[..., None], 1, 2)
+        normal_BKK = weighted_BKM @ flat_BMK + damping_KK
         found_BK1 = np.linalg.solve(normal_BKK, weighted_BKM @ target_BM[..., None])
         e2_BN = ((target_BM - (flat_BMK @ found_BK1)[..., 0]).reshape(B, N, R) ** 2).sum(axis=2)
         scale_B1 = np.median(e2_BN, axis=1, keepdims=True) * 4 if turn == 0 else scale_B1 / 3
