@@ -239,7 +239,7 @@ def _travelled(place_N2: Values, motion_N2: Values, least_sigma: float) -> _Trav
         if ring < _RINGS:
             around_C3 = toward_3 + width * _RING_C2 @ _across(toward_3)
             around_C3 /= np.linalg.norm(around_C3, axis=1, keepdims=True)
-            steps = np.array([0.6, 1.0, 1.8] if ring == 0 else [0.8, 1.0, 1.25])
+            steps = np.array(_FOCAL_STEPS.get(ring, [1.0]))
             toward_B3 = np.repeat(around_C3, len(steps), axis=0)
             focal_B = np.tile(np.clip(focal * steps, _SHORTEST_FOCAL, _LONGEST_FOCAL), len(around_C3))
             width /= 1.8
@@ -298,4 +298,6 @@ def _hemisphere(count: int) -> Values:
 _HEMISPHERE_B3 = _hemisphere(40)
 # The first ring reaches half way to the next of these directions.
 _FIRST_RING, _RINGS = 0.2, 4
+# Ring -> the focal lengths tried, in that of the ring before.
+_FOCAL_STEPS = {0: [0.6, 1.0, 1.8], 1: [0.8, 1.0, 1.25]}
 _RING_C2 = np.array([(0.0, 0.0), *((np.cos(a), np.sin(a)) for a in np.arange(6) * np.pi / 3)])
