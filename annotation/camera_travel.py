@@ -24,7 +24,10 @@ _FRAMES_ASKED = 6
 _STILL_SEEN = 0.6
 # GRIC over a whole move: the right model wins by this much within a second or two; what was followed badly seldom does
 # (benchmarks/parallax_truth.py).
-_SURE = {"translation": 50.0, "rotation": 30.0}
+# One look seldom reaches a hundred: a travel is one that several saw.
+_SURE = {"translation": 100.0, "rotation": 30.0}
+# A single look by which pan and tilt are told
+_LOOK_SURE = 50.0
 # Evidence for one must outweigh evidence for the other by so much.
 _OUTWEIGHS = 4.0
 # Directions agree where their mean is this long. One has a name where so much of it lies along one axis, and explains a
@@ -83,7 +86,7 @@ class TravelEvidence:
         and fro on its way: only a turn that keeps its direction counts.
         """
         angles_rad_T3 = angles_rad_T3.copy()
-        looks = [look for look in self._looks if look[-1].evidence > _SURE["translation"] and look[-1].travel_3.any()]
+        looks = [look for look in self._looks if look[-1].evidence > _LOOK_SURE and look[-1].travel_3.any()]
         turns_rad_L2 = np.array([seen.turn_rad_2 for *_, seen in looks]).reshape(-1, 2)
         total_2, all_2 = turns_rad_L2.sum(axis=0), np.abs(turns_rad_L2).sum(axis=0)
         for axis in np.flatnonzero((np.abs(total_2) > _TURNED_RAD) & (np.abs(total_2) > _AGREE * all_2)):
