@@ -21,6 +21,7 @@ from annotation.backends.mediapipe_solutions import NETWORKS_VERSION
 from annotation.backends.selfie_mask import PeopleSegmenter
 from annotation.base import DENSE, ClipFrame
 from annotation.camera_people import PeopleInView
+from annotation.camera_travel import TravelEvidence
 from annotation.ops.alignment import EdgePath, pyramid, similar
 from annotation.ops.background import (
     IDENTITY,
@@ -52,7 +53,7 @@ _KEY_S = 1.0
 
 class CameraAnnotator:
     name: ClassVar[str] = "camera"
-    version: ClassVar[str] = f"2+opencv-{cv2.__version__}+{NETWORKS_VERSION}-selfie"
+    version: ClassVar[str] = f"2+opencv-{cv2.__version__}+{NETWORKS_VERSION}-selfie-parallax"
     suffix: ClassVar[str] = "camera.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)
@@ -73,6 +74,7 @@ class CameraSession:
         self._native_per_seen_2 = np.ones(2, np.float32)
         self._native_per_thumb_2 = np.ones(2)
         self._thumbs: list[NDArray[np.uint8]] = []
+        self._travel = TravelEvidence()
         self._frames = 0
         self._pts_s: list[float] = []
 
@@ -110,10 +112,11 @@ class CameraSession:
         angles_rad_T3, zoom_T = rotation_and_zoom(homography_T33, self._clip.width_px, self._clip.height_px)
         return CameraTrack(
             frame_from_previous_T33=homography_T33.astype(np.float32),
-            pan_tilt_roll_rad_T3=angles_rad_T3.astype(np.float32),
+            pan_tilt_roll_rad_T3=self._travel.turned(angles_rad_T3).astype(np.float32),
             zoom_T=zoom_T.astype(np.float32),
             inlier_fraction_T=np.array([step.inlier_fraction for step in steps], np.float32),
             pts_s_T=np.array(self._pts_s, np.float64),
+            **self._travel.arrays(T),
         )
 
     def _steps(self, followed: list[Followed], step_33: NDArray[np.float64]) -> list[FittedMotion]:
@@ -126,6 +129,7 @@ class CameraSession:
             by_joints = fit_stretch(stretch_of_joints)
             if _measured(by_joints) > _measured(motions):
                 stretch, motions = stretch_of_joints, by_joints
+        self._travel.add(followed, stretch)
         from_key = self._edges_where_poor(followed, motions, step_33)
         from_key = _interpolated(from_key, _LONGEST_GAP_S * self._clip.fps)
         steps: list[FittedMotion] = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from annotation.camera_moves import AXIS_OF, Interval
+from annotation.camera_travel import Travel, travel_of
 from schemas.tracks import CameraTrack
 
 # label -> what the camera does, doing it beside another move
@@ -21,6 +22,22 @@ _PHRASES = {
     "zoom_in": ("zooms in", "zooming in"),
     "zoom_out": ("zooms out", "zooming out"),
 }
+# What looks like a pan, a tilt, a zoom and is a travel, by where to
+_TRAVELS = {
+    "left": ("tracks left", "tracking left"),
+    "right": ("tracks right", "tracking right"),
+    "up": ("pedestals up", "pedestalling up"),
+    "down": ("pedestals down", "pedestalling down"),
+    "forward": ("dollies in", "dollying in"),
+    "backward": ("dollies out", "dollying out"),
+}
+_LOOKS_LIKE = {
+    "left": "pan_left", "right": "pan_right", "up": "tilt_up", "down": "tilt_down",
+    "forward": "zoom_in", "backward": "zoom_out",
+}  # fmt: skip
+_OPPOSITE = {"left": "right", "right": "left"}
+# A travel is called one from this confidence on.
+_SURE = 0.6
 # Moves shorter than this share of the clip are left out.
 _TOLD_SHARE = 0.1
 # Two moves that share this much of the shorter one happen at once.
@@ -74,7 +91,7 @@ def _together(one: Interval, other: Interval) -> bool:
 
 def _phrase(beat: Sequence[Interval], track: CameraTrack | None) -> str:
     first, rest = beat[0], beat[1:]
-    main = _PHRASES[first.label][0]
+    main = _words(first, track)[0]
     pace = _pace(first, track)
     if pace == "whip":
         main = main.replace("pans", "whip-pans").replace("tilts", "whip-tilts").replace("zooms", "crash-zooms")
@@ -82,8 +99,19 @@ def _phrase(beat: Sequence[Interval], track: CameraTrack | None) -> str:
         main = f"{main} {pace}" if not rest else f"{pace} {main}"
     if not rest:
         return main
-    doing = [_PHRASES[move.label][1] for move in rest]
+    doing = [_words(move, track)[1] for move in rest]
     return f"{main} while {' and '.join(doing)}"
+
+
+def _words(move: Interval, track: CameraTrack | None) -> tuple[str, str]:
+    """What the camera does, doing it."""
+    found = travel_of(track, move) if track is not None else Travel()
+    if found.travel is None or found.confidence < _SURE:
+        return _PHRASES[move.label]
+    if found.turns is not None and found.turns == _OPPOSITE.get(found.travel):
+        # It keeps something before it while it goes around; the picture may seem to pan either way.
+        return f"arcs {found.travel}", f"arcing {found.travel}"
+    return _TRAVELS[found.travel] if move.label == _LOOKS_LIKE[found.travel] else _PHRASES[move.label]
 
 
 def _pace(move: Interval, track: CameraTrack | None) -> str:

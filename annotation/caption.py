@@ -20,7 +20,7 @@ from annotation.camera_moves import Interval
 from annotation.interactions import Interaction
 from schemas.tracks import BodyTrack, FaceTrack, HandsTrack
 
-CAPTION_VERSION = "2"
+CAPTION_VERSION = "3"
 
 # Present in at least this share of the frames to be spoken of.
 _MOSTLY = 0.3

@@ -9,6 +9,7 @@ from annotation.actions.read import ACTIONS_VERSION, actions
 from annotation.base import ClipFrame
 from annotation.camera_moves import camera_moves, camera_shake_rad
 from annotation.camera_text import camera_text
+from annotation.camera_travel import move_rows
 from annotation.caption import CAPTION_VERSION, caption, clip_duration_s, fill_slots
 from annotation.expressions import EXPRESSIONS_VERSION, expressions
 from annotation.gestures import gestures
@@ -21,6 +22,7 @@ from schemas.label_quality import FIELD, LABEL_QUALITY_VERSION
 from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 LABELS_VERSION = "1"
+CAMERA_LABELS_VERSION = "2"
 
 
 def label_versions() -> dict[str, dict[str, str]]:
@@ -30,7 +32,7 @@ def label_versions() -> dict[str, dict[str, str]]:
         "interactions": {"name": "hands_and_what_moves_with_them", "version": INTERACTIONS_VERSION},
         "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
         "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
-        "camera": {"name": "background_motion", "version": LABELS_VERSION},
+        "camera": {"name": "background_motion", "version": CAMERA_LABELS_VERSION},
         "caption": {"name": "slots", "version": CAPTION_VERSION},
         FIELD: {"name": "track_agreement", "version": LABEL_QUALITY_VERSION},
     }
@@ -51,7 +53,7 @@ def describe(
     pictures: clip time in seconds and JPEG, shown to the refiner's model and to the zero-shot one, which moves the
     confidences of the actions.
     Returns: caption, actions, expressions, interactions, gestures, camera {moves, text, shake_rad}, label_quality,
-    annotators: JSON values only.
+    annotators: JSON values only. Moves also say by what they are, see annotation/camera_travel.
     """
     body, face = tracks.get("body.npz"), tracks.get("face.npz")
     hands, camera = tracks.get("hands.npz"), tracks.get("camera.npz")
@@ -89,7 +91,7 @@ def describe(
         "expressions": [each.row() for each in found_expressions],
         "interactions": [each.row() for each in handled],
         "gestures": [each.row() for each in gestures(hands)] if hands is not None else [],
-        "camera": {"moves": [each.row() for each in moves], "text": text, "shake_rad": shake},
+        "camera": {"moves": move_rows(moves, camera), "text": text, "shake_rad": shake},
         FIELD: label_quality(tracks, clip),
         "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **label_versions()},
     }

@@ -188,6 +188,12 @@ class CameraTrack(_Track):
                              seen from behind the camera, each positive.
     zoom_T:                  scale of the picture against the previous frame; above 1 the view narrows.
     inlier_fraction_T:       share of background matches that agree with the homography, 0-1.
+    travel_evidence_T:       what parallax says: above 0 the camera travels, below 0 it only turns, 0 cannot be told; in
+                             units of a criterion (GRIC) that adds up over frames, see docs/annotation.
+    travel_T3:               where it goes while it travels: unit vector in its own axes (x right, y down, z forward),
+                             zeros where not known.
+    turned_rad_T2:           how far it turns (right, up) in a frame while it travels: the sign is measured, the size
+                             hangs on the focal length; zeros where it does not travel.
     """
 
     frame_from_previous_T33: NDArray[np.float32]
@@ -195,13 +201,20 @@ class CameraTrack(_Track):
     zoom_T: NDArray[np.float32]
     inlier_fraction_T: NDArray[np.float32]
     pts_s_T: NDArray[np.float64]
+    travel_evidence_T: NDArray[np.float32] = None  # type: ignore[assignment]
+    travel_T3: NDArray[np.float32] = None  # type: ignore[assignment]
+    turned_rad_T2: NDArray[np.float32] = None  # type: ignore[assignment]
 
+    ADDED_LATER: ClassVar = frozenset({"travel_evidence_T", "travel_T3", "turned_rad_T2"})
     SHAPES: ClassVar = {
         "frame_from_previous_T33": ("T", 3, 3),
         "pan_tilt_roll_rad_T3": ("T", 3),
         "zoom_T": ("T",),
         "inlier_fraction_T": ("T",),
         "pts_s_T": ("T",),
+        "travel_evidence_T": ("T",),
+        "travel_T3": ("T", 3),
+        "turned_rad_T2": ("T", 2),
     }
     DTYPES: ClassVar = {"pts_s_T": np.float64}
 
