@@ -18,8 +18,6 @@ _LEVELS = 3
 _ITERATIONS = 6
 _MOST_PIXELS = 1000
 _FEWEST_PIXELS = 150
-# A side of the picture in so many parts.
-_CELLS = 4
 # Grey levels per px below which a slope is noise or the coder's.
 _SLOPE = 4.0
 # Standard deviation of grey levels that noise and coding leave.
@@ -242,7 +240,7 @@ class _Level:
         edge_HW[[0, -1]], edge_HW[:, [0, -1]] = False, False
         index_N = np.flatnonzero(edge_HW & (counts_HW > 0))
         self.share = len(index_N) / max(1, np.count_nonzero(edge_HW))
-        index_N = _spread(index_N, self.size_hw)
+        index_N = index_N[:: max(1, len(index_N) // _MOST_PIXELS)]
         row_N, column_N = np.divmod(index_N, self.size_hw[1])
         self.value_N = picture_HW.ravel()[index_N]
         gx_N, gy_N, self._slope_N = (each.ravel()[index_N] for each in (slope_x_HW, slope_y_HW, slope_HW))
@@ -316,16 +314,6 @@ class _Level:
         inside_N = (x_N >= 0) & (y_N >= 0) & (x_N <= self.size_hw[1] - 1) & (y_N <= self.size_hw[0] - 1)
         there_N1 = cv2.remap(picture_HW, x_N, y_N, cv2.INTER_LINEAR)
         return there_N1[:, 0] - self.value_N, inside_N
-
-
-def _spread(index_N: NDArray[np.intp], size_hw: tuple[int, ...]) -> NDArray[np.intp]:
-    """Some of these px, so that no part of the picture has more than twice its share: what has few edges counts too."""
-    row_N, column_N = np.divmod(index_N, size_hw[1])
-    cell_N = row_N * _CELLS // size_hw[0] * _CELLS + column_N * _CELLS // size_hw[1]
-    order_N = np.argsort(cell_N, kind="stable")
-    most = 2 * _MOST_PIXELS // _CELLS**2
-    parts = np.split(index_N[order_N], np.searchsorted(cell_N[order_N], np.arange(1, _CELLS**2)))
-    return np.concatenate([part[:: -(-len(part) // most) or 1] for part in parts])
 
 
 def _median(value_N: NDArray[np.float32]) -> float:
