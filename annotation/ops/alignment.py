@@ -18,6 +18,8 @@ _LEVELS = 3
 _ITERATIONS = 6
 _MOST_PIXELS = 1000
 _FEWEST_PIXELS = 150
+# Of all edges, what counts must have more: less is shoes and strands of hair that the mask of people missed.
+_LEAST_SHARE = 0.1
 # Grey levels per px below which a slope is noise or the coder's.
 _SLOPE = 4.0
 # Standard deviation of grey levels that noise and coding leave.
@@ -122,7 +124,7 @@ class KeyPicture:
     @property
     def enough_edges(self) -> bool:
         """Whether there are enough edges outside the mask to align by."""
-        return len(self._levels[0].value_N) >= _FEWEST_PIXELS
+        return len(self._levels[0].value_N) >= _FEWEST_PIXELS and self.share > _LEAST_SHARE
 
     def reach_px(self, moved_33: NDArray[np.float64], from_33: NDArray[np.float64]) -> float:
         """How far the farthest corner is between two motions."""

@@ -37,7 +37,7 @@ _TRIES = 150
 _FAR_ENOUGH_PX = 4.0
 # Share of the points found, and of the key picture's points that should be in view, that must agree in every frame.
 _MIN_SURVIVING = 0.15
-_POOR_SUPPORT = 40
+_POOR_SUPPORT = 20
 _POOR_FRACTION = 0.6
 # Points are not told apart by less than this, in the same px: what Lucas-Kanade leaves on encoded pictures.
 _LEAST_SCALE_PX = 0.05
