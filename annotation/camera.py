@@ -53,7 +53,7 @@ _KEY_S = 1.0
 
 class CameraAnnotator:
     name: ClassVar[str] = "camera"
-    version: ClassVar[str] = f"2+opencv-{cv2.__version__}+{NETWORKS_VERSION}-selfie-parallax"
+    version: ClassVar[str] = f"3+opencv-{cv2.__version__}+{NETWORKS_VERSION}-selfie-parallax"
     suffix: ClassVar[str] = "camera.npz"
     needs: ClassVar[FrameRequest] = DENSE
     after: ClassVar[tuple[str, ...]] = ("body",)

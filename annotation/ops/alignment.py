@@ -18,6 +18,8 @@ _LEVELS = 3
 _ITERATIONS = 6
 _MOST_PIXELS = 1000
 _FEWEST_PIXELS = 150
+# Of all edges, what counts must have more: less is shoes and strands of hair that the mask of people missed.
+_LEAST_SHARE = 0.1
 # Grey levels per px below which a slope is noise or the coder's.
 _SLOPE = 4.0
 # Standard deviation of grey levels that noise and coding leave.
@@ -37,6 +39,7 @@ _ENOUGH_WITH_PEOPLE = 0.8
 _NEAR_PX = 2.0
 _ENOUGH_FAR = 0.8
 _ENOUGH_FAR_WITH_PEOPLE = 0.9
+_BACKGROUND_DECIDES = (1 - _ENOUGH_WITH_PEOPLE) / (1 - _ENOUGH)
 # A motion near the expected one that explains so much is not doubted; one further off must explain so much more.
 _SURE = 0.85
 _CLEARLY_MORE = 0.1
@@ -46,6 +49,7 @@ _SPREAD = 0.2
 _LONG = 0.5
 _ALL = 0.8
 _FEWEST_TO_SOLVE = 20
+_ENOUGH_FOR_MEDIANS = 250
 _CONVERGED_PX = 0.02
 _DAMPING_55 = 1e-3 * np.eye(5, dtype=np.float32)
 _SMALLEST_PX = 12
@@ -89,6 +93,8 @@ class KeyPicture:
     def __init__(self, picture: list[NDArray[np.float32]], counts_HW: NDArray[np.uint8]) -> None:
         """picture: its pyramid. counts_HW: which pixels count, 0 or 1."""
         self._levels = [_Level(each_HW, counts_HW, picture[0].shape[0] / each_HW.shape[0]) for each_HW in picture]
+        # Of the picture's edges, which is in what counts
+        self.share = self._levels[0].share
 
     def align(self, other: list[NDArray[np.float32]], start_33: NDArray[np.float64]) -> Alignment | None:
         """other: a pyramid. start_33: where it is expected. None when the key picture has too few edges.
@@ -118,7 +124,7 @@ class KeyPicture:
     @property
     def enough_edges(self) -> bool:
         """Whether there are enough edges outside the mask to align by."""
-        return len(self._levels[0].value_N) >= _FEWEST_PIXELS
+        return len(self._levels[0].value_N) >= _FEWEST_PIXELS and self.share > _LEAST_SHARE
 
     def reach_px(self, moved_33: NDArray[np.float64], from_33: NDArray[np.float64]) -> float:
         """How far the farthest corner is between two motions."""
@@ -157,6 +163,10 @@ class EdgePath:
                 return motion
         # What failed is not asked again: the frame that is the last one by then is more alike.
         self._background = None
+        # Where half of the background's edges do not agree, and these are many of all, too few of all can.
+        if self._last.background.share > _BACKGROUND_DECIDES:
+            self._everything = None
+            return None
         for anchor in dict.fromkeys((self._everything or self._last, self._last)):
             motion = self._by(anchor, picture, people=True)
             if motion is not None:
@@ -228,9 +238,10 @@ class _Level:
         slope_y_HW = cv2.Scharr(picture_HW, cv2.CV_32F, 0, 1, scale=1 / 32)
         slope_HW = cv2.magnitude(slope_x_HW, slope_y_HW)
         counts_HW = np.asarray(cv2.resize(counts_HW, picture_HW.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
-        usable_HW = (slope_HW > _SLOPE) & (counts_HW > 0)
-        usable_HW[[0, -1]], usable_HW[:, [0, -1]] = False, False
-        index_N = np.flatnonzero(usable_HW)
+        edge_HW = slope_HW > _SLOPE
+        edge_HW[[0, -1]], edge_HW[:, [0, -1]] = False, False
+        index_N = np.flatnonzero(edge_HW & (counts_HW > 0))
+        self.share = len(index_N) / max(1, np.count_nonzero(edge_HW))
         index_N = index_N[:: max(1, len(index_N) // _MOST_PIXELS)]
         row_N, column_N = np.divmod(index_N, self.size_hw[1])
         self.value_N = picture_HW.ravel()[index_N]
@@ -251,8 +262,9 @@ class _Level:
             off_inside_M = off_N[inside_N]
             if len(off_inside_M) < _FEWEST_TO_SOLVE:
                 break
-            middle = _median(off_inside_M)
-            sigma = max(1.4826 * _median(np.abs(off_inside_M - middle)), _NOISE)
+            some_M = off_inside_M[:: 1 + len(off_inside_M) // _ENOUGH_FOR_MEDIANS]
+            middle = _median(some_M)
+            sigma = max(1.4826 * _median(np.abs(some_M - middle)), _NOISE)
             weight_N = np.maximum(1 - ((off_N - middle) / np.float32(4.685 * sigma)) ** 2, 0) ** 2 * inside_N
             weighted_5N = self._jacobian_5N * weight_N
             normal_55 = weighted_5N @ self._jacobian_5N.T + _DAMPING_55

@@ -189,6 +189,18 @@ def test_edges_tell_where_there_are_no_corners() -> None:
     assert KeyPicture(pyramid(gray_HW), np.zeros_like(counts_HW)).align(pyramid(moved_HW), np.eye(3)) is None
 
 
+def test_a_rim_that_the_mask_of_people_left_is_no_background() -> None:
+    """Some 200 px of edges would do by their number; of all edges of a clear person they are a tenth or less."""
+    gray_HW = texture()[200:440, 200:520, 0]
+    rim_HW = np.zeros_like(gray_HW)
+    rim_HW[:12] = 1
+    part_HW = np.zeros_like(gray_HW)
+    part_HW[:60] = 1
+    moved = pyramid(np.roll(gray_HW, (1, 2), axis=(0, 1)))
+    assert KeyPicture(pyramid(gray_HW), rim_HW).align(moved, np.eye(3)) is None
+    assert KeyPicture(pyramid(gray_HW), part_HW).align(moved, np.eye(3)) is not None
+
+
 def test_a_start_and_a_stop_are_no_shake_and_a_tremor_is() -> None:
     t_s = np.arange(75) / FPS
     pan = 0.2 * np.clip((t_s - 0.8) / 1.4, 0, 1)
