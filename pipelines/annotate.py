@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pipelines.recipe_models import annotate_recipe
-    from pipelines.summary import print_rows
+    from pipelines.summary import print_over_budget, print_rows
     from pipelines.terminal import print_json
 
     recipe = annotate_recipe(args.recipe, args.set)
@@ -34,9 +34,12 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(result)
     else:
-        print_rows(f"dataset {args.output}", {name: value for name, value in result.items() if name != "failed"})
+        shown = {name: value for name, value in result.items() if name not in ("failed", "over_budget")}
+        print_rows(f"dataset {args.output}", shown)
     for failure in result["failed"]:
         sys.stderr.write(f"failed: {failure['clip_id']} of {failure['uri']}: {failure['message']}\n")
+    if result["over_budget"]:
+        print_over_budget("clips", len(result["failed"]), result["clips"], recipe.failure_budget)
     return 1 if result["over_budget"] else 0
 
 

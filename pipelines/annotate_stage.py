@@ -196,7 +196,9 @@ def _sample(
             f"{clip['frames']}: the file changed since; run motionloom curate again"
         )
     if encoder.frames < 2:
-        raise ClipTooShort(f"{encoder.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s")
+        raise ClipTooShort(
+            f"{encoder.frames} frame between {clip['start_s']:.3f} and {clip['end_s']:.3f} s: a sample needs two"
+        )
     tracks = annotation.finish()
     provenance = {
         **_provenance(clip, encoding, truth),

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pipelines.overlays import remove_overlay
-    from pipelines.summary import print_rows
+    from pipelines.summary import print_over_budget, print_rows
     from pipelines.terminal import print_json
     from schemas.errors import RecipeError
 
@@ -61,13 +61,17 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(result)
     else:
-        shown = {name: value for name, value in result.items() if name not in ("failed", "over_budget")}
+        shown = {
+            name: value for name, value in result.items() if name not in ("failed", "failure_budget", "over_budget")
+        }
         shown.update({name: _listed(value) for name, value in shown.items() if isinstance(value, dict)})
         print_rows(f"dataset {args.dataset}", shown)
     for failure in result.get("failed", ()):
         sys.stderr.write(f"failed: {failure['clip_id']} of {failure['uri']}: {failure['message']}\n")
     if result.get("failed"):
         sys.stderr.write(f"motionloom relabel {args.dataset} --retry-failed tries them again\n")
+    if result.get("over_budget"):
+        print_over_budget("samples", len(result["failed"]), result["relabelled"], result["failure_budget"])
     return 1 if result.get("over_budget") else 0
 
 
@@ -160,6 +164,8 @@ def relabel(
         work = plan(dataset, wanted, annotators, only, alone, changed)
         found = {"samples": len(entries), "rerun": counts(work), "relabelled": len(work)}
         if plan_only or not work:
+            if plan_only:
+                found["would_relabel"] = found.pop("relabelled")
             decoded = sum(bool(each.rerun) for each in work)
             note = "nothing is out of date" if retry is None else f"nothing failed in {retry.overlay}"
             nothing = {} if work else {"note": note}
@@ -256,6 +262,7 @@ def _result(dataset: Path, name: str, failure_budget: float, began_s: float) -> 
         "failed": failed,
         "bytes": sum(shard.size_bytes for shard in overlay.shards),
         "wall_s": round(time.monotonic() - began_s, 3),
+        "failure_budget": failure_budget,
         "over_budget": len(failed) > failure_budget * overlay.made_by["relabelled"],
     }
 

@@ -67,15 +67,15 @@ def write_page(output: Path, title: str, sections: list[Section], intro: str = "
     from pipelines.report_pages import build_page
 
     data = build_page(title, sections, intro).encode("utf-8")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(f"--output {output} cannot be made: {error.strerror or error}") from error
     if output.is_file() and GENERATOR not in output.read_bytes()[:4096]:
         raise RecipeError(f"{output} exists and is no page of motionloom report; choose another --output")
     part = output.with_name(f".{output.name}.part")
-    part.write_bytes(data)
-    part.replace(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(output)
+    except OSError as error:
+        raise RecipeError(f"--output {output} cannot be written: {error.strerror or error}") from error
     return len(data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,12 @@ def run(args: argparse.Namespace) -> int:
     if args.output.exists() and not args.output.is_dir():
         raise RecipeError(f"--output {args.output} is a file, expected a folder")
     shown, metadata, notes = _read(args.dataset, entry)
-    args.output.mkdir(parents=True, exist_ok=True)
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"--output {args.output} cannot be made: {error.strerror or error}") from error
+    if not os.access(args.output, os.W_OK):
+        raise RecipeError(f"--output {args.output} cannot be written to")
     overlay = None if args.no_video else args.output / f"{entry.key}.overlay.mp4"
     sheet = args.output / f"{entry.key}.sheet.jpg"
     recording = args.output / f"{entry.key}.rrd" if args.rerun else None

@@ -40,11 +40,13 @@ def print_curation(result: dict[str, Any], as_json: bool) -> None:
     if counts["failures"]:
         print_lines(f"what failed, and why: motionloom report {result['plan']['run']}")
     if result["over_budget"]:
-        share = counts["failures"] / counts["inputs"]
-        sys.stderr.write(
-            f"error: {share:.0%} of the inputs failed, the recipe's failure_budget is {result['failure_budget']:.0%}; "
-            f"see {result['plan']['run']}/failures\n"
-        )
+        print_over_budget("inputs", counts["failures"], counts["inputs"], result["failure_budget"])
+
+
+def print_over_budget(what: str, failed: int, tried: int, failure_budget: float) -> None:
+    """Why a run that did all its work ends with an error."""
+    share = failed / tried
+    sys.stderr.write(f"error: {share:.0%} of the {what} failed, the recipe's failure_budget is {failure_budget:.0%}\n")
 
 
 def print_changes(title: str, result: dict[str, Any]) -> None:

@@ -287,12 +287,16 @@ def test_a_damaged_shard_stops_the_work_and_the_same_call_goes_on_once_it_is_rep
         only_labels(data)
 
 
-def test_a_sample_that_cannot_be_measured_keeps_its_labels_and_is_listed(tmp_path: Path) -> None:
+def test_a_sample_that_cannot_be_measured_keeps_its_labels_and_is_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mp4 = moving_square_video(tmp_path / "x.mp4").read_bytes()
     short = moving_square_video(tmp_path / "short.mp4", frames=12).read_bytes()
     path = dataset_of(tmp_path / "data", {"a": sample("a", mp4), "b": sample("b", short), "c": sample("c", b"no mp4")})
     before = samples_of(path)
     result = relabel(path, only=["face"], runner="local")
+    assert call(path, "--only", "face", "--overlay", result["overlay"], "--runner", "local") == 1
+    assert "error: 67% of the samples failed, the recipe's failure_budget is 20%" in capsys.readouterr().err
     assert [(row["clip_id"], row["stage"]) for row in result["failed"]] == [("b", "relabel"), ("c", "relabel")]
     assert "its mp4 has 12 frames, the index says 16" in result["failed"][0]["message"]
     assert result["over_budget"]
@@ -410,7 +414,9 @@ def test_a_read_only_dataset_is_refused_before_work(data: Path, monkeypatch: pyt
     with pytest.raises(RecipeError, match="cannot be written to"):
         only_labels(data)
     assert tree(data) == before
-    assert only_labels(data, plan_only=True)["rerun"] == {"labels": 3}
+    planned = only_labels(data, plan_only=True)
+    assert (planned["rerun"], planned["would_relabel"]) == ({"labels": 3}, 3)
+    assert "relabelled" not in planned
 
 
 def test_a_second_call_at_once_says_so_and_writes_nothing(data: Path) -> None:

@@ -101,6 +101,13 @@ def test_report_is_the_same_bytes_twice(run_dir: Path, tmp_path: Path) -> None:
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
+def test_a_page_that_cannot_be_written_is_the_caller_s_to_solve(run_dir: Path, tmp_path: Path) -> None:
+    # A folder in the place of the page while it is written: no permission is asked of root.
+    (tmp_path / ".there.html.part").mkdir()
+    with pytest.raises(RecipeError, match=r"there\.html cannot be written: Is a directory"):
+        call(run_dir, "--output", tmp_path / "there.html")
+
+
 def test_report_replaces_its_own_page_and_nothing_else(run_dir: Path, tmp_path: Path) -> None:
     assert call(run_dir) == 0
     assert call(run_dir) == 0
