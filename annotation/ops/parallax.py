@@ -105,12 +105,13 @@ def two_view(
     if straight is not None and travel is not None:
         cost["travel"] = _gric(travel.off_N[None] ** 2, sigma, 3, 6)
         straight_cost = _gric(straight.off_N[None] ** 2, sigma, 3, 2)
-        simpler_by = cost["travel"] - straight_cost
-        if simpler_by < _SIMPLER and simpler_by > -_SIMPLER and straight.toward_3 @ travel.toward_3 < 0:
-            # Without a turn it went one way, with a turn the other way: both are told equally well.
+        if straight_cost < cost["travel"]:
+            # What a turn along the way could explain as well, that way is not known: a camera that goes around somebody
+            # turns against its travel, and no point may show it. Only the simpler model, then, names it.
+            same_way = straight.toward_3 @ travel.toward_3 > 0
+            travel = straight if same_way else replace(straight, toward_3=_NOTHING)
+        elif cost["travel"] > straight_cost - _SIMPLER and straight.toward_3 @ travel.toward_3 < 0:
             travel = replace(travel, toward_3=_NOTHING)
-        elif simpler_by > 0:
-            travel = straight
         cost["travel"] = min(cost["travel"], straight_cost)
     # A homography is whatever a rotation is, for three more parameters, and what a plane does that the camera passes:
     # it is no rival of either.
@@ -255,7 +256,7 @@ def _sign(place_N2: Values, motion_N2: Values, toward_3: Values, on_line_N: NDAr
     Points go away from the epipole if the camera goes towards it. A turn that goes along is known times the focal
     length squared only: what of the motion it leaves to the travel may point either way.
     """
-    focal_B = _USUAL_FOCAL * np.exp(_FOCAL_LOG_SCATTER * np.array([-1, -0.5, 0, 0.5, 1]))
+    focal_B = np.geomspace(_SHORTEST_FOCAL, _LONGEST_FOCAL, 7)
     toward_B3 = np.repeat(toward_3[None], len(focal_B), axis=0)
     _, _, along_BN2, left_BN2 = _off_lines(place_N2[on_line_N], motion_N2[on_line_N], toward_B3, focal_B, sigma)
     went_BN = (along_BN2 * left_BN2).sum(axis=2) / np.maximum(np.linalg.norm(along_BN2, axis=2), 1e-6)
