@@ -142,7 +142,7 @@ def test_a_thing_that_slides_away_over_a_table_is_not_lifted() -> None:
 
 def test_flow_counts_where_a_slow_hand_seems_to_rest_for_a_frame_and_not_where_it_leaps() -> None:
     hands, contact = hands_along(to_and_fro(), hand_shape(FIST)), contact_of(75, 0.8)
-    contact.motion_palms_per_s_T2[::3] = 0.05
+    contact.motion_palms_per_s_T2[::3], contact.known_T2[::3] = 0.05, False
     assert "holding" in labels(hands, contact)
     leaps = contact_of(75, 0.8)
     leaps.motion_palms_per_s_T2[:] = 0.05
