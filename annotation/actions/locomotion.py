@@ -184,7 +184,9 @@ def _jumping(m: BodyMotion) -> list[Interval]:
         duration_s = (stop - start) * m.step_s
         back = start > 0 and stop < len(active_T) and m.sees(*_ANKLES)[[start - 1, min(stop, len(active_T) - 1)]].all()
         high = float(rise_T[start:stop].max()) > _JUMP_BH and float(hips_rise_T[start:stop].max()) > 0.8 * _JUMP_BH
-        if back and high and 0.15 <= duration_s <= 2.5:
+        # Who sinks into the knees afterwards was no higher than before.
+        flies = float(min(hips_T[start], hips_T[stop - 1]) - hips_T[start:stop].min()) > _JUMP_BH / 2
+        if back and high and flies and 0.15 <= duration_s <= 2.5:
             found.append((start, stop))
     return labelled("jump", found, m.conf(*_HIPS, *_ANKLES), m.pts_s_T)
 

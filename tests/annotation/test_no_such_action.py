@@ -45,6 +45,14 @@ def test_who_steps_from_foot_to_foot_does_not_sway() -> None:
     assert "sway" not in found(swaying)
 
 
+def test_who_sinks_into_the_knees_after_a_hop_of_the_feet_alone_does_not_jump() -> None:
+    sinks_T = np.clip(S_T - 0.5, 0, 1)
+    hop_T = 0.09 * np.clip(np.sin(np.pi * (S_T - 0.55) / 0.3), 0, 1) * ((S_T > 0.55) & (S_T < 0.85))
+    feet = {f"{side}_foot": over(T, x, 0.04 + hop_T, 0) for side, x in (("left", HIP_HALF), ("right", -HIP_HALF))}
+    assert "jump" not in found(Figure(T=T, hips=over(T, 0, 0.53 - 0.25 * sinks_T, 0), **feet))
+    assert "jump" in found(Figure(T=T, hips=over(T, 0, 0.53 + hop_T, 0), **feet))
+
+
 def test_lips_and_head_of_a_face_of_few_pixels_say_little() -> None:
     figure = Figure(T=T, head_yaw=np.radians(8) * swing(1.2))
     face = face_of(figure, lip_gap=0.03 * np.abs(swing(2.2)))
