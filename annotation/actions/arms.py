@@ -52,8 +52,16 @@ def arm_actions(m: BodyMotion, hands: HandsTrack | None, going: Sequence[Interva
     found += _extended(m, arms, hands, found)
     found += strokes(m, arms, found)
     found += shrugging(m)
-    found += gesturing(m, arms, [*found, *going])
-    return found
+    gestures = gesturing(m, arms, [*found, *going])
+    return found + [each for each in gestures if hands is None or not _hidden(each, hands)]
+
+
+def _hidden(each: Interval, hands: HandsTrack) -> bool:
+    """One hand is said to gesture and is never read meanwhile, though the other one is: the body network guesses it."""
+    inside_T = (hands.pts_s_T >= each.start_s - 1e-3) & (hands.pts_s_T < each.end_s - 1e-3)
+    side = {"gesture_left_hand": 0, "gesture_right_hand": 1}.get(each.label)
+    present_T2 = hands.present_T2[inside_T]
+    return side is not None and not present_T2[:, side].any() and bool(present_T2[:, 1 - side].mean() > 0.5)
 
 
 def _raised(m: BodyMotion, arms: Sequence[Arm], at_head: Sequence[Interval]) -> list[Interval]:

@@ -72,6 +72,13 @@ def test_a_hand_that_pinches_does_not_point() -> None:
     assert "point_left" not in found(figure, hands=hands_of(body_of(figure), shape, None))
 
 
+def test_a_hand_that_is_never_read_while_the_other_one_is_does_not_gesture() -> None:
+    figure = Figure(T=T, left_hand=over(T, 0.05, -0.12 + 0.07 * swing(1.0), 0.2))
+    body, shape = body_of(figure), hand_shape()
+    for hands, gestures in (((None, None), True), ((shape, shape), True), ((None, shape), False)):
+        assert ("gesture_left_hand" in found(figure, hands=hands_of(body, *hands))) == gestures
+
+
 def jumbled(body: BodyTrack, frames: slice) -> BodyTrack:
     """Another build in each of these frames; lengths in metres made constant."""
     px_TJ2: NDArray[np.float32] = body.joints_px_PTJ2[0].copy()
