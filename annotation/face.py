@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class FaceAnnotator:
     @property
     def version(self) -> str:
         source = "geometry" if self._blendshapes is None else self._blendshapes.version
-        return f"3+{NETWORKS_VERSION}+{source}"
+        return f"4+{NETWORKS_VERSION}+{source}"
 
     def open(self, clip: ClipFrame) -> FaceSession:
         self._near.reset()
@@ -76,10 +76,13 @@ class FaceSession:
         landmarks_3d_TL3 = np.zeros((T, FACE_LANDMARKS, 3), np.float32)
         present_T = np.zeros(T, np.bool_)
         for t, points_L3 in enumerate(self._search.found):
-            if points_L3 is None:
+            doubted = points_L3 is None
+            points_L3 = self._search.doubted.get(t) if points_L3 is None else points_L3
+            if points_L3 is None or (doubted and not isinstance(body, BodyTrack)):
                 continue
             points_px_L3 = points_L3 * self._to_px_3
-            if isinstance(body, BodyTrack) and not _is_the_subject_s(points_px_L3, body, t, self._search.sight_T[t]):
+            sight = "doubted" if doubted else self._search.sight_T[t]
+            if isinstance(body, BodyTrack) and not _is_the_subject_s(points_px_L3, body, t, sight):
                 continue
             landmarks_3d_TL3[t], present_T[t] = points_px_L3, True
         names = EXPRESSION_NAMES if self._blendshapes is None else self._blendshapes.names
@@ -111,16 +114,21 @@ class FaceSession:
         )
 
 
-def _is_the_subject_s(points_px_L3: NDArray[np.float32], body: BodyTrack, t: int, sight: Sight) -> bool:
+def _is_the_subject_s(
+    points_px_L3: NDArray[np.float32], body: BodyTrack, t: int, sight: Sight | Literal["doubted"]
+) -> bool:
     """False when the subject's nose is clearly seen and this face is not around it.
 
     What one network alone takes for a face in a pattern is followed like a real one: where there is a body it needs its
-    nose, seen or guessed, and the far network's needs a body.
+    nose, seen or guessed, and the far network's needs a body. A small face that the far network did not confirm
+    (doubted) needs a nose that is clearly seen.
     """
     if not body.present_PT[:1, t].any():
-        return sight != "far"
+        return sight not in ("far", "doubted")
     low_2, high_2 = points_px_L3[:, :2].min(axis=0), points_px_L3[:, :2].max(axis=0)
     distance_px = float(np.linalg.norm((low_2 + high_2) / 2 - body.joints_px_PTJ2[0, t, NOSE]))
     guessed = bool(body.conf_PTJ[0, t, NOSE] < _NOSE_VISIBLE)
+    if guessed and sight == "doubted":
+        return False
     reach_widths = _NOSE_GUESSED_WIDTHS if guessed else _NOSE_IN_FACE_WIDTHS
     return distance_px <= reach_widths * float(max(high_2 - low_2)) or (sight == "confirmed" and guessed)

@@ -19,7 +19,7 @@ from annotation.camera_moves import Interval, interval
 from annotation.ops.smoothing import moving_mean, runs
 from schemas.tracks import CameraTrack, ContactTrack, HandsTrack
 
-INTERACTIONS_VERSION = "1"
+INTERACTIONS_VERSION = "2"
 INTERACTION_LABELS = ("reaching", "touching", "holding", "lifting", "using")
 
 Values = NDArray[np.float64]
@@ -99,6 +99,12 @@ def interactions(hands: HandsTrack, contact: ContactTrack, camera: CameraTrack |
     return sorted(_joined(found), key=lambda e: (e.start_s, e.end_s, e.label, e.hand))
 
 
+def mostly_handling(handled: Sequence[Interaction], side: str, start_s: float, end_s: float) -> bool:
+    """Whether the hand holds or touches something for more than half of the time. side: left, right or both."""
+    own = [h for h in handled if h.label in ("holding", "touching") and (side == "both" or h.hand in (side, "both"))]
+    return sum(max(0.0, min(end_s, h.end_s) - max(start_s, h.start_s)) for h in own) > 0.5 * (end_s - start_s)
+
+
 def closedness(hands: HandsTrack, side: int) -> Values:
     """(T,) 0 for straight fingers, 1 for a fist: mean of the four fingers."""
     points = hands.joints_world_m_T2J3[:, side].astype(np.float64)
@@ -166,10 +172,7 @@ def _hand(hands: HandsTrack, contact: ContactTrack, camera: CameraTrack | None, 
     along_T2 = np.stack([moving_mean(c, present_T.astype(float), width) for c in along_T2.T], axis=1)
     pinched_T = np.linalg.norm(px_TJ2[:, _THUMB_TIP] - px_TJ2[:, _INDEX_TIP], axis=1) < _PINCH_PALMS * palm_px
     closed_T = moving_mean(closedness(hands, side), present_T.astype(float), round(0.2 / step_s))
-    # A hand that moves in one frame only has leapt: the picture jumps, and flow across a jump follows anything.
-    motion_T = np.pad(contact.motion_palms_per_s_T2[:, side].astype(np.float64), 1)
-    steady_T = np.minimum(motion_T[:-2], motion_T[2:]) > 0.25 * motion_T[1:-1]
-    known_T = contact.known_T2[:, side] & steady_T
+    known_T = contact.known_T2[:, side] & ~_leaps(contact.motion_palms_per_s_T2[:, side].astype(np.float64))
     carried_T = moving_mean(
         contact.carried_T2[:, side].astype(np.float64), known_T.astype(np.float64), round(_WINDOW_S / step_s)
     )
@@ -180,6 +183,16 @@ def _hand(hands: HandsTrack, contact: ContactTrack, camera: CameraTrack | None, 
         moving_mean(known_T.astype(float), ones_T, round(_WINDOW_S / step_s)) * _WINDOW_S >= _EVIDENCE_S,
         hands.conf_T2[:, side].astype(np.float64),
     )  # fmt: skip
+
+
+def _leaps(motion_T: Values) -> Mask:
+    """(T,) The hand moves in this frame only: the picture jumps, and flow across a jump follows anything.
+
+    Against the median of two frames either way: single frames of a slow hand seem to stand still by the joints' noise.
+    """
+    padded_T = np.pad(motion_T, 2)
+    around_T = np.median([padded_T[:-4], padded_T[1:-3], padded_T[3:-1], padded_T[4:]], axis=0)
+    return np.asarray(around_T <= 0.25 * motion_T)
 
 
 def _holding_touching(hand: _Hand) -> tuple[list[Interval], list[Interval]]:
@@ -213,7 +226,7 @@ def _slice(each: Interval, hand: _Hand) -> slice:
 
 
 def _lifting(hand: _Hand, loaded: Sequence[Interval]) -> list[Interval]:
-    """A loaded hand goes up by a palm length or more in one stroke."""
+    """A loaded hand goes up by a palm length or more in one stroke, and less far aside."""
     found = []
     for each in loaded:
         inside = _slice(each, hand)
@@ -227,6 +240,9 @@ def _lifting(hand: _Hand, loaded: Sequence[Interval]) -> list[Interval]:
             low += int(np.flatnonzero(y_T[low : high + 1] > y_T[low] - 0.1 * rise)[-1])
             high = low + int(np.flatnonzero(y_T[low : high + 1] < y_T[high] + 0.1 * rise)[0])
             mostly = float(hand.carried_T[inside][low : high + 1].mean()) > _CARRIED
+            # What slides away over a table goes up in the picture, too, but mostly aside.
+            aside = abs(float(hand.at_palms_T2[inside, 0][high] - hand.at_palms_T2[inside, 0][low]))
+            mostly &= aside < y_T[low] - y_T[high]
             if mostly and (high - low) * hand.step_s < 2 * _SLOW_STROKE_S:
                 begin, end = inside.start + low, inside.start + high + 1
                 found.append(interval("lifting", hand.pts_s_T, begin, end, each.confidence))

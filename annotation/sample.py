@@ -12,7 +12,7 @@ from annotation.camera_text import camera_text
 from annotation.camera_travel import move_rows
 from annotation.caption import CAPTION_VERSION, caption, clip_duration_s, fill_slots
 from annotation.expressions import EXPRESSIONS_VERSION, expressions
-from annotation.gestures import gestures
+from annotation.gestures import GESTURES_VERSION, gestures
 from annotation.interactions import INTERACTIONS_VERSION, interactions
 from annotation.pictures import decoded
 from annotation.quality import label_quality
@@ -21,7 +21,6 @@ from annotation.zero_shot import ZeroShot
 from schemas.label_quality import FIELD, LABEL_QUALITY_VERSION
 from schemas.tracks import BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
-LABELS_VERSION = "1"
 CAMERA_LABELS_VERSION = "2"
 
 
@@ -31,7 +30,7 @@ def label_versions() -> dict[str, dict[str, str]]:
         "actions": {"name": "body_geometry", "version": ACTIONS_VERSION},
         "interactions": {"name": "hands_and_what_moves_with_them", "version": INTERACTIONS_VERSION},
         "expressions": {"name": "face_events", "version": EXPRESSIONS_VERSION},
-        "gestures": {"name": "hand_geometry", "version": LABELS_VERSION},
+        "gestures": {"name": "hand_geometry", "version": GESTURES_VERSION},
         "camera": {"name": "background_motion", "version": CAMERA_LABELS_VERSION},
         "caption": {"name": "slots", "version": CAPTION_VERSION},
         FIELD: {"name": "track_agreement", "version": LABEL_QUALITY_VERSION},
@@ -90,7 +89,7 @@ def describe(
         "actions": [each.row() for each in refined.actions],
         "expressions": [each.row() for each in found_expressions],
         "interactions": [each.row() for each in handled],
-        "gestures": [each.row() for each in gestures(hands)] if hands is not None else [],
+        "gestures": [each.row() for each in gestures(hands, handled)] if hands is not None else [],
         "camera": {"moves": move_rows(moves, camera), "text": text, "shake_rad": shake},
         FIELD: label_quality(tracks, clip),
         "annotators": {**{suffix: dict(version) for suffix, version in versions.items()}, **label_versions()},

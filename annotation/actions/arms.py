@@ -25,6 +25,7 @@ from annotation.body import (
     RIGHT_WRIST,
 )
 from annotation.camera_moves import Interval
+from annotation.gestures import pointing_hands
 from annotation.ops.smoothing import moving_mean
 from schemas.tracks import HandsTrack
 
@@ -33,6 +34,8 @@ _FEEDING_DEPTH_BH, _REACH_TO_MOUTH_BH = 0.15, 0.13
 _MOUTHS, _EYES = (9, 10), (2, 5)
 _AT_MOUTH_BH, _TIPS_AT_MOUTH_BH, _AT_FACE_BH, _AT_EYES_BH = 0.045, 0.065, 0.09, 0.055
 _WAVE_RAD, _WAVE_HALF_S = np.radians(18), (0.08, 0.75)
+# A forearm that waves swings up to some 45 degrees either way, about as far each time.
+_WAVE_AT_MOST_RAD, _WAVE_EVEN = np.radians(100), 2.5
 _CLAP_BH, _CLAP_WIDE_BH, _CLAP_HALF_S = 0.07, 0.45, (0.06, 0.5)
 _RHYTHM = 2.2
 _CLASPED_BH = 0.11
@@ -49,8 +52,16 @@ def arm_actions(m: BodyMotion, hands: HandsTrack | None, going: Sequence[Interva
     found += _extended(m, arms, hands, found)
     found += strokes(m, arms, found)
     found += shrugging(m)
-    found += gesturing(m, arms, [*found, *going])
-    return found
+    gestures = gesturing(m, arms, [*found, *going])
+    return found + [each for each in gestures if hands is None or not _hidden(each, hands)]
+
+
+def _hidden(each: Interval, hands: HandsTrack) -> bool:
+    """One hand is said to gesture and is never read meanwhile, though the other one is: the body network guesses it."""
+    inside_T = (hands.pts_s_T >= each.start_s - 1e-3) & (hands.pts_s_T < each.end_s - 1e-3)
+    side = {"gesture_left_hand": 0, "gesture_right_hand": 1}.get(each.label)
+    present_T2 = hands.present_T2[inside_T]
+    return side is not None and not present_T2[:, side].any() and bool(present_T2[:, 1 - side].mean() > 0.5)
 
 
 def _raised(m: BodyMotion, arms: Sequence[Arm], at_head: Sequence[Interval]) -> list[Interval]:
@@ -80,9 +91,19 @@ def _waving(m: BodyMotion, arms: Sequence[Arm]) -> list[Interval]:
         up_T = arm.seen_T & (forearm_T2[:, 1] < -0.04) & above_T
         angle_T = np.arctan2(forearm_T2[:, 0], -forearm_T2[:, 1])
         calm_T = m.speed(m.at_bh_TJ2[:, arm.elbow] - m.at_bh_TJ2[:, arm.shoulder]) < 0.7
-        spans = swings(angle_T, up_T & calm_T, m.pts_s_T, _WAVE_RAD, _WAVE_HALF_S, 3, _RHYTHM)
+        spans = [
+            (start, stop)
+            for start, stop in swings(angle_T, up_T & calm_T, m.pts_s_T, _WAVE_RAD, _WAVE_HALF_S, 3, _RHYTHM)
+            if _even(angle_T[start:stop])
+        ]
         found += labelled(f"wave_{arm.side}", spans, arm.conf_T, m.pts_s_T)
     return found
+
+
+def _even(angle_T: Values) -> bool:
+    """The strokes of a wave are alike, and none is larger than a forearm's wave."""
+    strokes_rad = np.abs(np.diff(angle_T[turning_points(angle_T, _WAVE_RAD)]))
+    return bool(strokes_rad.max() < min(_WAVE_AT_MOST_RAD, _WAVE_EVEN * strokes_rad.min()))
 
 
 def _clapping(m: BodyMotion, arms: Sequence[Arm]) -> list[Interval]:
@@ -109,6 +130,7 @@ def _at_the_head(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None) -
     eyes_T2, mouth_T2, nose_T2 = m.middle(*_EYES), m.middle(*_MOUTHS), m.at_bh_TJ2[:, NOSE]
     up_T2 = eyes_T2 - mouth_T2
     up_T2 = up_T2 / np.maximum(np.linalg.norm(up_T2, axis=1, keepdims=True), 1e-6)
+    pointing_T2 = pointing_hands(hands) if hands is not None else np.zeros((len(m.pts_s_T), 2), np.bool_)
     found = []
     for side, arm in enumerate(arms):
         # An arm stretched at the camera covers the face in the picture without touching it.
@@ -122,7 +144,7 @@ def _at_the_head(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None) -
             tips_T2 = hands.joints_px_T2J2[:, side, (4, 8)].mean(axis=1) / m.height_px_T2.max(axis=1)[:, None]
             feeds_T = np.linalg.norm(tips_T2 - mouth_T2, axis=1) < _TIPS_AT_MOUTH_BH
             near_T = m.sees(arm.wrist, NOSE) & (_in_front_bh(m, arm) < _FEEDING_DEPTH_BH)
-            near_T &= ~index_points(hands, side) & (np.linalg.norm(arm.palm_T2 - mouth_T2, axis=1) < _REACH_TO_MOUTH_BH)
+            near_T &= ~pointing_T2[:, side] & (np.linalg.norm(arm.palm_T2 - mouth_T2, axis=1) < _REACH_TO_MOUTH_BH)
             at_mouth_T |= near_T & hands.present_T2[:, side] & feeds_T
         at_eyes_T = seen_T & (np.linalg.norm(arm.palm_T2 - eyes_T2, axis=1) < _AT_EYES_BH) & ~at_mouth_T
         at_face_T = seen_T & (np.linalg.norm(arm.palm_T2 - nose_T2, axis=1) < _AT_FACE_BH)
@@ -193,22 +215,6 @@ def _folded(m: BodyMotion, arms: Sequence[Arm], busy: Sequence[Interval]) -> lis
     return found
 
 
-def index_points(hands: HandsTrack, side: int) -> Mask:
-    """(T,) the index finger is straight and the middle, ring and little fingers are curled."""
-    straight_T5 = fingers_straight(hands, side)
-    return np.asarray(hands.present_T2[:, side] & straight_T5[:, 1] & (straight_T5[:, 2:].sum(axis=1) == 0))
-
-
-def fingers_straight(hands: HandsTrack, side: int) -> Mask:
-    """(T, 5), thumb first: the fingertip is farther from the wrist than the finger's middle joint, by a tenth."""
-    points = hands.joints_world_m_T2J3[:, side].astype(np.float64)
-    if not points.any():
-        points = hands.joints_px_T2J2[:, side].astype(np.float64)
-    from_wrist = np.linalg.norm(points - points[:, :1], axis=2)
-    tips, middles = [4, 8, 12, 16, 20], [2, 6, 10, 14, 18]
-    return np.asarray(from_wrist[:, tips] > 1.1 * from_wrist[:, middles])
-
-
 def _extended(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None, busy: Sequence[Interval]) -> list[Interval]:
     """arms_out (both straight to the sides), point_* (one index finger or one arm stretched out and held)."""
     at = m.at_bh_TJ2
@@ -233,7 +239,7 @@ def _extended(m: BodyMotion, arms: Sequence[Arm], hands: HandsTrack | None, busy
         sure_T = 0.6 * arm.conf_T
         if hands is not None:
             shown_T = hands.present_T2[:, side]
-            finger_T = index_points(hands, side)
+            finger_T = pointing_hands(hands)[:, side]
             # The hand is lifted or held out: a lone straight finger in the lap or on a tool points at nothing.
             below_T = at[:, arm.wrist, 1] - at[:, arm.shoulder, 1]
             lifted_T = (below_T < 0.06) | ((below_T < 0.2) & (arm.bend_T > np.radians(80)))

@@ -6,13 +6,14 @@ with wider thresholds: those jitter by several degrees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from annotation.actions.locomotion import facing_rad
 from annotation.actions.motion import BodyMotion, Mask, Values
 from annotation.actions.spans import bridged, held, labelled, states, swings
+from annotation.base import ClipFrame
 from annotation.body import LEFT_EAR, LEFT_SHOULDER, NOSE, RIGHT_EAR, RIGHT_SHOULDER
 from annotation.camera_moves import Interval
 from annotation.ops.head import yaw_pitch_roll_rad
@@ -24,6 +25,9 @@ _HALF_S = (0.08, 1.2)
 _NOD_RAD, _SHAKE_RAD, _RHYTHM = np.radians(9), np.radians(12), 2.5
 _LOOK_ASIDE_RAD, _LOOK_UP_RAD, _LOOK_DOWN_RAD, _TILT_RAD = (np.radians(a) for a in (28, 20, 26, 16))
 _BY_BODY = 1.7
+# From forehead to chin, in px of the frames that the networks see (480 px short side at most). A smaller face has its
+# eyes' outer corners under 24 px apart: the landmarks tremble by more than lips move, and the angles by some degrees.
+_FACE_PX, _SEEN_SHORT_SIDE_PX = 44, 480
 _CALM_BH_PER_S, _CALM_RAD_PER_S = 0.25, 0.4
 # Lips of a talking mouth open and close 3-8 times a second (Chandrasekaran et al. 2009: 2-7 Hz); slow motion halves it.
 _TALK_GAP, _TALK_HALF_S, _TALK_AT_LEAST_S = 0.02, (0.03, 0.5), 1.0
@@ -43,14 +47,17 @@ class _Head:
     known_T: Mask
     conf_T: Values
     coarse: float
+    trembles: bool = False
 
 
-def head_actions(m: BodyMotion | None, face: FaceTrack | None) -> list[Interval]:
+def head_actions(m: BodyMotion | None, face: FaceTrack | None, clip: ClipFrame) -> list[Interval]:
     """nod, shake_head, look_*, tilt_head_*, talk."""
     found: list[Interval] = []
     if face is not None and len(face.pts_s_T) > 1 and float(face.present_T.mean()) > 0.3:
-        found += _gestures(_by_face(face, m), face.pts_s_T)
-        found += _talking(face)
+        seen_px_T = _heights_px(face) * min(1.0, _SEEN_SHORT_SIDE_PX / min(clip.width_px, clip.height_px))
+        trembles = bool(np.median(seen_px_T[face.present_T]) < _FACE_PX)
+        found += _gestures(replace(_by_face(face, m), trembles=trembles), face.pts_s_T)
+        found += _talking(face, seen_px_T >= _FACE_PX)
     elif m is not None and m.in_space:
         found += _gestures(_by_body(m), m.pts_s_T)
     return found
@@ -99,6 +106,7 @@ def _by_body(m: BodyMotion) -> _Head:
 def _gestures(head: _Head, pts_s_T: Values) -> list[Interval]:
     step_s = float(np.median(np.diff(pts_s_T)))
     known_T = bridged(head.known_T, int(_LOST_S / step_s))
+    rough = _BY_BODY if head.trembles else head.coarse
     found: list[Interval] = []
     for label, value_T, other_T, swing in (
         ("nod", head.pitch_T, head.yaw_T, _NOD_RAD),
@@ -106,7 +114,7 @@ def _gestures(head: _Head, pts_s_T: Values) -> list[Interval]:
     ):
         spans = [
             (start, stop)
-            for start, stop in swings(value_T, known_T, pts_s_T, swing * head.coarse, _HALF_S, 3, _RHYTHM)
+            for start, stop in swings(value_T, known_T, pts_s_T, swing * rough, _HALF_S, 3, _RHYTHM)
             if np.ptp(value_T[start:stop]) > 1.5 * np.ptp(other_T[start:stop])
         ]
         found += labelled(label, spans, head.conf_T, pts_s_T)
@@ -123,16 +131,21 @@ def _gestures(head: _Head, pts_s_T: Values) -> list[Interval]:
     return found
 
 
-def _talking(face: FaceTrack) -> list[Interval]:
+def _heights_px(face: FaceTrack) -> Values:
+    """(T,) forehead to chin."""
+    at = face.landmarks_3d_TL3.astype(np.float64)
+    return np.asarray(np.maximum(np.linalg.norm(at[:, _FOREHEAD] - at[:, _CHIN], axis=1), 1e-6))
+
+
+def _talking(face: FaceTrack, large_T: Mask) -> list[Interval]:
     """The gap between the lips, as a share of the face's height, opens and closes again and again."""
     at = face.landmarks_3d_TL3.astype(np.float64)
-    height_T = np.maximum(np.linalg.norm(at[:, _FOREHEAD] - at[:, _CHIN], axis=1), 1e-6)
-    gap_T = np.linalg.norm(at[:, _INNER_LIPS[0]] - at[:, _INNER_LIPS[1]], axis=1) / height_T
+    gap_T = np.linalg.norm(at[:, _INNER_LIPS[0]] - at[:, _INNER_LIPS[1]], axis=1) / _heights_px(face)
     # Of a mouth in profile the landmarks are guessed.
     yaw_T = yaw_pitch_roll_rad(face.head_rotation_T33)[:, 0]
     step_s = float(np.median(np.diff(face.pts_s_T)))
     gap_T = held(gap_T, face.present_T)
-    seen_T = bridged(face.present_T & (np.abs(yaw_T) < _PROFILE_RAD), int(_LOST_S / step_s))
+    seen_T = bridged(face.present_T & large_T & (np.abs(yaw_T) < _PROFILE_RAD), int(_LOST_S / step_s))
     spans = swings(gap_T, seen_T, face.pts_s_T, _TALK_GAP, _TALK_HALF_S, 4)
     active_T = np.zeros(len(gap_T), np.bool_)
     for start, stop in spans:

@@ -42,6 +42,7 @@ _TURN_RAD, _SPIN_RAD, _TURN_RAD_PER_S = np.radians(60), np.radians(300), 0.5
 _JUMP_BH = 0.05
 _KICK_BH, _KICK_BH_PER_S = 0.12, 0.8
 _SWAY_BH, _SWAY_HALF_S = 0.05, (0.25, 2.5)
+_PLANTED_BH_PER_S = 0.25
 _DANCE_S, _DANCE_PARTS, _DANCE_BH_PER_S = 1.5, 0.7, 0.15
 
 
@@ -70,13 +71,13 @@ def _path_speed(m: BodyMotion) -> Values:
     return np.asarray(np.linalg.norm(root_T2[after] - root_T2[before], axis=1) / dt_s)
 
 
-def _steps(m: BodyMotion, rhythm: float) -> list[Span]:
+def _steps(m: BodyMotion, rhythm: float, at_least: int = 3) -> list[Span]:
     """Spans in which the feet pass each other, to and fro: seen along the picture, or in height from the front."""
     apart_T2 = m.at_bh_TJ2[:, LEFT_ANKLE] - m.at_bh_TJ2[:, RIGHT_ANKLE]
     legs_T = m.sees(*_LEGS)
     found = []
     for axis in (0, 1):
-        found += swings(apart_T2[:, axis], legs_T, m.pts_s_T, _STRIDE_BH, _STEP_S, 3, rhythm)
+        found += swings(apart_T2[:, axis], legs_T, m.pts_s_T, _STRIDE_BH, _STEP_S, at_least, rhythm)
     return found
 
 
@@ -107,7 +108,7 @@ def _going(m: BodyMotion) -> list[Interval]:
     walking = states("walk", stepping_T & travels_T & ~running_T, conf_T, m.pts_s_T, 0.5)
     found += [each for each in walking if _gets_somewhere(m, each)]
     # Shifting one's weight or playing a ball lifts the feet too, but in no steady time.
-    stepping_T = without(_mask(_steps(m, _MARCH_RHYTHM), len(m.pts_s_T)), found, m.pts_s_T, ("walk", "run"))
+    stepping_T = without(_mask(_steps(m, _MARCH_RHYTHM, 4), len(m.pts_s_T)), found, m.pts_s_T, ("walk", "run"))
     for each in states("step_in_place", stepping_T & ~travels_T, conf_T, m.pts_s_T, 1.0):
         # The first and last steps of a walk are slow ones.
         if not any(abs(each.end_s - w.start_s) < 0.3 or abs(each.start_s - w.end_s) < 0.3 for w in found):
@@ -183,7 +184,9 @@ def _jumping(m: BodyMotion) -> list[Interval]:
         duration_s = (stop - start) * m.step_s
         back = start > 0 and stop < len(active_T) and m.sees(*_ANKLES)[[start - 1, min(stop, len(active_T) - 1)]].all()
         high = float(rise_T[start:stop].max()) > _JUMP_BH and float(hips_rise_T[start:stop].max()) > 0.8 * _JUMP_BH
-        if back and high and 0.15 <= duration_s <= 2.5:
+        # Who sinks into the knees afterwards was no higher than before.
+        flies = float(min(hips_T[start], hips_T[stop - 1]) - hips_T[start:stop].min()) > _JUMP_BH / 2
+        if back and high and flies and 0.15 <= duration_s <= 2.5:
             found.append((start, stop))
     return labelled("jump", found, m.conf(*_HIPS, *_ANKLES), m.pts_s_T)
 
@@ -239,9 +242,12 @@ def _getting_up_and_down(m: BodyMotion, postures: Sequence[Interval]) -> list[In
 
 
 def _swaying(m: BodyMotion, going: Sequence[Interval]) -> list[Interval]:
-    """Shoulders and head go from side to side together."""
+    """Shoulders and head go from side to side together, over feet that stay where they are seen."""
     nose_and_shoulders = (0, *_SHOULDERS)
     seen_T = without(m.sees(*nose_and_shoulders), going, m.pts_s_T, ("walk", "run", "turn_left", "turn_right", "spin"))
+    feet_T = np.maximum(*(m.speed(m.still_bh_TJ2[:, ankle]) for ankle in _ANKLES))
+    steps_T = moving_mean(feet_T, np.ones(len(feet_T)), m.frames(0.6)) > _PLANTED_BH_PER_S
+    seen_T &= ~(steps_T & m.sees(*_ANKLES))
     x_T = m.still_bh_TJ2[:, nose_and_shoulders, 0]
     found = swings(x_T[:, 1:].mean(axis=1), seen_T, m.pts_s_T, _SWAY_BH, _SWAY_HALF_S, 3)
     with_head = swings(x_T[:, 0], seen_T, m.pts_s_T, _SWAY_BH, _SWAY_HALF_S, 3)

@@ -15,11 +15,11 @@ from annotation.actions.postures import postures
 from annotation.actions.spans import states
 from annotation.base import ClipFrame
 from annotation.camera_moves import Interval
-from annotation.interactions import Interaction
+from annotation.interactions import Interaction, mostly_handling
 from annotation.ops.smoothing import moving_mean
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
-ACTIONS_VERSION = "2"
+ACTIONS_VERSION = "3"
 
 # Typical speed of the visible joints against the background, in body heights per second.
 _MOVING_BH_PER_S = 0.10
@@ -52,16 +52,14 @@ def actions(
             held = postures(motion)
             going = locomotion(motion, held)
             found += [*held, *going, *arm_actions(motion, hands, going), *hugging(body, motion, clip)]
-    found += head_actions(motion, face)
+    found += head_actions(motion, face, clip)
     found = [each for each in found if not (each.label in _EMPTY_HANDED and _mostly_within(each, handled))]
     return sorted(found, key=lambda each: (each.start_s, each.end_s, each.label))
 
 
 def _mostly_within(each: Interval, handled: Sequence[Interaction]) -> bool:
     side = next((side for side in ("left", "right") if side in each.label), "both")
-    own = [h for h in handled if h.label in ("holding", "touching") and (side == "both" or h.hand in (side, "both"))]
-    shared_s = sum(max(0.0, min(each.end_s, h.end_s) - max(each.start_s, h.start_s)) for h in own)
-    return shared_s > 0.5 * (each.end_s - each.start_s)
+    return mostly_handling(handled, side, each.start_s, each.end_s)
 
 
 def pace(body: BodyTrack, camera: CameraTrack | None, clip: ClipFrame) -> list[Interval]:

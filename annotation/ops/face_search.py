@@ -29,6 +29,8 @@ class FarNetwork(Protocol):
 class FaceSearch:
     """Follows one face. `found`: per frame points_L3 in shares of the frame, or None. `sight_T`: who saw it.
 
+    `doubted`: frame -> what was dropped from `found`: somebody who knows of a head there may take it back.
+
     The near network is asked first; where it sees nothing, the far one, and as long as that follows a face the near
     one rests. The near network alone also finds gloves and bottles: a small face of its own counts once the far one
     sees it too. Its frames up to then are kept when that happens, and dropped when the face is lost before.
@@ -38,6 +40,7 @@ class FaceSearch:
         self._near, self._far = near, far
         self.found: list[Points | None] = []
         self.sight_T: list[Sight] = []
+        self.doubted: dict[int, Points] = {}
         self._far_follows = False
         # The first frame of the near network's face, while there is one.
         self._near_from: int | None = None
@@ -76,7 +79,7 @@ class FaceSearch:
             if self._confirmed:
                 self.sight_T[t] = "confirmed"
             elif points_L3 is not None and float(np.ptp(points_L3[:, 1])) < _LARGE:
-                self.found[t] = None
+                self.found[t], self.doubted[t] = None, points_L3
         self._near_from, self._confirmed = None, False
 
     def _search(self, rgb_HWC: NDArray[np.uint8], pts_s: float) -> list[Points]:

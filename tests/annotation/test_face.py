@@ -242,6 +242,20 @@ def test_a_face_of_the_far_network_needs_the_subject_s_nose() -> None:
     assert session.finish({}).present_T.tolist() == [True, True, True]
 
 
+def test_a_small_face_that_the_far_network_did_not_confirm_needs_a_nose_that_is_clearly_seen() -> None:
+    clip, search = ClipFrame(100, 100, 25.0), FaceSearch(Near([face_at(0.4, 0.2)] * 4), Far([]))
+    session = FaceSession(search, None, clip)
+    session.observe(FrameBatch(np.zeros((4, 100, 100, 3), np.uint8), np.arange(4) / 25))
+    joints_px_PTJ2 = np.zeros((1, 4, 33, 2), np.float32)
+    joints_px_PTJ2[0, :, 0] = [(50, 40), (50, 40), (80, 80), (50, 40)]
+    conf_PTJ = np.full((1, 4, 33), 0.99, np.float32)
+    conf_PTJ[0, 1] = 0.3
+    present_PT = np.array([[True, True, True, False]])
+    body = BodyTrack(joints_px_PTJ2, np.zeros((1, 4, 33, 3), np.float32), conf_PTJ, present_PT, np.arange(4) / 25)
+    assert session.finish({"body": body}).present_T.tolist() == [True, False, False, False]
+    assert not session.finish({}).present_T.any()
+
+
 def test_a_clearly_seen_nose_tells_which_of_two_heads_side_by_side_is_the_subject_s() -> None:
     """A nose at the edge of the face is its own, one a width from its middle another head's, if it is not guessed."""
     clip, search = ClipFrame(100, 100, 25.0), FaceSearch(Near([face_at(0.4, 0.2)] * 3), Far([face_at(0.4, 0.2)] * 3))

@@ -8,7 +8,8 @@ from builders import hands_track
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from annotation.gestures import finger_counts, gestures
+from annotation.gestures import finger_counts, gestures, pointing_hands
+from annotation.interactions import Interaction
 from schemas.tracks import HandsTrack
 
 T = 10
@@ -49,7 +50,6 @@ def track(joints_m: NDArray[np.float64], turn: Rotation | None = None) -> HandsT
         ((0, 1, 0, 0, 0), "pointing"),
         ((0, 1, 1, 0, 0), "victory"),
         ((1, 1, 1, 1, 1), "open_hand"),
-        ((1, 0, 0, 0, 0), "thumb_up"),
     ],
 )
 def test_fingers_are_counted_and_named_however_the_hand_is_turned(stretched: tuple[int, ...], label: str) -> None:
@@ -61,11 +61,47 @@ def test_fingers_are_counted_and_named_however_the_hand_is_turned(stretched: tup
         assert (found.label, found.start_s, found.end_s) == (f"right_{label}", 0.0, 0.4)
 
 
-def test_a_thumb_that_points_down_or_aside() -> None:
+def test_a_thumb_that_points_up_down_or_aside() -> None:
+    """The thumb of this hand stands off by 45 degrees."""
     thumb = hand_m((1, 0, 0, 0, 0))
-    down = gestures(track(thumb, Rotation.from_euler("z", 180, degrees=True)))
-    assert [each.label for each in down] == ["right_thumb_down"]
-    assert gestures(track(thumb, Rotation.from_euler("z", -45, degrees=True))) == []
+    for degrees, label in (
+        (45, "right_thumb_up"),
+        (25, "right_thumb_up"),
+        (225, "right_thumb_down"),
+        (135, ""),
+        (0, ""),
+    ):
+        found = gestures(track(thumb, Rotation.from_euler("z", degrees, degrees=True)))
+        assert [each.label for each in found] == ([label] if label else [])
+
+
+def test_a_relaxed_hand_makes_neither_a_fist_nor_a_thumb() -> None:
+    """Fingers half bent, as in a hand that hangs; the thumb straight, along the index finger."""
+    upright = Rotation.from_euler("z", 45, degrees=True)
+    for thumb in (0, 1):
+        joints = hand_m((thumb, 0, 0, 0, 0))
+        for finger, base in enumerate((5, 9, 13, 17), start=1):
+            x = 0.02 * (finger - 2)
+            joints[base : base + 4] = [(x, -0.09, 0), (x, -0.12, 0), (x, -0.14, 0.02), (x, -0.15, 0.04)]
+        assert gestures(track(joints, upright)) == []
+    beside_index = hand_m((1, 0, 0, 0, 0))
+    beside_index[1:5] = [(-0.02, -0.03, 0), (-0.03, -0.05, 0), (-0.03, -0.07, 0), (-0.03, -0.09, 0)]
+    assert "right_thumb_up" not in [each.label for each in gestures(track(beside_index))]
+
+
+def test_thumb_and_index_that_pinch_point_at_nothing() -> None:
+    joints = hand_m((0, 1, 0, 0, 0))
+    assert pointing_hands(track(joints))[:, 1].all()
+    joints[4] = joints[8] + (0.02, 0.02, 0)
+    assert not pointing_hands(track(joints)).any()
+    assert gestures(track(joints)) == []
+
+
+@pytest.mark.parametrize(("hand", "kept"), [("right", False), ("both", False), ("left", True)])
+def test_a_hand_that_holds_something_makes_no_fist(hand: str, kept: bool) -> None:
+    holding = Interaction("holding", 0.1, 0.4, 0.9, hand)
+    assert bool(gestures(track(hand_m((0, 0, 0, 0, 0))), [holding])) == kept
+    assert gestures(track(hand_m((1, 1, 1, 1, 1))), [holding])
 
 
 def test_ok_is_a_ring_of_thumb_and_index() -> None:

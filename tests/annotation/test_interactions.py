@@ -131,6 +131,26 @@ def test_a_held_thing_that_goes_up_is_lifted_by_that_hand(side: int) -> None:
     assert "lifting" not in labels(hands_along(sunk, hand_shape(FIST), side), contact_of(75, 0.8, side))
 
 
+def test_a_thing_that_slides_away_over_a_table_is_not_lifted() -> None:
+    """Seen from above it goes up in the picture, but further aside."""
+    go_T = np.clip((np.arange(75) - 25) / 20, 0, 1)
+    for aside_px, lifted in ((0, True), (30, True), (90, False), (-90, False)):
+        path_T2 = np.stack([160 + aside_px * go_T, 190 - 50 * go_T], axis=1)
+        found = labels(hands_along(path_T2, hand_shape(FIST)), contact_of(75, 0.8))
+        assert ("lifting" in found, "holding" in found) == (lifted, True)
+
+
+def test_flow_counts_where_a_slow_hand_seems_to_rest_for_a_frame_and_not_where_it_leaps() -> None:
+    hands, contact = hands_along(to_and_fro(), hand_shape(FIST)), contact_of(75, 0.8)
+    contact.motion_palms_per_s_T2[::3], contact.known_T2[::3] = 0.05, False
+    assert "holding" in labels(hands, contact)
+    leaps = contact_of(75, 0.8)
+    leaps.motion_palms_per_s_T2[:] = 0.05
+    leaps.motion_palms_per_s_T2[::4] = 1.0
+    leaps.known_T2[:] = leaps.motion_palms_per_s_T2 > 0.5
+    assert labels(hands, leaps) == set()
+
+
 def test_a_lift_is_a_lift_in_slow_motion_and_under_a_moving_camera() -> None:
     rise_T = np.clip((np.arange(150) - 50) / 40, 0, 1)
     path_T2 = np.stack([np.full(150, 150.0), 200 - 60 * rise_T], axis=1)
