@@ -346,8 +346,8 @@ def test_exit_codes_and_messages_of_the_command(
     assert (unknown.returncode, unknown.stderr) == (2, "error: no sample clip-00; did you mean clip-000?\n")
     (tmp_path / "file").write_bytes(b"")
     below = pipeline("shards", "view", data, "clip-000", "--output", tmp_path / "file" / "below")
-    assert below.returncode == 1
-    assert "Not a directory" in below.stderr
+    assert below.returncode == 2
+    assert "below cannot be made: Not a directory" in below.stderr
     assert "Traceback" not in below.stderr
 
 
