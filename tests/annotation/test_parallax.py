@@ -32,18 +32,19 @@ def two_pictures(
     depth: tuple[float, float] = (0.7, 2.5),
     noise_px: float = 0.08,
     seed: int = 0,
+    focal_px: float = FOCAL_PX,
 ) -> tuple[Points, Points]:
     """150 points between two distances, before and after the camera travelled (in those) and turned right and up."""
     rng = np.random.default_rng(seed)
     before_px_N2 = rng.uniform(0, 1, (150, 2)) * SIZE_WH
     depth_N = 1 / rng.uniform(1 / depth[1], 1 / depth[0], 150)
-    point_N3 = np.c_[(before_px_N2 - SIZE_WH / 2) / FOCAL_PX, np.ones(150)] * depth_N[:, None]
+    point_N3 = np.c_[(before_px_N2 - SIZE_WH / 2) / focal_px, np.ones(150)] * depth_N[:, None]
     yaw, pitch = (
         cv2.Rodrigues(np.array([0.0, -turn_rad_2[0], 0.0]))[0],
         cv2.Rodrigues(np.array([-turn_rad_2[1], 0.0, 0.0]))[0],
     )
     seen_N3 = (point_N3 - travel_3) @ (pitch @ yaw).T
-    after_px_N2 = seen_N3[:, :2] / seen_N3[:, 2:] * FOCAL_PX + SIZE_WH / 2
+    after_px_N2 = seen_N3[:, :2] / seen_N3[:, 2:] * focal_px + SIZE_WH / 2
     noise_N2 = rng.normal(0, noise_px, (150, 2))
     return before_px_N2.astype(np.float32), (after_px_N2 + noise_N2).astype(np.float32)
 
@@ -76,6 +77,15 @@ def test_a_turn_against_the_travel_is_measured_with_its_sign(way: float) -> None
     assert seen.evidence > 50
     assert way * seen.travel_3[0] > 0.9
     assert 0.02 < -way * seen.turn_rad_2[0] < 0.15
+
+
+@pytest.mark.parametrize("turned_rad", [-0.03, -0.06, -0.09, -0.12])
+@pytest.mark.parametrize("seed", range(3))
+def test_through_a_long_lens_a_turn_against_the_travel_hides_which_way_it_went(turned_rad: float, seed: int) -> None:
+    """A portrait: the camera goes right around somebody, and all that is behind moves to the right."""
+    for travel in (0.02, 0.04):
+        seen = look(*two_pictures((travel, 0, 0), (turned_rad, 0), seed=seed, focal_px=2.2 * 427))
+        assert seen.travel_3[0] >= 0
 
 
 def test_a_wall_that_is_passed_could_be_a_crop_that_moves() -> None:
