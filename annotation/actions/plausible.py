@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from annotation.base import ClipFrame
 from annotation.body import visible_joints
-from annotation.ops.skeleton import BONES
+from annotation.ops.skeleton import BONES, from_usual, log_bone_lengths
 from annotation.ops.smoothing import moving_mean
 from schemas.tracks import BodyTrack
 
@@ -59,23 +59,15 @@ def bone_changes(body: BodyTrack, clip: ClipFrame) -> tuple[NDArray[np.float64],
     space_m_TJ3 = body.joints_world_m_PTJ3[0].astype(np.float64)
     px_TJ2 = body.joints_px_PTJ2[0].astype(np.float64)
     seen_TJ = visible_joints(body, clip)
-    in_space_TB, in_picture_TB = np.full((T, len(BONES)), np.nan), np.full((T, len(BONES)), np.nan)
+    in_picture_TB = np.full((T, len(BONES)), np.nan)
     for n, (a, b) in enumerate(BONES):
         along_T3 = space_m_TJ3[:, a] - space_m_TJ3[:, b]
         length_T, across_T = np.linalg.norm(along_T3, axis=1), np.linalg.norm(along_T3[:, :2], axis=1)
         length_px_T = np.linalg.norm(px_TJ2[:, a] - px_TJ2[:, b], axis=1)
         seen_T = seen_TJ[:, a] & seen_TJ[:, b] & (length_T > 1e-3)
-        in_space_TB[seen_T, n] = np.log(length_T[seen_T])
         seen_T &= (across_T > _ACROSS * length_T) & (length_px_T > 1)
         in_picture_TB[seen_T, n] = np.log(length_px_T[seen_T] / across_T[seen_T])
-    in_space_TB = _from_usual(in_space_TB, axis=0)
-    in_picture_TB = _from_usual(_from_usual(in_picture_TB, axis=0), axis=1)
+    in_space_TB = from_usual(log_bone_lengths(space_m_TJ3, seen_TJ), axis=0)
+    in_picture_TB = from_usual(from_usual(in_picture_TB, axis=0), axis=1)
     in_picture_TB[np.isfinite(in_picture_TB).sum(axis=1) < _FEWEST] = np.nan
     return in_space_TB, in_picture_TB
-
-
-def _from_usual(values_TB: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Values less their median along the axis, over what is known; NaN stays."""
-    known = np.isfinite(values_TB).any(axis=axis, keepdims=True)
-    usual = np.nanmedian(np.where(known, values_TB, 0.0), axis=axis, keepdims=True)
-    return np.asarray(values_TB - usual)

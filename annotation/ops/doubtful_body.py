@@ -4,7 +4,6 @@ another build every time. Axes: N reads, J joints, B bones; coordinates are px o
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from annotation.backends.mediapipe_graphs import PoseRead
 from annotation.ops.association import VISIBLE
-from annotation.ops.skeleton import BONES
+from annotation.ops.skeleton import from_usual, log_bone_lengths
 
 # Either alone happens to real people: presence falls behind a fence or in a few pixels, bones change in fast motion
 # across the picture. On 30 tracks of people 6% of the reads or less were below this presence, and the bones changed by
@@ -43,12 +42,6 @@ def build_changes(reads: Sequence[PoseRead], size_wh: tuple[int, int]) -> NDArra
     metres_NJ3 = np.stack([read.world_m_J3 for read in reads]).astype(np.float64)
     inside_NJ = ((points_NJ4[..., :2] >= 0) & (points_NJ4[..., :2] <= size_wh)).all(axis=2)
     seen_NJ = inside_NJ & (points_NJ4[..., 3] >= VISIBLE)
-    ends_B, starts_B = (list(joints) for joints in zip(*BONES, strict=True))
-    length_NB = np.linalg.norm(metres_NJ3[:, ends_B] - metres_NJ3[:, starts_B], axis=2)
-    length_NB[~(seen_NJ[:, ends_B] & seen_NJ[:, starts_B])] = np.nan
-    with warnings.catch_warnings():
-        # A bone that no read shows has no usual length.
-        warnings.filterwarnings("ignore", category=RuntimeWarning)
-        log_NB = np.log(np.maximum(length_NB, 1e-3))
-        change_N = np.nanmean(np.abs(log_NB - np.nanmedian(log_NB, axis=0)), axis=1)
-    return np.asarray(change_N[np.isfinite(change_N)])
+    change_NB = np.abs(from_usual(log_bone_lengths(metres_NJ3, seen_NJ), axis=0))
+    known_N = np.isfinite(change_NB).any(axis=1)
+    return np.asarray(np.nanmean(change_NB[known_N], axis=1))

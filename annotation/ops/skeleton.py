@@ -130,3 +130,18 @@ def _weighted_median(values_N: NDArray[np.float64], weights_N: NDArray[np.float3
     # The small weight lets bones that were never seen have a length.
     total_N = np.cumsum(weights_N[order].astype(np.float64) + 1e-3)
     return float(values_N[order[int(np.searchsorted(total_N, total_N[-1] / 2))]])
+
+
+def log_bone_lengths(metres_TJ3: NDArray[np.float64], seen_TJ: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(T, bones): natural logarithm of the length in metres of each of BONES; NaN where its ends are not both seen."""
+    ends_B, starts_B = (list(joints) for joints in zip(*BONES, strict=True))
+    length_m_TB = np.linalg.norm(metres_TJ3[:, ends_B] - metres_TJ3[:, starts_B], axis=2)
+    seen_TB = seen_TJ[:, ends_B] & seen_TJ[:, starts_B] & (length_m_TB > 1e-3)
+    return np.where(seen_TB, np.log(np.maximum(length_m_TB, 1e-3)), np.nan)
+
+
+def from_usual(values_TB: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Values less their median along the axis, over what is known; NaN stays."""
+    known = np.isfinite(values_TB).any(axis=axis, keepdims=True)
+    usual = np.nanmedian(np.where(known, values_TB, 0.0), axis=axis, keepdims=True)
+    return np.asarray(values_TB - usual)
