@@ -99,7 +99,9 @@ def animate(
         driving.body, driving.face, driving.hands, driving.camera,
     )  # fmt: skip
 
-    window, overlap = config.data.frames, whole_latents(config.sampling.overlap_frames, config.net.patch_thw[0])
+    lead_in = model.codec.lead_in_frames
+    window = config.data.frames
+    overlap = whole_latents(config.sampling.overlap_frames, config.net.patch_thw[0], lead_in)
     plan = segment_frames(len(pts_s_T), window, overlap)
     made: list[NDArray[np.uint8]] = []
     evaluations = 0
@@ -108,7 +110,7 @@ def animate(
     noise = segment_noise(model, 1, seed, 0).to(device)
     for number, frame_T in enumerate(plan):
         times_T = window_times(pts_s_T, frame_T)
-        conditions = window_conditions(motion, times_T, frame_T, reference, caption, model.text).to(device)
+        conditions = window_conditions(motion, times_T, frame_T, reference, caption, model.text, lead_in).to(device)
         predictor = make_predictor(model, conditions)
         result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise))
         evaluations += result.evaluations
@@ -143,9 +145,12 @@ def segment_noise(model: LoadedModel, batch: int, seed: int, segment: int) -> Te
     return StepRng(seed, segment).normal_like(blank, "sample")
 
 
-def whole_latents(frames: int, patch_frames: int) -> int:
-    """The overlap rounded down to whole latent frames: a latent frame cannot be half known."""
-    return frames // patch_frames * patch_frames
+def whole_latents(frames: int, patch_frames: int, lead_in_frames: int = 0) -> int:
+    """The overlap rounded down to whole latent frames: a latent frame cannot be half known.
+
+    Where the first frame stands alone (lead_in_frames), those are 1, pt + 1, 2 pt + 1, ... frames.
+    """
+    return max(0, (frames + lead_in_frames) // patch_frames * patch_frames - lead_in_frames)
 
 
 def pin_start(tail: Tensor | None, noise_BNC: Tensor) -> Pinned | None:

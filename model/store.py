@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from pydantic import ValidationError
@@ -87,7 +87,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 _HEADER = "trained_with"
 
 
-def weights_bytes(tensors: Mapping[str, Tensor], config: ModelConfig) -> bytes:
+class TrainedWith(Protocol):
+    """What a weights file says about its surroundings: a ModelConfig, or what a codec's training has in its place."""
+
+    @property
+    def codec_hash(self) -> str: ...
+
+    @property
+    def text_encoder(self) -> str: ...
+
+
+def weights_bytes(tensors: Mapping[str, Tensor], config: TrainedWith) -> bytes:
     """Weights with the hashes of codec and text encoder in the header."""
     # One header entry: safetensors writes several in an order that changes from run to run.
     header = {_HEADER: canonical_json({"codec": config.codec_hash, "text": config.text_encoder})}

@@ -21,6 +21,7 @@ COMMANDS = (
     "annotate",
     "relabel",
     "shards",
+    "train-codec",
     "train",
     "distill",
     "animate",
@@ -38,13 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=importlib.metadata.version("motionloom"))
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = importlib.import_module(f"pipelines.{name}")
+        module = importlib.import_module(module_of(name))
         # Only the chosen command's parser is filled in; the others just list their line of help.
         sub = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
         if arguments[:1] == [name]:
             module.add_arguments(sub)
     args = parser.parse_args(arguments)
     return _guarded(args.command, args)
+
+
+def module_of(command: str) -> str:
+    """`train-codec` is pipelines.train_codec."""
+    return f"pipelines.{command.replace('-', '_')}"
 
 
 def run_module(name: str) -> int:
@@ -59,7 +65,7 @@ def _guarded(name: str, args: argparse.Namespace) -> int:
     """Turns errors with a message for the user into that message and an exit code; bugs keep their traceback."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
-        return int(importlib.import_module(f"pipelines.{name}").run(args))
+        return int(importlib.import_module(module_of(name)).run(args))
     except RecipeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -28,6 +28,7 @@ class KltCodec:
     basis_PC: Tensor
     scale_C: Tensor
     name: str = "klt"
+    lead_in_frames: int = 0
 
     @property
     def token_dim(self) -> int:
@@ -41,6 +42,9 @@ class KltCodec:
 
     def tensors(self) -> Mapping[str, Tensor]:
         return {"mean_P": self.mean_P, "basis_PC": self.basis_PC, "scale_C": self.scale_C}
+
+    def facts(self) -> Mapping[str, object]:
+        return {}
 
 
 def fit_klt(patches_MP: Tensor, patch_thw: Triple, channels: int, gamma: float = 0.5) -> KltCodec:

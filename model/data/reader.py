@@ -76,6 +76,7 @@ class WindowReader:
                     encode_reference(clip.rgb_THWC[window.reference], codec),
                     clip.caption,
                     text,
+                    codec.lead_in_frames,
                 )
             )
             keys.append(clip.key)

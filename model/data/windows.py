@@ -76,7 +76,7 @@ def to_rgb(values: Tensor) -> NDArray[np.uint8]:
 
 def encode_reference(rgb_HWC: NDArray[np.uint8], codec: VideoCodec) -> Tensor:
     """Tokens (1, 1, N, C) of a still picture: the codec sees it held for one latent frame."""
-    still = to_model_range(rgb_HWC).expand(1, codec.patch_thw[0], *rgb_HWC.shape)
+    still = to_model_range(rgb_HWC).expand(1, codec.patch_thw[0] - codec.lead_in_frames, *rgb_HWC.shape)
     return codec.encode(still).unsqueeze(1)
 
 
@@ -87,8 +87,15 @@ def window_conditions(
     reference_1KNC: Tensor,
     caption: str,
     text: TextEncoder,
+    lead_in_frames: int = 0,
 ) -> Conditions:
-    """Conditions (batch of one) for the frames `frame_T` shown at `time_s_T`."""
+    """Conditions (batch of one) for the frames `frame_T` shown at `time_s_T`.
+
+    The first frame's are repeated `lead_in_frames` times (VideoCodec.lead_in_frames), so that T is a whole number of
+    latent frames.
+    """
+    frame_T = np.concatenate((np.repeat(frame_T[:1], lead_in_frames), frame_T))
+    time_s_T = np.concatenate((np.repeat(time_s_T[:1], lead_in_frames), time_s_T))
 
     def rows(values: NDArray[np.float32] | NDArray[np.bool_]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values[frame_T])).unsqueeze(0)

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from safetensors.torch import load_file
 
-from model.codec.base import VideoCodec, grid_of
+from model.codec.base import VideoCodec, codec_grid
 from model.codec.catalog import CODEC_FILE, codec_bytes, codec_hash, load_codec, make_codec
 from model.conditions import Batch
 from model.data.motion_inputs import CAMERA_FEATURES, HAND_FEATURES, face_features
@@ -219,7 +219,7 @@ def teacher_config(
     size_thw = (recipe.data.frames, recipe.data.size_px, recipe.data.size_px)
     net = NetConfig(
         transformer=recipe.transformer,
-        grid_thw=grid_of(size_thw, codec.patch_thw),
+        grid_thw=codec_grid(codec, size_thw),
         patch_thw=codec.patch_thw,
         token_dim=codec.token_dim,
         text_dim=TEXT_DIM,
