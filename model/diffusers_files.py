@@ -47,8 +47,7 @@ def from_folder(name: str, folder: Path) -> nn.Module:
         raise RecipeError(f"{config} is of a {found}, expected {name}; give the folder that holds it")
     kind = diffusers_class(name)
     try:
-        # low_cpu_mem_usage needs the package accelerate, which nothing else here does.
-        net: nn.Module = kind.from_pretrained(str(folder), local_files_only=True, low_cpu_mem_usage=False)
+        net: nn.Module = kind.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         first_line = str(error).split("\n")[0]
         raise DataError(f"{folder}: the weights of {name} cannot be read ({first_line})") from error

@@ -58,7 +58,6 @@ class Reconstruction:
         )
         return primary_losses(per_sample_B)
 
-
     def _flipped(self, patches_BNP: Tensor, rng: StepRng) -> Tensor:
         """Each window mirrored along t, y and x, each with probability 1/2."""
         rgb_BTHW3 = unpatchify(patches_BNP, self._vae.patch_thw, self._grid)

@@ -138,7 +138,8 @@ def psnr_db(codec: VideoCodec, windows_BTHW3: torch.Tensor) -> float:
     """Of all windows together, over the range [-1, 1], not rounded to uint8."""
     _, frames, height, width, _ = windows_BTHW3.shape
     grid = grid_of((frames, height, width), codec.patch_thw)
-    squared = [(codec.decode(codec.encode(part), grid) - part).square().mean() for part in torch.split(windows_BTHW3, 8)]
+    parts = torch.split(windows_BTHW3, 8)
+    squared = [(codec.decode(codec.encode(part), grid) - part).square().mean() for part in parts]
     return -10.0 * math.log10(max(float(torch.stack(squared).mean()) / 4.0, 1e-10))
 
 
