@@ -6,6 +6,7 @@ diffusers is the extra `wan`; it is imported only when such weights are asked fo
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def from_folder(name: str, folder: Path) -> nn.Module:
     if found != name:
         raise RecipeError(f"{config} is of a {found}, expected {name}; give the folder that holds it")
     kind = diffusers_class(name)
+    if importlib.util.find_spec("accelerate") is None:
+        raise ResourceError(f"{name} is read with accelerate: pip install 'motionloom[wan]'")
     try:
         net: nn.Module = kind.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:

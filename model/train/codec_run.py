@@ -25,7 +25,7 @@ from model.data.reader import DataRecipe, WindowReader, dataset_fingerprint, exp
 from model.objectives.reconstruction import Reconstruction, ReconstructionRecipe
 from model.rng import StepRng, seed_from
 from model.store import METRICS_FILE, write_atomically
-from model.text.encoder import make_text_encoder
+from model.text.encoder import HashedBytesText
 from model.train.checkpoint import saved_step
 from model.train.loop import LoopRecipe, Stage, run_stages
 from model.train.runs import Report, one_process_only, start_torch
@@ -76,7 +76,7 @@ class CodecSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class CodecStart:
     """Stands in the headers of the weights: the codec that training began from, and no text encoder."""
 
     codec_hash: str
@@ -94,7 +94,8 @@ def train_codec(data: Path, output: Path, recipe: CodecTrainRecipe, resume: bool
     prints = {"recipe": fingerprint(recipe.model_dump(mode="json")), "dataset": dataset_fingerprint(data)}
     check_codec_output(output, resume, prints)
     reader = WindowReader(data, recipe.data, expression_names_of(data), recipe.loop.seed)
-    text, began_from = make_text_encoder(), saved_step(output)
+    # Nobody looks at the words; these cost nothing.
+    text, began_from = HashedBytesText(), saved_step(output)
     grid = grid_of((recipe.data.frames, recipe.data.size_px, recipe.data.size_px), recipe.codec.patch_thw)
     windows = reader.training_windows(FIT_WINDOWS)
     vae, klt = starting_vae(recipe, windows)
@@ -107,7 +108,7 @@ def train_codec(data: Path, output: Path, recipe: CodecTrainRecipe, resume: bool
         return reader.batch(rng, recipe.loop.batch_size, recipe.loop.batch_size, pixels, text)
 
     stage = Stage("reconstruction", recipe.steps, 1.0, lambda _: Reconstruction(vae, grid, recipe.loss))
-    run_stages([stage], recipe.loop, _Start(codec_hash(klt)), output, read_batch, report, device)
+    run_stages([stage], recipe.loop, CodecStart(codec_hash(klt)), output, read_batch, report, device)
     vae.requires_grad_(False)
     fit_token_scale(vae, windows)
     codec = CausalVaeCodec(vae)
