@@ -279,10 +279,11 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--without", nargs="*", default=[], help="clips to leave out, by file name")
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--steps", type=int, default=500)
     args = parser.parse_args()
-    clips = read_clips(args.clips, args.sizes)
+    clips = [clip for clip in read_clips(args.clips, args.sizes) if clip.name not in args.without]
     held = {seed: len(split(clips, seed)[1]) for seed in args.seeds}
     count = sum(len(clip.windows[args.sizes[0]]) for clip in clips)
     print(f"{len(clips)} clips, {count} windows; held aside by seed: {held}")

@@ -3,7 +3,7 @@
 A latent frame stands for exactly pt pixel frames (T = pt n, so a still is pt equal frames) and knows its own and
 earlier frames only; so does what is decoded of it. The convolutions run over the grid of patches: one token sees its
 neighbours, which a patch-wise KLT cannot. Every residual branch ends in zeros, so before the first step the
-autoencoder is the KLT exactly; started from random weights the same network diverged.
+autoencoder is the KLT exactly, and what is learnt comes on top of it.
 
 Axis legend: B batch, T frames, H W pixels, N tokens = (T/pt)(H/ph)(W/pw) in (t, y, x) order, P numbers of a patch,
 C channels of a token, D width, f h w the token grid.

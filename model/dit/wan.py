@@ -73,6 +73,8 @@ class WanConfig(StrictModel):
     hand_dim: int
     camera_dim: int
     guidance_embedding: bool = False
+    learns: Literal["adapters", "attention", "all"] = "adapters"
+    """Which weights training changes: ours alone, the self-attention's projections too, or every one."""
     transformer: dict[str, Any]
 
 
@@ -144,6 +146,15 @@ class WanBackbone(nn.Module):
             size = tuple(wan.patch_size)
             self.reference_added = _zeroed(nn.Conv3d(config.token_dim, width, size, size))
             self.body_added = _zeroed(nn.Conv3d(config.token_dim, width, size, size))
+
+    @property
+    def held_weights(self) -> frozenset[str]:
+        """Names of the parameters that training leaves as they are (WanConfig.learns)."""
+        learns = self.config.learns
+        own = [name for name, _ in self.named_parameters() if name.startswith("transformer.")]
+        return frozenset(
+            name for name in own if learns == "adapters" or (learns == "attention" and ".attn1." not in name)
+        )
 
     def encode(self, conditions: Conditions, keep_BG: Tensor, inputs: WanInputs | None = None) -> WanState:
         """keep_BG[b, g] False removes all influence of group g on sample b.

@@ -43,8 +43,8 @@ class CausalVaeRecipe(StrictModel):
 
     patch_thw: Triple = (4, 8, 8)
     channels: int = Field(default=64, gt=0)
-    width: int = Field(default=128, gt=0)
-    depth: int = Field(default=3, gt=0)
+    width: int = Field(default=96, gt=0)
+    depth: int = Field(default=2, gt=0)
     gamma: float = 0.5
     """Of the KLT it starts from (CodecRecipe)."""
 
@@ -56,7 +56,7 @@ class CodecTrainRecipe(StrictModel):
     data: DataRecipe = DataRecipe()
     codec: CausalVaeRecipe = CausalVaeRecipe()
     loss: ReconstructionRecipe = ReconstructionRecipe()
-    loop: LoopRecipe = LoopRecipe(adamw_rate=1e-3)
+    loop: LoopRecipe = LoopRecipe()
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

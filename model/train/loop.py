@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,12 +132,19 @@ def run_stages(
 
 
 def make_players(objective: Objective, recipe: LoopRecipe, device: torch.device) -> dict[str, Player]:
-    """Optimisers and average for everyone who learns. Weight decay is for matrices only."""
+    """Optimisers and average for everyone who learns. Weight decay is for matrices only.
+
+    A network with the attribute `held_weights` (names of parameters) keeps those as they are.
+    """
     players = {}
     for name, net in objective.players().items():
-        net.to(device).train().requires_grad_(True)
-        inner = {key: weight for key, weight in net.named_parameters() if is_block_matrix(key, weight)}
-        outer = [weight for key, weight in net.named_parameters() if key not in inner]
+        net.to(device).train()
+        held: Collection[str] = getattr(net, "held_weights", ())
+        for key, weight in net.named_parameters():
+            weight.requires_grad_(key not in held)
+        learning = {key: weight for key, weight in net.named_parameters() if weight.requires_grad}
+        inner = {key: weight for key, weight in learning.items() if is_block_matrix(key, weight)}
+        outer = [weight for key, weight in learning.items() if key not in inner]
         groups = [
             {"params": [weight for weight in outer if weight.ndim >= 2], "weight_decay": recipe.weight_decay},
             {"params": [weight for weight in outer if weight.ndim < 2], "weight_decay": 0.0},
