@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import model_validator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from model.codec.base import Triple, VideoCodec, patchify
@@ -117,9 +117,9 @@ def read_codec(folder: Path) -> VideoCodec:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors of a codec file and what its header says."""
     try:
-        tensors: dict[str, Tensor] = load(path.read_bytes())
         with safe_open(str(path), "pt") as file:
             facts = json.loads((file.metadata() or {}).get("codec", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: cannot read the codec ({error}); copy the folder again, whole") from error
     return tensors, facts
