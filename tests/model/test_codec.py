@@ -52,6 +52,17 @@ def test_klt_keeps_the_strong_direction_of_unseen_data() -> None:
     assert (codec.decode(codec.encode(unseen), (2, 2, 2)) - unseen).abs().max() < 1e-4
 
 
+def test_klt_counts_mirror_images() -> None:
+    """Fitted on a ramp that rises to the right, it holds the same ramp falling, and one that rises in time."""
+    rise = torch.linspace(-1, 1, 8).reshape(1, 1, 1, 8, 1).expand(1, 4, 8, 8, 3)
+    gains = torch.linspace(-0.2, 1, 40).reshape(-1, 1, 1, 1, 1)
+    codec = make_codec(CodecRecipe(name="klt", patch_thw=PATCH, channels=2), gains * rise)
+    assert codec.tensors()["mean_P"].abs().max() < 0.5 * gains.mean()
+    one_sided, mirrored = gains * rise, (gains * rise).flip(3)
+    for rgb in (one_sided, mirrored):
+        assert (codec.decode(codec.encode(rgb), (2, 2, 2)) - rgb).abs().max() < 1e-4
+
+
 def test_klt_fit_is_repeatable_and_hash_follows_the_data() -> None:
     recipe = CodecRecipe(name="klt", patch_thw=PATCH, channels=8)
     same, again, other = make_codec(recipe, video(0)), make_codec(recipe, video(0)), make_codec(recipe, video(1))
