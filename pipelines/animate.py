@@ -62,8 +62,7 @@ def animate_file(
 
     quiet_threads()
     from annotation.sample import describe
-    from model.data.framing import subject_box_px
-    from model.generate import DrivingMotion, animate
+    from model.generate import DrivingMotion, animate, reference_of
     from model.store import load_model
     from model.video import write_mp4
     from pipelines.progress import bar
@@ -84,15 +83,11 @@ def animate_file(
     motion = DrivingMotion(
         (shape.height_px, shape.width_px), body.pts_s_T, body, face, tracks["hands.npz"], tracks["camera.npz"]
     )
-    box = subject_box_px(
-        reference_tracks["body.npz"],
-        reference_tracks["face.npz"],
-        (reference_rgb_HWC.shape[0], reference_rgb_HWC.shape[1]),
-    )
+    still = reference_of(reference_rgb_HWC, reference_tracks["body.npz"], reference_tracks["face.npz"])
     with bar() as progress:
         task = progress.add_task("animate", total=None)
         made = animate(
-            model, reference_rgb_HWC, motion, text, box, seed,
+            model, [still], motion, text, seed,
             on_segment=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     write_mp4(output, made.rgb_THWC, made.pts_s_T)

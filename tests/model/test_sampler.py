@@ -8,7 +8,7 @@ import torch
 
 from model.guidance import DualBranch, GuidanceRecipe, SingleBranch
 from model.sampler import Pinned, euler_step, sample, segment_frames, time_grid
-from tests.model.tiny import random_conditions, random_tokens, tiny_net
+from tests.model.tiny import GRID, random_conditions, random_tokens, tiny_net
 
 
 class Constant:
@@ -26,9 +26,9 @@ class Constant:
 @torch.no_grad()
 def test_evaluations_are_counted_per_branch() -> None:
     net, conditions, noise = tiny_net(), random_conditions(), random_tokens()
-    teacher = DualBranch(net, conditions, GuidanceRecipe(strength=2.0))
+    teacher = DualBranch(net, conditions, GRID, GuidanceRecipe(strength=2.0))
     assert sample(teacher, noise, time_grid(20, 2.0)).evaluations == 40
-    assert sample(SingleBranch(net, conditions), noise, time_grid(4, 2.0)).evaluations == 4
+    assert sample(SingleBranch(net, conditions, GRID), noise, time_grid(4, 2.0)).evaluations == 4
     assert sample(teacher, noise, time_grid(5, 2.0)).evaluations == 10
 
 
