@@ -138,7 +138,7 @@ def animate(
             words, model.text,
         ).to(device)  # fmt: skip
         predictor = make_predictor(model, conditions, grid)
-        result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise))
+        result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise), config.sampling.solver)
         evaluations += result.evaluations
         pixels_THW3 = model.codec.decode(result.tokens_BNC.cpu(), grid)[0]
         if overlap:
@@ -210,7 +210,8 @@ def write_samples(folder: Path, model: LoadedModel, reader: WindowReader, count:
     began_s = time.perf_counter()
     conditions = batch.conditions.to(device)
     noise = torch.cat([segment_noise(model, 1, seed, slot) for slot in range(count)]).to(device)
-    result = sample(make_predictor(model, conditions, batch.grid_thw), noise, sampling_times(model))
+    predictor = make_predictor(model, conditions, batch.grid_thw)
+    result = sample(predictor, noise, sampling_times(model), solver=model.config.sampling.solver)
     grid = batch.grid_thw
     made = model.codec.decode(result.tokens_BNC.cpu(), grid)
     seconds = time.perf_counter() - began_s

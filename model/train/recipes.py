@@ -13,6 +13,7 @@ from model.guidance import GuidanceRecipe
 from model.objectives.flow import FlowRecipe
 from model.objectives.guidance_merge import MergeRecipe
 from model.objectives.step_distillation import StepRecipe
+from model.sampler import Solver
 from model.train.loop import LoopRecipe
 from schemas.recipe import StrictModel
 
@@ -22,6 +23,7 @@ class TeacherSampling(StrictModel):
 
     steps: int = Field(default=20, gt=0)
     shift: float = Field(default=2.0, gt=0)
+    solver: Solver = "euler"
     guidance: GuidanceRecipe = GuidanceRecipe()
     overlap_frames: int = Field(default=2, ge=0)
 
