@@ -219,7 +219,7 @@ def _fit(net: PointJudge, pictures: Tensor, points: Tensor, numbers: Tensor, ste
         optimiser.step()
         schedule.step()
     net.eval()
-    return float(loss)
+    return float(loss.detach())
 
 
 def _action_net() -> nn.Module:

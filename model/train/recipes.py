@@ -60,9 +60,13 @@ class TrainRecipe(StrictModel):
 
 
 class DistillStage(StrictModel):
-    """One stage of the student: `merge` guidance into one branch, then `steps` learns few large steps."""
+    """One stage of the student: `merge` guidance into one branch, then few large steps by one of the others.
 
-    objective: Literal["merge", "steps"]
+    steps: progressive (each large step copies the teacher's small ones); consistency (phased); reflow (straight lines
+    to the teacher's own videos); matching (distribution matching with a second player).
+    """
+
+    objective: Literal["merge", "steps", "consistency", "reflow", "matching"]
     steps: int = Field(gt=0)
     rate_scale: float = Field(default=0.05, gt=0)
     """The stage's learning rates over those of `loop`: it starts from trained weights."""

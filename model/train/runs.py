@@ -24,9 +24,12 @@ from model.dit.config import NetConfig
 from model.dit.net import VideoDit
 from model.generate import write_samples
 from model.objectives.base import Objective
+from model.objectives.consistency import PhasedConsistency
 from model.objectives.flow import FlowMatching
 from model.objectives.guidance_merge import GuidanceMerge
-from model.objectives.step_distillation import StepDistillation
+from model.objectives.matching import DistributionMatching
+from model.objectives.reflow import Reflow
+from model.objectives.step_distillation import StepDistillation, StepRecipe
 from model.rng import StepRng, seed_from
 from model.sampler import time_grid
 from model.store import (
@@ -155,6 +158,14 @@ def distil_student(
     return _run(stages, recipe, config, output, student, reader, taught.codec, taught.text, device, report)
 
 
+STEP_OBJECTIVES: dict[str, Callable[[VideoDit, VideoDit, StepRecipe], Objective]] = {
+    "steps": StepDistillation,
+    "consistency": PhasedConsistency,
+    "reflow": Reflow,
+    "matching": DistributionMatching,
+}
+
+
 def _distill_stage(
     recipe: DistillRecipe, index: int, student: VideoDit, taught: LoadedModel, read_batch: Callable[[StepRng], Batch]
 ) -> Stage:
@@ -171,7 +182,8 @@ def _distill_stage(
             frozen.load_state_dict(student.state_dict())
         else:
             fill(frozen, load_file(str(previous)), previous)
-        return StepDistillation(student, frozen.to(next(taught.net.parameters()).device), recipe.sampler)
+        frozen = frozen.to(next(taught.net.parameters()).device)
+        return STEP_OBJECTIVES[chosen.objective](student, frozen, recipe.sampler)
 
     return Stage(f"{index}_{chosen.objective}", chosen.steps, chosen.rate_scale, make, read_batch)
 

@@ -10,8 +10,11 @@ from model.conditions import GROUPS, keep_mask
 from model.dit.net import VideoDit
 from model.guidance import GuidanceRecipe, guide
 from model.objectives.base import velocity_loss_B
+from model.objectives.consistency import PhasedConsistency
 from model.objectives.flow import FlowMatching, FlowRecipe, draw_keep, draw_times
 from model.objectives.guidance_merge import GuidanceMerge, MergeRecipe
+from model.objectives.matching import DistributionMatching
+from model.objectives.reflow import Reflow
 from model.objectives.step_distillation import StepDistillation, StepRecipe
 from model.rng import StepRng, seed_from
 from model.sampler import euler_step, time_grid
@@ -107,7 +110,7 @@ def test_one_student_step_lands_where_the_teacher_s_small_steps_land() -> None:
     objective = StepDistillation(tiny_net(guidance_embedding=True), teacher, recipe)
     start, end, noisy, data = 0.5, 1.0, random_tokens(seed=9), random_batch()
     t_B, next_B, strength_B = (torch.full((2,), value) for value in (start, end, recipe.strength))
-    target = objective._teacher_target(data, noisy, t_B, next_B, strength_B, keep_mask(2))
+    target = objective._teacher_target(data, noisy, t_B, next_B, strength_B)
     state = teacher.encode(data.conditions, keep_mask(2), GRID)
     moving = noisy
     with torch.no_grad():
@@ -124,9 +127,58 @@ def test_a_student_of_one_substep_copies_its_teacher() -> None:
     assert float(objective.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.mean()) == pytest.approx(0.0, abs=1e-8)
 
 
-def test_teachers_do_not_learn() -> None:
+def test_a_consistent_student_has_no_loss() -> None:
+    """A teacher whose prediction does not depend on where it stands is walked along a straight line: a copy of it is
+    consistent from every point of that line."""
+    teacher = tiny_net(guidance_embedding=True)
+    with torch.no_grad():
+        for weight in (teacher.video_in.weight, *(each[2].weight for each in (teacher.time_in,))):
+            weight.zero_()
+    student = tiny_net(guidance_embedding=True)
+    student.load_state_dict(teacher.state_dict())
+    objective = PhasedConsistency(student, teacher, StepRecipe(steps=2))
+    losses = [float(objective.losses(random_batch(), s, StepRng(0, s)).per_sample_B.mean()) for s in range(6)]
+    assert max(losses) < 1e-6
+    other = PhasedConsistency(tiny_net(seed=3, guidance_embedding=True), teacher, StepRecipe(steps=2))
+    assert float(other.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.mean()) > 1e-2
+
+
+def test_reflow_learns_the_teacher_s_own_videos() -> None:
+    """The pair of a teacher that always says the same is that video, and a copy of the teacher is already right."""
+    teacher = tiny_net(guidance_embedding=True)
+    with torch.no_grad():
+        teacher.video_in.weight.zero_()
+        teacher.time_in[2].weight.zero_()
+    student = tiny_net(guidance_embedding=True)
+    student.load_state_dict(teacher.state_dict())
+    losses = Reflow(student, teacher, StepRecipe(steps=2)).losses(random_batch(), 0, StepRng(0, 0))
+    assert float(losses.per_sample_B.mean()) < 1e-6
+    again = Reflow(tiny_net(seed=3, guidance_embedding=True), teacher, StepRecipe(steps=2))
+    assert float(again.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.mean()) > 1e-2
+
+
+def test_matching_stands_still_when_fake_and_real_agree() -> None:
+    """The fake denoiser starts as the teacher: no gradient for the student, a loss for the fake one."""
+    teacher = tiny_net(guidance_embedding=True)
+    student = tiny_net(seed=3, guidance_embedding=True)
+    objective = DistributionMatching(student, teacher, StepRecipe(steps=2))
+    losses = objective.losses(random_batch(), 0, StepRng(0, 0))
+    assert set(losses.per_player) == set(objective.players()) == {"model", "fake"}
+    assert float(losses.per_sample_B.max()) < 1e-9
+    assert float(losses.per_player["fake"].detach()) > 1e-2
+    with torch.no_grad():
+        for weight in objective.players()["fake"].parameters():
+            weight.add_(0.05)
+    assert float(objective.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.max()) > 1e-6
+
+
+@pytest.mark.parametrize("kind", [StepDistillation, PhasedConsistency, Reflow, DistributionMatching])
+def test_teachers_do_not_learn(kind: type[StepDistillation]) -> None:
     student, teacher = tiny_net(guidance_embedding=True), tiny_net(seed=4, guidance_embedding=True)
-    objective = StepDistillation(student, teacher, StepRecipe())
+    objective = kind(student, teacher, StepRecipe())
+    if kind is DistributionMatching:
+        for weight in objective.players()["fake"].parameters():
+            weight.data.add_(0.05)
     objective.losses(random_batch(), 0, StepRng(0, 0)).per_player["model"].backward()  # type: ignore[no-untyped-call]
     assert all(weight.grad is None for weight in teacher.parameters())
     assert any(weight.grad is not None and bool(weight.grad.any()) for weight in student.parameters())
