@@ -59,7 +59,8 @@ class Stage:
     """`make` gets the file with the previous stage's averaged weights (None for the first stage).
 
     read_batch is a pure function of the step's random numbers. rate_scale multiplies both learning rates for this
-    stage. trains: beginnings of the names of the weights that learn; all of them when empty.
+    stage. trains: beginnings of the names of the weights that learn; all of them when empty. decay_from: share of the
+    stage after which the rates fall, instead of the recipe's.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Stage:
     make: Callable[[Path | None], Objective]
     read_batch: Callable[[StepRng], Batch]
     trains: tuple[str, ...] = ()
+    decay_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def run_stages(
             Ahead(stage.read_batch, recipe.seed, step, before) as ahead,
         ):
             while step < before:
-                rate = stage.rate_scale * rate_factor(step - start, stage.steps, recipe)
+                rate = stage.rate_scale * rate_factor(step - start, stage.steps, recipe, stage.decay_from)
                 began_s = time.perf_counter()
                 rng = StepRng(recipe.seed, step)
                 batch = ahead.next().to(device)
@@ -177,10 +179,10 @@ def is_block_matrix(name: str, weight: torch.Tensor) -> bool:
     return name.startswith("blocks.") and name.endswith(".weight") and weight.ndim == 2
 
 
-def rate_factor(step: int, steps: int, recipe: LoopRecipe) -> float:
+def rate_factor(step: int, steps: int, recipe: LoopRecipe, decay_from: float | None = None) -> float:
     """Warm-up, flat, then linear to 5 %; `step` counts from the stage's start."""
     warm = min(1.0, (step + 1) / max(1, min(recipe.warmup_steps, steps)))
-    flat_until = recipe.decay_from * steps
+    flat_until = (recipe.decay_from if decay_from is None else decay_from) * steps
     fall = 1.0 if step < flat_until else 1.0 - 0.95 * (step - flat_until) / max(1.0, steps - flat_until)
     return warm * fall
 

@@ -32,7 +32,8 @@ class TrainStage(StrictModel):
     """One stage of a teacher: what it looks at, which conditions it gets, what learns.
 
     rate_scale multiplies the learning rates of `loop`. trains: beginnings of the names of the weights that learn
-    (`hands.`, `face.`, `blocks.`); all when empty.
+    (`hands.`, `face.`, `blocks.`); all when empty. decay_from: share of the stage after which the rates fall to 5 %
+    (1: never, for a stage that another one continues); None takes that of `loop`.
     """
 
     name: str = Field(default="flow", pattern=r"^[a-z0-9_]+$")
@@ -41,6 +42,7 @@ class TrainStage(StrictModel):
     data: StageData = StageData()
     flow: FlowRecipe = FlowRecipe()
     trains: tuple[str, ...] = ()
+    decay_from: float | None = Field(default=None, ge=0, le=1)
 
 
 class TrainRecipe(StrictModel):

@@ -112,6 +112,7 @@ def train_teacher(data: Path, output: Path, recipe: TrainRecipe, resume: bool, r
             lambda _: FlowMatching(net, chosen.flow),
             lambda rng: reader.batch(rng, codec, text, size),
             chosen.trains,
+            chosen.decay_from,
         )
 
     stages = [stage_of(number) for number in range(len(recipe.stages))]
