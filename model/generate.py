@@ -1,6 +1,6 @@
-"""Animate a character: reference picture and driving motion in, a video of the driving clip's length out.
+"""Animate a character: reference pictures and driving motion in, a video of the driving clip's length out.
 
-Axis legend: T frames of the driving clip, H W pixels, B batch, N tokens, C channels.
+Axis legend: T frames of the driving clip, H W pixels, B batch, K references, N tokens, C channels.
 """
 
 from __future__ import annotations
@@ -17,21 +17,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.conditions import Conditions
-from model.data.framing import choose_square, crop_resized, subject_box_px
+from model.data.framing import Square, choose_square, crop_resized, subject_box_px
 from model.data.motion_inputs import motion_inputs
 from model.data.reader import WindowReader
 from model.data.windows import encode_reference, to_rgb, window_conditions
 from model.guidance import DualBranch, Predictor, SingleBranch
 from model.rng import StepRng
 from model.sampler import Pinned, sample, segment_frames, time_grid
-from model.store import SAMPLES_DIR, LoadedModel, load_model, write_atomically
+from model.store import SAMPLES_DIR, LoadedModel, ModelConfig, load_model, write_atomically
 from model.video import png_bytes, write_mp4
-from schemas.errors import DataError
+from schemas.errors import DataError, RecipeError
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
 Box = tuple[float, float, float, float]
 SAMPLES_FPS = 8.0
 """Windows are short; slowed down one can see what moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A picture of the character; box_px is their left, top, right and bottom in it."""
+
+    rgb_HWC: NDArray[np.uint8]
+    box_px: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +75,38 @@ class Animation:
 
 def animate(
     model_dir: Path | LoadedModel,
-    reference_rgb_HWC: NDArray[np.uint8],
+    references: Sequence[Reference],
     driving: DrivingMotion,
     caption: str = "",
-    reference_box_px: Box | None = None,
     seed: int = 0,
     on_segment: Callable[[int, int], None] | None = None,
 ) -> Animation:
-    """Generate the driving clip's frames with the reference's character, by a teacher or a student MODEL.
+    """Generate the driving clip's frames with the references' character, by a teacher or a student MODEL.
 
-    reference_box_px: left, top, right, bottom of the character; without it a reference of the driving clip's size is
-    cropped like the driving clip (it is taken to be one of its frames), any other one at its centre.
+    references: at most `max_references` of the model; the first one counts most (it is also laid over the video).
+    Each is cropped around its box. Without one a reference of the driving clip's size is cropped like the driving clip
+    (it is taken to be one of its frames), any other one at its centre.
     on_segment(done, total) is called after each window.
 
-    Raises: RecipeError or DataError from load_model; DataError when there is no driving frame.
+    Raises: RecipeError or DataError from load_model; RecipeError for no reference or too many; DataError when there is
+            no driving frame.
     """
     began_s = time.perf_counter()
     model = model_dir if isinstance(model_dir, LoadedModel) else load_model(model_dir)
     config, device = model.config, next(model.net.parameters()).device
     if len(driving.pts_s_T) == 0:
         raise DataError("the driving clip has no frame; nothing to animate")
+    if not 1 <= len(references) <= max_references(config):
+        raise RecipeError(f"{len(references)} references given, this model takes 1 to {max_references(config)}")
     square = choose_square(driving.size_hw, subject_box_px(driving.body, driving.face, driving.size_hw))
-    reference_hw = (reference_rgb_HWC.shape[0], reference_rgb_HWC.shape[1])
-    alike = reference_box_px is None and reference_hw == driving.size_hw
-    reference_square = square if alike else choose_square(reference_hw, reference_box_px)
     size_px = config.data.size_px
-    reference = encode_reference(crop_resized(reference_rgb_HWC, reference_square, size_px), model.codec)
+    reference = torch.cat(
+        [
+            encode_reference(crop_resized(each.rgb_HWC, _reference_square(each, driving, square), size_px), model.codec)
+            for each in references
+        ],
+        dim=1,
+    )
     pts_s_T = driving.pts_s_T - driving.pts_s_T[0]
     motion = motion_inputs(
         pts_s_T + driving.pts_s_T[0], square, size_px, config.expression_names,
@@ -122,6 +136,18 @@ def animate(
     seconds = time.perf_counter() - began_s
     stats = AnimateStats(evaluations, len(plan), config.sampling.steps, round(seconds, 3))
     return Animation(rgb_THWC, driving.pts_s_T.copy(), stats)
+
+
+def max_references(config: ModelConfig) -> int:
+    """How many references the model was trained with at most."""
+    return int(getattr(config.data, "max_references", 1))
+
+
+def _reference_square(reference: Reference, driving: DrivingMotion, driving_square: Square) -> Square:
+    size_hw = (reference.rgb_HWC.shape[0], reference.rgb_HWC.shape[1])
+    if reference.box_px is None and size_hw == driving.size_hw:
+        return driving_square
+    return choose_square(size_hw, reference.box_px)
 
 
 def make_predictor(model: LoadedModel, conditions: Conditions) -> Predictor:

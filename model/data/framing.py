@@ -81,14 +81,19 @@ def _place(centre: float, side: float, length: int) -> float:
     return min(max(centre - side / 2, 0.0), length - side)
 
 
-def crop_resized(rgb_HWC: NDArray[np.uint8], square: Square, size_px: int) -> NDArray[np.uint8]:
-    """The square, resized to (size, size, 3) with an anti-aliased filter."""
+def cut_out(rgb_HWC: NDArray[np.uint8], square: Square) -> NDArray[np.uint8]:
+    """The square at native size, rounded to whole px: (side, side, 3), grey where it leaves the frame."""
     height, width = rgb_HWC.shape[:2]
     left, top, side = round(square.left_px), round(square.top_px), max(1, round(square.side_px))
     x0, x1 = max(left, 0), min(left + side, width)
     y0, y1 = max(top, 0), min(top + side, height)
     canvas = np.full((side, side, 3), GREY, dtype=np.uint8)
     canvas[y0 - top : y1 - top, x0 - left : x1 - left] = rgb_HWC[y0:y1, x0:x1]
-    planes = torch.from_numpy(canvas).permute(2, 0, 1).unsqueeze(0)
+    return canvas
+
+
+def crop_resized(rgb_HWC: NDArray[np.uint8], square: Square, size_px: int) -> NDArray[np.uint8]:
+    """The square, resized to (size, size, 3) with an anti-aliased filter."""
+    planes = torch.from_numpy(cut_out(rgb_HWC, square)).permute(2, 0, 1).unsqueeze(0)
     small = F.interpolate(planes, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
     return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import model.train.runs as runs
-from model.generate import DrivingMotion, animate
+from model.generate import DrivingMotion, Reference, animate
 from model.objectives.base import Losses
 from model.objectives.flow import FlowMatching
 from model.rng import StepRng
@@ -218,7 +218,7 @@ def test_animation_has_the_driving_clip_s_frames_and_times(teacher: Path, studen
     driving = DrivingMotion(
         (64, 96), pts_s_T, body_track(frames), face_track(frames), hands_track(frames), camera_track(frames)
     )
-    reference = np.full((48, 48, 3), 200, np.uint8)
+    reference = [Reference(np.full((48, 48, 3), 200, np.uint8))]
     windows = {3: 1, 4: 1, 11: 5}[frames]
     for folder, evaluations in ((teacher, 20), (student, 2)):
         made = animate(folder, reference, driving, "a square")
