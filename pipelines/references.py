@@ -44,9 +44,11 @@ class Chosen:
 
 def candidates_of_files(paths: Sequence[Path]) -> list[Candidate]:
     """Every picture with its view; equal files count once. Raises: DecodeError naming the file that is no picture."""
-    files = {file_sha256(path): path for path in reversed(paths)}
+    files: dict[str, Path] = {}
+    for path in paths:
+        files.setdefault(file_sha256(path), path)
     candidates = []
-    for path in reversed(files.values()):
+    for path in files.values():
         rgb_HWC, tracks = annotated_picture(path, f"--reference {path}")
         size_hw = (rgb_HWC.shape[0], rgb_HWC.shape[1])
         reference = Reference(rgb_HWC, subject_box_px(tracks.body, tracks.face, size_hw))

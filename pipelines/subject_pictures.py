@@ -18,7 +18,7 @@ from model.identity.library import Picture, PictureRecord, SourceSquare
 from model.identity.still import Still, make_still, one_frame
 from model.identity.views import KINDS, NOBODY, Kind, descriptors, kinds, openness, yaws_deg
 from pipelines.annotated_media import SubjectTracks, annotated_picture, annotated_video, is_picture
-from schemas.errors import DataError
+from schemas.errors import DataError, ProbeError
 from schemas.frames import FrameBatch, FrameRequest
 
 AT_MOST_OF_A_CLIP = 4
@@ -66,33 +66,44 @@ def _somebody(source: Source, kind_T: NDArray[np.int64]) -> NDArray[np.intp]:
 
 
 def _frames_of_clip(source: Source) -> list[Picture]:
-    tracks, shape, _ = annotated_video(source.path, source.path.name)
+    try:
+        tracks, shape, _ = annotated_video(source.path, source.path.name)
+    except ProbeError as error:
+        raise ProbeError(f"{error}; nor is it a readable picture") from error
     size_hw = (shape.height_px, shape.width_px)
-    body, face = tracks.body, tracks.face
-    kind_T = kinds(body, face, size_hw)
-    usable = _somebody(source, kind_T)
-    if len(body.present_PT):
-        # A body put between its measured neighbours is not what this frame shows.
-        measured = usable[~body.filled_PT[0][usable]]
-        usable = measured if len(measured) else usable
-    candidates = usable[np.unique(np.linspace(0, len(usable) - 1, _CANDIDATES).round().astype(int))]
-    stills = _stills(source.path, tracks, candidates)
+    candidates = candidate_frames(tracks, _somebody(source, kinds(tracks.body, tracks.face, size_hw)))
+    stills = stills_of(source.path, tracks, candidates)
     candidates = candidates[: len(stills)]
-    sharp_N = np.array([still_sharpness(still) for still in stills])
-    open_N = openness(body, face, tracks.hands, size_hw)[candidates]
-    if (kind_T[candidates] == NOBODY).all():
-        open_N = np.ones(len(stills))
-    chosen = farthest_first(descriptors(body, face, size_hw)[candidates], sharp_N * open_N, AT_MOST_OF_A_CLIP)
-    if not chosen and len(stills):
-        # Nothing is sharp, a flat drawing for example: the first frame is as good as any.
-        chosen = [0]
+    chosen = choose_frames(tracks, size_hw, candidates, stills)
     return [
-        _picture(source, stills[n], tracks, int(candidates[n]), size_hw, float(body.pts_s_T[candidates[n]]))
-        for n in sorted(chosen)
+        _picture(source, stills[n], tracks, int(candidates[n]), size_hw, float(tracks.body.pts_s_T[candidates[n]]))
+        for n in chosen
     ]
 
 
-def _stills(path: Path, tracks: SubjectTracks, frames: NDArray[np.intp]) -> list[Still]:
+def candidate_frames(tracks: SubjectTracks, usable: NDArray[np.intp]) -> NDArray[np.intp]:
+    """At most 48 of the usable frames, evenly spread; none whose body was put between measured neighbours, if others
+    are there: that is not what the frame shows."""
+    if len(tracks.body.present_PT):
+        measured = usable[~tracks.body.filled_PT[0][usable]]
+        usable = measured if len(measured) else usable
+    return usable[np.unique(np.linspace(0, len(usable) - 1, _CANDIDATES).round().astype(int))]
+
+
+def choose_frames(
+    tracks: SubjectTracks, size_hw: tuple[int, int], candidates: NDArray[np.intp], stills: Sequence[Still]
+) -> list[int]:
+    """Which of the candidates to store, in order of time: they differ, and are sharp and unhidden."""
+    sharp_N = np.array([still_sharpness(still) for still in stills])
+    open_N = openness(tracks.body, tracks.face, tracks.hands, size_hw)[candidates]
+    if not open_N.any():
+        open_N = np.ones(len(stills))
+    described = descriptors(tracks.body, tracks.face, size_hw)[candidates]
+    # Where nothing is sharp, in a flat drawing for example, the first frame is as good as any.
+    return sorted(farthest_first(described, sharp_N * open_N, AT_MOST_OF_A_CLIP)) or [0]
+
+
+def stills_of(path: Path, tracks: SubjectTracks, frames: NDArray[np.intp]) -> list[Still]:
     """These frames at native size, cut to their subject, in order. Fewer when the file breaks off before."""
     times_s = tracks.body.pts_s_T[frames]
     stills: list[Still] = []

@@ -135,7 +135,9 @@ def _add_locked(
     from pipelines.subject_pictures import Source, measure_all
 
     before = find_subject(library, name).pictures if (library / name / SUBJECT_FILE).is_file() else ()
-    files = {file_sha256(path): path for path in reversed(media)}
+    files: dict[str, Path] = {}
+    for path in media:
+        files.setdefault(file_sha256(path), path)
     stored = _whole_sources(library, name, before)
     for sha256 in stored.keys() & files.keys():
         if stored[sha256].consent != consent:
@@ -143,14 +145,14 @@ def _add_locked(
                 "%s is in the library with the consent %r, which stays; to change it, remove its pictures first",
                 files[sha256].name, stored[sha256].consent,
             )  # fmt: skip
-    new = [Source(path, sha, kind, consent, added) for sha, path in reversed(files.items()) if sha not in stored]
+    new = [Source(path, sha, kind, consent, added) for sha, path in files.items() if sha not in stored]
     pictures = measure_all(new)
     record = add_pictures(library, name, pictures) if pictures else SubjectRecord(name=name, pictures=before)
     return {
         "subject": name,
         "library": str(library),
         "added": [picture.record.model_dump(mode="json") for picture in pictures],
-        "known": [path.name for sha, path in reversed(files.items()) if sha in stored],
+        "known": [path.name for sha, path in files.items() if sha in stored],
         "pictures": len(record.pictures),
     }
 

@@ -20,9 +20,12 @@ NOBODY = -1
 SEEN = 0.5
 _NOSE, _LEFT_SHOULDER, _RIGHT_SHOULDER, _HIPS, _ANKLES = 0, 11, 12, (23, 24), (27, 28)
 _LIMBS = (13, 14, 15, 16, 25, 26, 27, 28)
-# Weights in `descriptors`, against 1 for the direction of the view: a step of kind is worth a turn by 40 degrees, a
+# Weights in `descriptors`, against 1 for the direction of the view: twice the scale is worth a turn by 40 degrees, a
 # nod less than a turn of the head.
-_KIND_WEIGHT, _PITCH_WEIGHT = 0.7, 0.5
+_SCALE_WEIGHT, _PITCH_WEIGHT = 0.7, 0.5
+# From landmark 10 (forehead) to 152 (chin) of MediaPipe's canonical face model.
+_FACE_M = 0.177
+_FEWEST_JOINTS = 4
 # A face under a hand still says something of hair, build and clothes.
 _HIDDEN_FACE_COSTS = 0.5
 
@@ -72,22 +75,48 @@ def kinds(body: BodyTrack, face: FaceTrack, size_hw: tuple[int, int]) -> NDArray
 
 def descriptors(body: BodyTrack, face: FaceTrack, size_hw: tuple[int, int]) -> NDArray[np.float64]:
     """(T, D): frames that lie far apart show the subject differently: from another side, at another scale, in another
-    pose. What is unknown is 0.
+    pose. An unknown direction is 0, a limb that is not seen is where it is on average: what is guessed tells nothing.
 
-    Direction of the view (two numbers on the unit circle), pitch of the head, kind, and elbows, wrists, knees and
-    ankles in metres from the hips, by the root of their number: a body that moved by 1 m everywhere counts 1.
+    Direction of the view (two numbers on the unit circle), pitch of the head, logarithm of how many metres the picture
+    spans, and elbows, wrists, knees and ankles in metres from the hips, by the root of their number: a body that moved
+    by 1 m everywhere counts 1. The kind is no part of it: it flickers where hips are at the picture's edge.
     """
     frames = len(face.present_T)
     yaw_T = np.radians(yaws_deg(body, face))
     known_T = np.isfinite(yaw_T)
     view_T2 = np.where(known_T[:, None], np.stack([np.cos(yaw_T), np.sin(yaw_T)], axis=1), 0.0)
     pitch_T = np.where(face.present_T, face.head_rotation_T33[:, 1, 2], 0.0) * _PITCH_WEIGHT
-    limbs_TF = np.zeros((frames, 3 * len(_LIMBS)))
+    limbs_TL3 = np.zeros((frames, len(_LIMBS), 3))
     if len(body.present_PT):
-        limbs_TF[:] = body.joints_world_m_PTJ3[0][:, list(_LIMBS)].reshape(frames, -1) / np.sqrt(len(_LIMBS))
-        limbs_TF[~body.present_PT[0]] = 0.0
-    scale_T = np.maximum(kinds(body, face, size_hw), 0) * _KIND_WEIGHT
+        limbs_TL3[:] = body.joints_world_m_PTJ3[0][:, list(_LIMBS)]
+        seen_TL1 = (body.present_PT[0][:, None] & (body.conf_PTJ[0][:, list(_LIMBS)] >= SEEN))[..., None]
+        mean_L3 = (limbs_TL3 * seen_TL1).sum(axis=0) / np.maximum(seen_TL1.sum(axis=0), 1)
+        limbs_TL3 = np.where(seen_TL1, limbs_TL3, mean_L3)
+    limbs_TF = limbs_TL3.reshape(frames, -1) / np.sqrt(len(_LIMBS))
+    scale_T = np.log2(spans_m(body, face, size_hw)) * _SCALE_WEIGHT
     return np.concatenate([view_T2, pitch_T[:, None], scale_T[:, None], limbs_TF], axis=1)
+
+
+def spans_m(body: BodyTrack, face: FaceTrack, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """(T,) metres that the picture's shorter side spans at the subject; 1 where nobody is seen.
+
+    From the spread of the joints seen, in px against metres across the view; else from the face's height.
+    """
+    short_px = float(min(size_hw))
+    span_T = np.ones(len(face.present_T))
+    for t in range(len(span_T)):
+        joints_J = np.zeros(0, dtype=np.intp)
+        if len(body.present_PT) and body.present_PT[0, t]:
+            joints_J = np.flatnonzero(body.conf_PTJ[0, t] >= SEEN)
+        px, metres = 0.0, 0.0
+        if len(joints_J) >= _FEWEST_JOINTS:
+            px = float(np.sqrt(body.joints_px_PTJ2[0, t, joints_J].var(axis=0).sum()))
+            metres = float(np.sqrt(body.joints_world_m_PTJ3[0, t, joints_J, :2].var(axis=0).sum()))
+        elif face.present_T[t]:
+            px, metres = float(np.ptp(face.landmarks_px_TL2[t, :, 1])), _FACE_M
+        if px > 0 and metres > 0:
+            span_T[t] = short_px * metres / px
+    return span_T
 
 
 def openness(body: BodyTrack, face: FaceTrack, hands: HandsTrack, size_hw: tuple[int, int]) -> NDArray[np.float64]:
