@@ -3,8 +3,8 @@
     PYTHONPATH=.:tests python benchmarks/subject_pictures.py FOLDER
 
 For every clip that shows somebody: how far any frame of the clip is from the nearest stored one (mean over frames and
-the worst, in `descriptors`, and the mean angle of view), how sharp the stored ones are, CPU seconds of annotating and of
-choosing. Evenly spaced: the middles of equal parts of the clip's frames with somebody, as many as were chosen.
+the worst, in `descriptors`, and the mean angle of view), how sharp the stored ones are, CPU seconds of annotating and
+of choosing. Evenly spaced: the middles of equal parts of the clip's frames with somebody, as many as were chosen.
 """
 
 from __future__ import annotations

@@ -87,7 +87,8 @@ def candidate_frames(tracks: SubjectTracks, usable: NDArray[np.intp]) -> NDArray
     if len(tracks.body.present_PT):
         measured = usable[~tracks.body.filled_PT[0][usable]]
         usable = measured if len(measured) else usable
-    return usable[np.unique(np.linspace(0, len(usable) - 1, _CANDIDATES).round().astype(int))]
+    spread = np.unique(np.linspace(0, len(usable) - 1, _CANDIDATES).round().astype(int))
+    return np.asarray(usable[spread], dtype=np.intp)
 
 
 def choose_frames(
