@@ -25,6 +25,7 @@ from model.data.reader import DataRecipe
 from model.dit.config import NetConfig
 from model.dit.net import VideoDit
 from model.guidance import GuidanceRecipe
+from model.sampler import Solver
 from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
 from schemas.errors import DataError, RecipeError
 from schemas.fingerprint import canonical_json
@@ -39,6 +40,7 @@ class SamplingRecipe(StrictModel):
 
     steps: int
     shift: float = 2.0
+    solver: Solver = "euler"
     guidance: GuidanceRecipe | None = None
     strength: float | None = None
     overlap_frames: int = 2

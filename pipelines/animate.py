@@ -71,7 +71,7 @@ def animate_file(
 
     quiet_threads()
     from annotation.sample import describe
-    from model.generate import DrivingMotion, animate, max_references
+    from model.generate import DrivingMotion, animate
     from model.identity.choose import needs_of
     from model.store import load_model
     from model.video import write_mp4
@@ -95,7 +95,7 @@ def animate_file(
     size_hw = (shape.height_px, shape.width_px)
     text = prompt if prompt is not None else describe(tracks.by_suffix, None, shape, versions)["caption"]
     motion = DrivingMotion(size_hw, tracks.body.pts_s_T, tracks.body, tracks.face, tracks.hands, tracks.camera)
-    chosen = choose(candidates, needs_of(tracks.body, tracks.face, size_hw), max_references(model.config))
+    chosen = choose(candidates, needs_of(tracks.body, tracks.face, size_hw), model.config.data.max_references)
     with bar() as progress:
         task = progress.add_task("animate", total=None)
         made = animate(

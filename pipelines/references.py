@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from model.data.framing import subject_box_px
-from model.generate import Reference
+from model.data.framing import Square
+from model.data.motion_inputs import body_in
+from model.generate import Reference, reference_of
 from model.identity.choose import LEAST_GAIN, Needs, choose_references
 from model.identity.library import PictureRecord, find_subject, is_whole, load_picture
-from model.identity.views import KINDS, View, kinds, yaws_deg
+from model.identity.views import KINDS, View, kinds, openness, yaws_deg
 from pipelines.annotated_media import annotated_picture
 from schemas.errors import DataError
 from schemas.fingerprint import file_sha256
@@ -51,11 +52,13 @@ def candidates_of_files(paths: Sequence[Path]) -> list[Candidate]:
     for path in files.values():
         rgb_HWC, tracks = annotated_picture(path, f"--reference {path}")
         size_hw = (rgb_HWC.shape[0], rgb_HWC.shape[1])
-        reference = Reference(rgb_HWC, subject_box_px(tracks.body, tracks.face, size_hw))
+        reference = reference_of(rgb_HWC, tracks.body, tracks.face)
         yaw = float(yaws_deg(tracks.body, tracks.face)[0])
         kind = KINDS[max(int(kinds(tracks.body, tracks.face, size_hw)[0]), 0)]
         view = View(kind, yaw if np.isfinite(yaw) else None)
-        candidates.append(Candidate(str(path), view, 0.0, None, functools.partial(_itself, reference)))
+        # 0 where nobody was found: such a picture comes after all others that add as little.
+        clear = float(openness(tracks.body, tracks.face, tracks.hands, size_hw)[0])
+        candidates.append(Candidate(str(path), view, clear, None, functools.partial(_itself, reference)))
     return candidates
 
 
@@ -83,8 +86,9 @@ def candidates_of_subject(library: Path, name: str) -> list[Candidate]:
 
 def _from_library(library: Path, name: str, picture: PictureRecord) -> Reference:
     """Pictures of the library are cut to their subject: the whole of one is the crop."""
-    rgb_HWC = load_picture(library, name, picture).rgb_HWC
-    return Reference(rgb_HWC, (0.0, 0.0, float(rgb_HWC.shape[1]), float(rgb_HWC.shape[0])))
+    stored = load_picture(library, name, picture)
+    square = Square(0.0, 0.0, float(stored.record.side_px))
+    return Reference(stored.rgb_HWC, square, body_in(square, stored.body))
 
 
 def choose(candidates: Sequence[Candidate], needs: Needs, at_most: int) -> Chosen:

@@ -51,7 +51,8 @@ def make_still(rgb_HWC: NDArray[np.uint8], body: BodyTrack, face: FaceTrack, han
     square = subject_square(body, face, (rgb_HWC.shape[0], rgb_HWC.shape[1]))
     side = int(square.side_px)
     scale = np.float32(min(1.0, MAX_SIDE_PX / side))
-    cut = cut_out(rgb_HWC, square) if side <= MAX_SIDE_PX else crop_resized(rgb_HWC, square, MAX_SIDE_PX)
+    one = rgb_HWC[None]
+    cut = (cut_out(one, square) if side <= MAX_SIDE_PX else crop_resized(one, square, MAX_SIDE_PX))[0]
     origin = np.array([square.left_px, square.top_px], dtype=np.float32)
 
     def moved(points: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float32]:

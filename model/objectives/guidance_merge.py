@@ -49,9 +49,10 @@ class GuidanceMerge:
         everything = keep_mask(count, device=clean.device)
         kept = keep_mask(count, [name for name in GROUPS if name not in self._guidance.dropped], clean.device)
         with torch.no_grad():
-            full = self._teacher(noisy, t_B, self._teacher.encode(batch.conditions, everything))
-            partial = self._teacher(noisy, t_B, self._teacher.encode(batch.conditions, kept))
+            full = self._teacher(noisy, t_B, self._teacher.encode(batch.conditions, everything, batch.grid_thw))
+            partial = self._teacher(noisy, t_B, self._teacher.encode(batch.conditions, kept, batch.grid_thw))
             applied_B = torch.where(acts_B, strength_B, torch.ones_like(strength_B))
             target = guide(full, partial, applied_B[:, None, None])
-        predicted = self._student(noisy, t_B, self._student.encode(batch.conditions, everything), strength_B)
+        state = self._student.encode(batch.conditions, everything, batch.grid_thw)
+        predicted = self._student(noisy, t_B, state, strength_B)
         return primary_losses(velocity_loss_B(predicted, target, t_B))

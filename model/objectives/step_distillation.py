@@ -51,7 +51,8 @@ class StepDistillation:
         strength_B = torch.full_like(t_B, self._recipe.strength)
         keep_BG = keep_mask(count, device=clean.device)
         target = self._teacher_target(batch, noisy, t_B, next_B, strength_B, keep_BG)
-        predicted = self._student(noisy, t_B, self._student.encode(batch.conditions, keep_BG), strength_B)
+        state = self._student.encode(batch.conditions, keep_BG, batch.grid_thw)
+        predicted = self._student(noisy, t_B, state, strength_B)
         return primary_losses(velocity_loss_B(predicted, target, t_B))
 
     @torch.no_grad()
@@ -59,7 +60,7 @@ class StepDistillation:
         self, batch: Batch, noisy: Tensor, t_B: Tensor, next_B: Tensor, strength_B: Tensor, keep_BG: Tensor
     ) -> Tensor:
         """The clean prediction whose single Euler step from t to next lands where the teacher's small steps land."""
-        state = self._teacher.encode(batch.conditions, keep_BG)
+        state = self._teacher.encode(batch.conditions, keep_BG, batch.grid_thw)
         substeps = self._recipe.teacher_substeps
         moving = noisy
         for index in range(substeps):

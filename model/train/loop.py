@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -23,10 +24,11 @@ from model.conditions import Batch
 from model.objectives.base import PRIMARY, Losses, Objective
 from model.rng import StepRng
 from model.store import EMA_FILE, METRICS_FILE, MODEL_FILE, ModelConfig, fill, weights_bytes, write_atomically
+from model.train.ahead import Ahead
 from model.train.checkpoint import Player, cut_metrics, load_step, save_step, saved_step, stage_file
 from model.train.ema import Ema
 from model.train.muon import Muon
-from schemas.errors import DataError
+from schemas.errors import DataError, RecipeError
 from schemas.recipe import StrictModel
 
 ADAMW, MUON = "adamw", "muon"
@@ -48,19 +50,24 @@ class LoopRecipe(StrictModel):
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     checkpoint_every: int = Field(default=100, gt=0)
     seed: int = 0
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """bf16: matrix products in bfloat16, weights and moments in fp32."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """`make` gets the file with the previous stage's averaged weights (None for the first stage).
 
-    rate_scale multiplies both learning rates for this stage.
+    read_batch is a pure function of the step's random numbers. rate_scale multiplies both learning rates for this
+    stage. trains: beginnings of the names of the weights that learn; all of them when empty.
     """
 
     name: str
     steps: int
     rate_scale: float
     make: Callable[[Path | None], Objective]
+    read_batch: Callable[[StepRng], Batch]
+    trains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,6 @@ def run_stages(
     recipe: LoopRecipe,
     config: ModelConfig,
     folder: Path,
-    read_batch: Callable[[StepRng], Batch],
     report: Callable[[StepReport], None],
     device: torch.device,
 ) -> nn.Module:
@@ -99,16 +105,21 @@ def run_stages(
         objective = stage.make(previous)
         if previous is not None:
             fill(objective.players()[PRIMARY], load_file(str(previous)), previous)
-        players = make_players(objective, recipe, device)
+        players = make_players(objective, recipe, device, stage.trains)
         if start < step:
             load_step(folder, players)
-        with (folder / METRICS_FILE).open("a", encoding="utf-8", buffering=1) as metrics:
+        with (
+            (folder / METRICS_FILE).open("a", encoding="utf-8", buffering=1) as metrics,
+            Ahead(stage.read_batch, recipe.seed, step, before) as ahead,
+        ):
             while step < before:
                 rate = stage.rate_scale * rate_factor(step - start, stage.steps, recipe)
                 began_s = time.perf_counter()
                 rng = StepRng(recipe.seed, step)
-                batch = read_batch(rng).to(device)
-                losses = objective.losses(batch, step, rng)
+                batch = ahead.next().to(device)
+                waited_s = time.perf_counter() - began_s
+                with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                    losses = objective.losses(batch, step, rng)
                 norm = take_step(players, losses, batch, step, rate, recipe)
                 loss = float(losses.per_player[PRIMARY].detach())
                 row = {
@@ -118,6 +129,7 @@ def run_stages(
                     "rate": round(rate, 6),
                     "gradient_norm": norm,
                     "seconds": round(time.perf_counter() - began_s, 4),
+                    "waited_s": round(waited_s, 4),
                 }
                 metrics.write(json.dumps(row) + "\n")
                 step += 1
@@ -131,11 +143,21 @@ def run_stages(
     return primary.net.eval()
 
 
-def make_players(objective: Objective, recipe: LoopRecipe, device: torch.device) -> dict[str, Player]:
-    """Optimisers and average for everyone who learns. Weight decay is for matrices only."""
+def make_players(
+    objective: Objective, recipe: LoopRecipe, device: torch.device, trains: tuple[str, ...] = ()
+) -> dict[str, Player]:
+    """Optimisers and average for everyone who learns. Weight decay is for matrices only.
+
+    Raises: RecipeError when `trains` fits no weight of the primary player.
+    """
     players = {}
     for name, net in objective.players().items():
         net.to(device).train().requires_grad_(True)
+        if trains and name == PRIMARY:
+            for key, weight in net.named_parameters():
+                weight.requires_grad_(key.startswith(trains))
+            if not any(weight.requires_grad for weight in net.parameters()):
+                raise RecipeError(f"trains: no weight of the network begins with {', '.join(trains)}")
         inner = {key: weight for key, weight in net.named_parameters() if is_block_matrix(key, weight)}
         outer = [weight for key, weight in net.named_parameters() if key not in inner]
         groups = [

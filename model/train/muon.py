@@ -20,10 +20,12 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
     value: Tensor = matrix.T if tall else matrix
-    value = value / (value.norm() + 1e-7)
+    # The iteration forgives rounding: it only has to push singular values towards 1.
+    value = (value / (value.norm() + 1e-7)).bfloat16()
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = value @ value.T
         value = a * value + (b * gram + c * gram @ gram) @ value
+    value = value.to(matrix.dtype)
     return value.T if tall else value
 
 

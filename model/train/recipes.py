@@ -7,12 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from model.codec.catalog import CodecRecipe
-from model.data.reader import DataRecipe
+from model.data.reader import DataRecipe, StageData
 from model.dit.config import TransformerRecipe
 from model.guidance import GuidanceRecipe
 from model.objectives.flow import FlowRecipe
 from model.objectives.guidance_merge import MergeRecipe
 from model.objectives.step_distillation import StepRecipe
+from model.sampler import Solver
 from model.train.loop import LoopRecipe
 from schemas.recipe import StrictModel
 
@@ -22,18 +23,33 @@ class TeacherSampling(StrictModel):
 
     steps: int = Field(default=20, gt=0)
     shift: float = Field(default=2.0, gt=0)
+    solver: Solver = "euler"
     guidance: GuidanceRecipe = GuidanceRecipe()
     overlap_frames: int = Field(default=2, ge=0)
 
 
-class TrainRecipe(StrictModel):
-    """motionloom train."""
+class TrainStage(StrictModel):
+    """One stage of a teacher: what it looks at, which conditions it gets, what learns.
 
-    steps: int = Field(default=1500, gt=0)
+    rate_scale multiplies the learning rates of `loop`. trains: beginnings of the names of the weights that learn
+    (`hands.`, `face.`, `blocks.`); all when empty.
+    """
+
+    name: str = Field(default="flow", pattern=r"^[a-z0-9_]+$")
+    steps: int = Field(gt=0)
+    rate_scale: float = Field(default=1.0, gt=0)
+    data: StageData = StageData()
+    flow: FlowRecipe = FlowRecipe()
+    trains: tuple[str, ...] = ()
+
+
+class TrainRecipe(StrictModel):
+    """motionloom train. `stages` follow each other, each from the averaged weights of the one before."""
+
+    stages: tuple[TrainStage, ...] = Field(default=(TrainStage(steps=1500),), min_length=1)
     data: DataRecipe = DataRecipe()
     codec: CodecRecipe = CodecRecipe()
     transformer: TransformerRecipe = TransformerRecipe()
-    flow: FlowRecipe = FlowRecipe()
     loop: LoopRecipe = LoopRecipe()
     sampling: TeacherSampling = TeacherSampling()
     samples: int = Field(default=4, ge=0)
@@ -60,6 +76,7 @@ class DistillRecipe(StrictModel):
     )
     merge: MergeRecipe = MergeRecipe()
     sampler: StepRecipe = StepRecipe()
+    data: StageData = StageData()
     loop: LoopRecipe = LoopRecipe()
     samples: int = Field(default=4, ge=0)
     threads: int | None = None

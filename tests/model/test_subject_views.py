@@ -158,7 +158,7 @@ def test_a_still_is_the_model_s_crop_and_its_tracks_lie_on_it() -> None:
     still = make_still(rgb, body, face, hands)
     square = choose_square(SIZE_HW, subject_box_px(body, face, SIZE_HW))
     whole = choose_square(still.rgb_HWC.shape[:2], (0, 0, *still.rgb_HWC.shape[1::-1]))
-    assert np.array_equal(crop_resized(still.rgb_HWC, whole, 16), crop_resized(rgb, square, 16))
+    assert np.array_equal(crop_resized(still.rgb_HWC[None], whole, 16), crop_resized(rgb[None], square, 16))
     assert still.body.joints_px_PTJ2.shape == (1, 1, 33, 2)
     x, y = still.body.joints_px_PTJ2[0, 0, 15].astype(int)
     assert still.rgb_HWC[y, x].tolist() == [250, 10, 10]
