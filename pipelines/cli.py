@@ -23,6 +23,7 @@ COMMANDS = (
     "shards",
     "train",
     "distill",
+    "subjects",
     "animate",
     "report",
     "doctor",

@@ -115,8 +115,8 @@ def close_square(
     return Square(_place(float(middle[0]), side_px, width), _place(float(middle[1]), side_px, height), side_px)
 
 
-def crop_resized(rgb_THWC: NDArray[np.uint8], square: Square, size_px: int) -> NDArray[np.uint8]:
-    """The square of every frame, resized to (T, size, size, 3) with an anti-aliased filter."""
+def cut_out(rgb_THWC: NDArray[np.uint8], square: Square) -> NDArray[np.uint8]:
+    """The square of every frame at native size, rounded to whole px: (T, side, side, 3), grey outside the frame."""
     frames, height, width = rgb_THWC.shape[:3]
     left, top, side = round(square.left_px), round(square.top_px), max(1, round(square.side_px))
     x0, x1 = min(max(left, 0), width), max(min(left + side, width), 0)
@@ -124,7 +124,12 @@ def crop_resized(rgb_THWC: NDArray[np.uint8], square: Square, size_px: int) -> N
     canvas = np.full((frames, side, side, 3), GREY, dtype=np.uint8)
     if x1 > x0 and y1 > y0:
         canvas[:, y0 - top : y1 - top, x0 - left : x1 - left] = rgb_THWC[:, y0:y1, x0:x1]
-    planes = torch.from_numpy(canvas).permute(0, 3, 1, 2)
+    return canvas
+
+
+def crop_resized(rgb_THWC: NDArray[np.uint8], square: Square, size_px: int) -> NDArray[np.uint8]:
+    """The square of every frame, resized to (T, size, size, 3) with an anti-aliased filter."""
+    planes = torch.from_numpy(cut_out(rgb_THWC, square)).permute(0, 3, 1, 2)
     small = F.interpolate(planes, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
     return np.ascontiguousarray(small.permute(0, 2, 3, 1).numpy())
 
