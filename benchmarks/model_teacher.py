@@ -1,6 +1,6 @@
 """A teacher on puppets: anchors, what every condition is worth, other identities, references, guidance.
 
-    PYTHONPATH=.:tests python benchmarks/model_teacher.py MODEL --train DATASET --held DATASET [--windows 48] [--steps 12]
+    PYTHONPATH=.:tests python benchmarks/model_teacher.py MODEL --train DATASET --held DATASET [--windows 48]
 
 DATASETs are written by `puppet_dataset` of tests/puppet_pictures.py with other seeds; the judges learn on --train,
 everything is judged on --held, whose subjects the model never saw.
