@@ -37,7 +37,7 @@ from model.data.framing import View
 from model.guidance import GuidanceRecipe
 from model.store import LoadedModel, load_model
 
-VIEWS: tuple[View, ...] = ("subject", "face", "left_hand")
+VIEWS: tuple[View, ...] = ("subject", "face", "right_hand")
 
 
 def ablations(model: LoadedModel, judges: Judges, cases: Mapping[View, list[Case]], steps: int, seed: int) -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from puppet_judges import SIZE_PX, Judges, Truth, frechet, judge_view, mean_of, truth_of
+from puppet_judges import MAX_CLOSE_PX, SIZE_PX, Judges, Truth, frechet, hand_is_seen, judge_view, mean_of, truth_of
 
 from model.conditions import GROUPS, Conditions, stack_conditions
 from model.data.clips import Clip
@@ -64,7 +64,9 @@ def cases_of(
         frame_T = start + stride * np.arange(frames)
         time_s_T = clip.pts_s_T[frame_T]
         square = clip.square_of(view, float(time_s_T[0]), float(time_s_T[-1]))
-        if view != "subject" and (square == clip.square or square.side_px > 75):
+        if view != "subject" and (square == clip.square or square.side_px > MAX_CLOSE_PX):
+            continue
+        if view.endswith("hand") and not hand_is_seen(clip, frame_T):
             continue
         conditions = reader.made(clip, frame_T, view, rng, SIZE_PX, model.codec, model.text)[2]
         cases.append(

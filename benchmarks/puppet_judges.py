@@ -29,6 +29,8 @@ SIZE_PX = 64
 NAMES = ("jawOpen", "mouthSmileLeft")
 HAND_POINTS = (0, 4, 8, 12, 16, 20)
 """Wrist and fingertips."""
+MAX_CLOSE_PX = 75.0
+"""A close view larger than this (of 192 px) shows its part too small to judge."""
 JUDGE_VIEWS = ("subject", "face", "hand")
 FACE_NUMBERS = ("mouth", "smile", "gaze_x", "gaze_y", "yaw", "pitch")
 
@@ -150,7 +152,9 @@ def _material(clips: Clips, view: View, count: int, rng: np.random.Generator) ->
             frame_T = start + stride * np.arange(8)
             time_s_T = clip.pts_s_T[frame_T]
             square = clip.square_of(view, float(time_s_T[0]), float(time_s_T[-1]))
-            if view != "subject" and square == clip.square:
+            if view != "subject" and (square == clip.square or square.side_px > MAX_CLOSE_PX):
+                continue
+            if view.endswith("hand") and not hand_is_seen(clip, frame_T):
                 continue
             truth = truth_of(clip, frame_T, view)
             rgb = clip.seen(frame_T, square, SIZE_PX)
@@ -172,33 +176,36 @@ def _spoilt(rgb_M3HW: Tensor, source: torch.Generator) -> Tensor:
     return out * (1 - share) + soft * share
 
 
-def train_judges(dataset: Path, folder: Path, steps: int = 1200, frames: int = 5000, seed: int = 11) -> Judges:
-    """Trained once and kept in `folder`."""
+def train_judges(dataset: Path, folder: Path, steps: int = 1500, frames: int = 5000, seed: int = 11) -> Judges:
+    """Each is trained once and kept in `folder`."""
     torch.manual_seed(seed)
     sizes = {"subject": (len(BODY_JOINTS), 2), "face": (1, len(FACE_NUMBERS)), "hand": (len(HAND_POINTS), 1)}
     judges = Judges({view: PointJudge(*sizes[view]) for view in JUDGE_VIEWS}, _action_net())
-    path = folder / f"judges-{seed}-{steps}-{frames}.pt"
-    modules = nn.ModuleDict({**judges.nets, "action": judges.action})
-    if path.is_file():
-        modules.load_state_dict(torch.load(path, weights_only=True))
-        modules.eval()
-        return judges
     clips = Clips(dataset, DataRecipe(size_px=SIZE_PX, cache_mib=4096))
-    rng = np.random.default_rng(seed)
-    for view in JUDGE_VIEWS:
-        began = time.perf_counter()
-        if view == "hand":
-            parts = [_material(clips, side, frames // 2, rng) for side in ("left_hand", "right_hand")]
-            pictures, points, numbers = (torch.cat(part) for part in zip(*parts, strict=True))
-        else:
-            pictures, points, numbers = _material(clips, view, frames, rng)
-        loss = _fit(judges.nets[view], pictures, points, numbers, steps, seed)
-        print(f"judge of {view}: loss {loss:.3f} after {time.perf_counter() - began:.0f} s", flush=True)
-    _fit_action(judges, clips, rng)
-    modules.eval()
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(modules.state_dict(), path)
+    for view in (*JUDGE_VIEWS, "action"):
+        net = judges.action if view == "action" else judges.nets[view]
+        path = folder / f"{view}-{seed}.pt"
+        if not path.is_file():
+            began, rng = time.perf_counter(), np.random.default_rng((seed, len(view)))
+            if view == "action":
+                loss = _fit_action(judges, clips, rng)
+            else:
+                material = _material(clips, "right_hand" if view == "hand" else view, frames, rng)  # type: ignore[arg-type]
+                loss = _fit(judges.nets[view], *material, steps, seed)
+            print(f"judge of {view}: loss {loss:.3f} after {time.perf_counter() - began:.0f} s", flush=True)
+            torch.save(net.state_dict(), path)
+        net.load_state_dict(torch.load(path, weights_only=True))
+        net.eval()
     return judges
+
+
+def hand_is_seen(clip: Clip, frame_T: NDArray[np.int64]) -> bool:
+    """Whether the puppet faces the camera enough for its right hand not to be behind the body."""
+    world = clip.tracks.body.joints_world_m_PTJ3[0][frame_T]
+    across_m = world[:, 11, 0] - world[:, 12, 0]
+    behind = world[:, 16, 2] - world[:, [11, 12, 23, 24], 2].mean(axis=1)
+    return bool((across_m > 0.2).all() and (behind < 0.05).all())
 
 
 def _fit(net: PointJudge, pictures: Tensor, points: Tensor, numbers: Tensor, steps: int, seed: int) -> float:
@@ -227,7 +234,7 @@ def _action_net() -> nn.Module:
     return nn.Sequential(nn.Linear(width, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, len(ACTIONS)))
 
 
-def _fit_action(judges: Judges, clips: Clips, rng: np.random.Generator) -> None:
+def _fit_action(judges: Judges, clips: Clips, rng: np.random.Generator) -> float:
     """From the subject judge's own reading of true windows, as it will read generated ones."""
     windows, labels = [], []
     for index in range(min(len(clips.entries), 700)):
@@ -241,6 +248,7 @@ def _fit_action(judges: Judges, clips: Clips, rng: np.random.Generator) -> None:
     net = judges.action
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02)
     net.train()
+    loss = torch.tensor(0.0)
     for _ in range(600):
         pick = torch.randint(len(features), (128,))
         loss = F.cross_entropy(net(features[pick] + 0.05 * torch.randn(128, features.shape[1])), target[pick])
@@ -248,6 +256,7 @@ def _fit_action(judges: Judges, clips: Clips, rng: np.random.Generator) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     net.eval()
+    return float(loss.detach())
 
 
 def frechet(one_MF: NDArray[np.float32], other_MF: NDArray[np.float32]) -> float:

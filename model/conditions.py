@@ -10,7 +10,7 @@ the window's first frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ GROUPS = ("reference", "body", "face", "hands", "semantic", "text", "camera")
 
 `text` owns the caption and what is parsed from it (stated camera moves and orientation); `camera` is a measured path.
 """
+TEXT_ROUND = 8
+"""Few different lengths: every new one is a shape to compile for."""
 MOTION_GROUPS = ("body", "face", "hands")
 
 
@@ -68,9 +70,12 @@ class Conditions:
 
 
 def stack_conditions(items: Sequence[Conditions]) -> Conditions:
-    """Concatenate along the batch axis."""
+    """Concatenate along the batch axis; text is cut after the longest caption, rounded up to TEXT_ROUND tokens."""
     names = [field.name for field in fields(Conditions)]
-    return Conditions(**{name: torch.cat([getattr(item, name) for item in items]) for name in names})
+    joined = Conditions(**{name: torch.cat([getattr(item, name) for item in items]) for name in names})
+    longest = int(joined.text_mask_BL.sum(dim=1).max())
+    length = max(TEXT_ROUND, -(-longest // TEXT_ROUND) * TEXT_ROUND)
+    return replace(joined, text_BLD=joined.text_BLD[:, :length], text_mask_BL=joined.text_mask_BL[:, :length])
 
 
 def keep_mask(batch: int, kept: Sequence[str] = GROUPS, device: torch.device | None = None) -> Tensor:

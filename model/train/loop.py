@@ -167,7 +167,7 @@ def make_players(
             {"params": [weight for weight in outer if weight.ndim < 2], "weight_decay": 0.0},
         ]
         optimisers = {
-            ADAMW: torch.optim.AdamW(groups, lr=recipe.adamw_rate, betas=(0.9, 0.95)),
+            ADAMW: torch.optim.AdamW(groups, lr=recipe.adamw_rate, betas=(0.9, 0.95), fused=True),
             MUON: Muon(inner.values(), recipe.muon_rate, weight_decay=recipe.weight_decay),
         }
         players[name] = Player(net, Ema(net.state_dict(), recipe.ema_decay), optimisers)
