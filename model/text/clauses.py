@@ -1,0 +1,188 @@
+"""English text to clauses: who they speak of (the camera or something else), in which order, over which share of time.
+
+No grammar is parsed. Boundaries are punctuation and joining words; a clause without a subject takes over its neighbour's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+_SPELLINGS = (
+    (r"[’‘`]", "'"), (r"[“”\"]", " "), (r"\s*[–—]\s*", ", "), (r"°", " degrees "), (r"¾|\b3/4(?:ths)?\b", "three quarter"),
+    (r"\b(?:counter|anti)[\s-]?clockwise\b", "ccw"), (r"\bclockwise\b", "cw"), (r"\bhand[\s-]held\b", "handheld"),
+    (r"\bcan't\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"\bcamera's\b", "camera is"),
+    (r"\bclose[\s-]ups?\b", "closeup"), (r"(?<=\w)-(?=\w)|:(?=\s)|\s\+\s", " "), (r"\s+", " "),
+)  # fmt: skip
+_SENTENCE_END = re.compile(r"[.!?;\n]+(?:\s+|$)")
+
+# What begins a clause, and how it stands to the one before: one beat later, two orders exchanged, at the same time,
+# joined, ruled out, or merely a part.
+_JOINTS = (
+    ("later", r"and then|and finally|and next|and afterwards|then|next(?! to)|afterwards?|after (?:that|which|this)"
+              r"|followed by|until|finally|lastly|eventually|subsequently|later|at last|in the end"
+              r"|(?:and |before )?end(?:s|ing) (?:with|in|on|by)|before (?=\w+ing\b|it |we |the camera \w+s\b)"),
+    ("earlier", r"after (?=\w+ing\b|an? )|starting (?:with|from|on)|having (?=\w+ed\b)"),
+    ("denied", r"instead of|rather than|without|with no\b|with neither"),
+    ("or", r"or|nor"),
+    ("and", r"and"),
+    ("but", r"but|yet|however"),
+    ("along", r"while|whilst|as|when|where|with"),
+    ("which", r"which|that|who"),
+)  # fmt: skip
+_BOUNDARY = re.compile(
+    r"\s*(?P<mark>[,()|/]|\s-\s)?\s*(?:\b(?:"
+    + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _JOINTS)
+    + r")\b)?"
+)
+_OPENERS = re.compile(r"(?:at first|first(?:ly| of all)?|initially|to begin with|it (?:starts|begins) (?:by|with)) ?,? ?")
+
+_CAMERA = re.compile(
+    r"\b(?:(?P<article>the|an?|our|his|her|their|my) )?(?:(?:\w+ly|handheld|static|fixed|moving|virtual|drone|main) )*"
+    r"(?:camera(?:work)?|cam|lens|viewpoint|pov|drone)\b(?! ?man\b)"
+    r"|\b(?:the|this) (?:shot|frame|view|picture|image|perspective)\b"
+    r"|\bshot(?= (?:that|which|pans|tilts|zooms|pushes|pulls|tracks|dollies|slowly|moving|panning|zooming))"
+    r"|^(?:and |then )?we\b"
+)
+# After these words a camera is looked at, held, or compared with; it does nothing itself.
+_NOT_SUBJECT = re.compile(
+    r"\b(?:at|to|toward|towards|from|into|for|of|past|on|onto|behind|before|by|near|like|facing|faces|face|faced|holding"
+    r"|holds|held|carrying|carries|using|uses|has|buys|lifts|raises|repairs|cleans|turns|turned|points|sees|notices)$"
+)
+_WITH = re.compile(r"\bwith$")
+_LIGHT_WORDS = re.compile(r"(?:(?:\w+ly|slow|then|also|again|now|still|just|very|too|so|both|it|only|a|an) )*")
+
+_WHEN = (
+    (r"\b(?:at|from|in|near) the (?:very )?(?:start|beginning|outset)\b|\bin the opening (?:moments?|seconds?)\b", (0.0, 1 / 3)),
+    (r"\b(?:at|toward|towards|near|by|for|in) the (?:very )?end\b|\bin the (?:last|final|closing) (?:moments?|seconds?)\b"
+     r"|\bat last$", (2 / 3, 1.0)),
+    (r"\b(?:in|during|for|over) the first half\b", (0.0, 0.5)),
+    (r"\b(?:in|during|for|over) the (?:second|last|latter) half\b|\b(?:half ?way|midway|half the way)(?: through)?\b"
+     r"|\bfrom the middle on", (0.5, 1.0)),
+    (r"\b(?:in|during|for|over) the (?:first|opening) third\b", (0.0, 1 / 3)),
+    (r"\b(?:in|during|for|over) the (?:last|final|closing) third\b", (2 / 3, 1.0)),
+    (r"\b(?:in|around|during|at) the middle\b(?! of)", (1 / 3, 2 / 3)),
+    (r"\bthroughout\b|\bthe (?:whole|entire) (?:time|clip|shot|video)\b|\ball the while\b|\b(?:constantly|continuously)\b",
+     (0.0, 1.0)),
+)  # fmt: skip
+_WHENS = tuple((re.compile(pattern), span) for pattern, span in _WHEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """text: as normalised. joint: a name of _JOINTS, "comma" or "start". at: where it begins in its sentence.
+
+    camera_at: where in the text the camera was named as the one who acts; None when it was not.
+    elided: it begins with what is done, or with "it".
+    order: its beat within the chain of sentences; span: share of the clip, set by `beats`.
+    stated_span: the span is the text's own words, not its order.
+    """
+
+    text: str
+    joint: str
+    at: int
+    sentence: int
+    camera_at: int | None = None
+    order: float = 0.0
+    span: tuple[float, float] = (0.0, 1.0)
+    stated_span: bool = False
+
+
+def normalised(text: str) -> str:
+    """Lower case, one spelling for what has several, hyphens between words opened."""
+    text = text.lower()
+    for pattern, said in _SPELLINGS:
+        text = re.sub(pattern, said, text) if pattern != r"\s+" else re.sub(r"[^\S\n]+", " ", text)
+    return text.strip()
+
+
+def sentences_of(text: str) -> list[str]:
+    return [part.strip() for part in _SENTENCE_END.split(text) if part and part.strip()]
+
+
+def clauses_of(text: str) -> list[Clause]:
+    """Clauses of normalised text in order, with their spans."""
+    found: list[Clause] = []
+    for number, sentence in enumerate(sentences_of(text)):
+        found += _split(sentence, number)
+    return _beats(found)
+
+
+def _split(sentence: str, number: int) -> list[Clause]:
+    clauses: list[Clause] = []
+    joint, start, at = "start", 0, 0
+    while at <= len(sentence):
+        boundary = _BOUNDARY.match(sentence, at)
+        named = next((name for name, _ in _JOINTS if boundary and boundary.group(name)), None)
+        if boundary is None or (boundary.group("mark") is None and named is None):
+            at += 1
+            continue
+        # A joint is a word of its own: it begins the sentence or follows a space or a mark.
+        if named and boundary.start(named) and sentence[boundary.start(named) - 1] not in " ,()|/:":
+            at += 1
+            continue
+        clauses.append(_clause(sentence, start, boundary.start(), joint, number))
+        joint = named or "comma"
+        start = at = boundary.end()
+        if boundary.end() == boundary.start():
+            at += 1
+    clauses.append(_clause(sentence, start, len(sentence), joint, number))
+    return [clause for clause in clauses if clause.text]
+
+
+def _clause(sentence: str, start: int, stop: int, joint: str, number: int) -> Clause:
+    text = sentence[start:stop]
+    opener = _OPENERS.match(text.lstrip())
+    start += len(text) - len(text.lstrip()) + (opener.end() if opener else 0)
+    text = sentence[start:stop].strip()
+    span = next((span for pattern, span in _WHENS if pattern.search(text)), None)
+    return Clause(text, joint, start, number, _camera_at(text, joint), 0.0, span or (0.0, 1.0), span is not None)
+
+
+def _camera_at(text: str, joint: str) -> int | None:
+    """Where the camera is named as acting: after its name, or 0 when the clause turns it ("pan the camera left")."""
+    for found in _CAMERA.finditer(text):
+        before = text[: found.start()].rstrip()
+        mine = found.group("article") in ("his", "her", "their", "my", "a", "an")
+        if _NOT_SUBJECT.search(before) or (mine and (_WITH.search(before) or (not before and joint == "along"))):
+            continue
+        return found.end()
+    return None
+
+
+def begins_with(clause: Clause) -> str:
+    """The clause's text after adverbs, articles and "it"."""
+    return clause.text[len(_LIGHT_WORDS.match(clause.text).group()) :]  # type: ignore[union-attr]
+
+
+def _beats(clauses: list[Clause]) -> list[Clause]:
+    """Orders and spans. A sentence that begins with a word of sequence continues the chain of the one before."""
+    chains: list[list[Clause]] = []
+    order, waiting = 0.0, 0.0
+    for clause in clauses:
+        first = not chains or chains[-1][-1].sentence != clause.sentence
+        leading = first and (not clause.text or clause.joint == "start")
+        if first and not (chains and clause.joint == "later"):
+            chains.append([])
+            order, waiting = 0.0, 0.0
+        if leading and clause.joint == "start":
+            pass
+        if clause.joint == "later":
+            order += 1
+        elif clause.joint == "earlier":
+            # "After X, Y" and "Y after X"
+            waiting = 1.0 if not chains[-1] else 0.0
+            order = order if waiting else order - 1
+        elif waiting and clause.joint in ("comma", "start"):
+            order, waiting = order + waiting, 0.0
+        chains[-1].append(replace(clause, order=order))
+        if clause.joint == "earlier" and not waiting:
+            order += 1
+    spanned: list[Clause] = []
+    for chain in chains:
+        ranks = sorted({clause.order for clause in chain})
+        for clause in chain:
+            rank = ranks.index(clause.order)
+            span = (rank / len(ranks), (rank + 1) / len(ranks))
+            spanned.append(clause if clause.stated_span else replace(clause, span=span))
+    return spanned
