@@ -50,7 +50,7 @@ _NOT_SUBJECT = re.compile(
     r"|holds|held|carrying|carries|using|uses|has|buys|lifts|raises|repairs|cleans|turns|turned|points|sees|notices)$"
 )
 _WITH = re.compile(r"\bwith$")
-_LIGHT_WORDS = re.compile(r"(?:(?:\w+ly|slow|then|also|again|now|still|just|very|too|so|both|it|only|a|an) )*")
+_LIGHT_WORDS = re.compile(r"(?:(?:(?!dolly\b)\w+ly|slow|then|also|again|now|still|just|very|too|so|both|it|only|a|an) )*")
 
 _WHEN = (
     (r"\b(?:at|from|in|near) the (?:very )?(?:start|beginning|outset)\b|\bin the opening (?:moments?|seconds?)\b", (0.0, 1 / 3)),
