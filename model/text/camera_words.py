@@ -59,8 +59,8 @@ _VERBS: dict[str, _Verb] = {
     **{name: _Verb(_SWIVEL, around=True) for name in ("turn", "swing", "swivel", "rotate", "spin", "twist")},
     **{name: _Verb(_PAN) for name in ("sweep", "look", "whip")},
     **{name: _Verb(_TRAVEL, around=True) for name in (
-        "move", "slide", "glide", "travel", "drift", "float", "shift", "go", "fly", "creep", "crab", "inch", "ease", "come",
-        "get", "step", "walk", "race", "rush", "follow", "edge", "sail", "wrap", "dive", "swoop",
+        "move", "slide", "glide", "travel", "drift", "float", "shift", "go", "fly", "creep", "crab", "inch", "ease",
+        "come", "get", "step", "walk", "race", "rush", "follow", "edge", "sail", "wrap", "dive", "swoop",
     )},
     **{name: _Verb(_TRAVEL, ("pedestal", 1)) for name in ("rise", "ascend", "lift", "climb")},
     **{name: _Verb(_TRAVEL, ("pedestal", -1)) for name in ("descend", "lower", "sink", "drop")},
@@ -96,63 +96,95 @@ def _forms(verb: str) -> str:
 _VERB = re.compile(r"\b(?:" + "|".join(f"(?P<{verb}>{_forms(verb)})" for verb in _VERBS) + r")\b")
 _NOUN = r"(?:the |a |an |his |her |their |its )?(?:\w+ ){0,2}?\w+"
 _FILL = (
-    r"(?:\w+ly|slow|back|further|farther|slightly|a (?:little|bit)|all the way|just|straight|again|then|also|very|over"
-    r"|(?:the )?camera|sideways|movement|motion|shot|at (?:a|an) \w+ (?:pace|speed)|its way|alongside (?:him|her|them|it)"
+    r"(?:(?!dolly\b)\w+ly|slow|back|further|farther|slightly|a (?:little|bit)|all the way|just|straight|again"
+    r"|then|also|very|over"
+    r"|(?:the )?camera|sideways|movement|motion|shot|at (?:a|an) \w+ (?:pace|speed)|its way|alongside (?:him"
+    r"|her|them|it)"
     rf"|(?:across|along|past|around|round|about|over|through|beside|behind) {_NOUN}|across|around|round|along"
-    r"|in an? (?:\w+ )?(?:arc|circle|half circle|semicircle)|him|her|them|it|off|\d+ degrees)"
+    r"|in an? (?:\w+ )?(?:arc|circle|half circle|semicircle)|(?:with )?(?:him|her|them|it)|off|\d+ degrees)"
 )
 _WAY = (
     ("right", r"(?:from )?(?:the )?left (?:(?:hand )?side )?to (?:the )?right\b"),
     ("left", r"(?:from )?(?:the )?right (?:(?:hand )?side )?to (?:the )?left\b"),
-    ("left", r"(?:(?:to|toward|towards) )?(?:(?:the|its|our|her|his) )?left(?:ward|wards)?\b(?! (?:arm|foot|leg|eye|side of)\b)"),
-    ("right", r"(?:(?:to|toward|towards) )?(?:(?:the|its|our|her|his) )?right(?:ward|wards)?\b(?! (?:arm|foot|leg|eye|side of)\b)"),
+    ("left", r"(?:(?:to|toward|towards) )?(?:(?:the|its|our|her|his) )?left(?:ward|wards)?\b(?! (?:arm|foot|leg"
+    r"|eye|side of)\b)"),
+    ("right", r"(?:(?:to|toward|towards) )?(?:(?:the|its|our|her|his) )?right(?:ward|wards)?\b(?! (?:arm|foot"
+    r"|leg|eye|side of)\b)"),
     ("up", r"up(?:ward|wards)?\b|skyward\b"),
     ("down", r"down(?:ward|wards)?\b"),
-    ("out", r"out(?:ward|wards)?\b|back(?:ward|wards)?\b(?! (?:in|to the (?:left|right)|left|right|up|down|and forth)\b)"
+    ("out", r"out(?:ward|wards)?\b|back(?:ward|wards)?\b(?! (?:in(?! front)|to the (?:left|right)|left|right|up"
+    r"|down|and forth)\b)"
             r"|away\b|(?:farther|further) away\b"),
     ("in", r"in(?:ward|wards)?\b(?! (?:slow motion|time|sync|circles?|rhythm|place|line|parallel|an?|his|their)\b)"
-           r"|forwards?\b|ahead\b|closer\b|nearer\b|close\b|tighter\b|(?:toward|towards|into|onto|on to)\b(?! the (?:left|right))"),
+           r"|forwards?\b|ahead\b|closer\b|nearer\b|close\b|tighter\b|(?:toward|towards|into|onto"
+           r"|on to)\b(?! the (?:left|right))"),
     ("cw", r"cw\b"),
     ("ccw", r"ccw\b"),
 )  # fmt: skip
-_TAIL = re.compile(rf"(?P<fill>(?:\s+{_FILL}){{0,4}}?)\s+(?:" + "|".join(f"(?P<w{i}>{p})" for i, (_, p) in enumerate(_WAY)) + ")")
+_TAIL = re.compile(
+    rf"(?P<fill>(?:\s+{_FILL}){{0,4}}?)\s+(?:" + "|".join(f"(?P<w{i}>{p})" for i, (_, p) in enumerate(_WAY)) + ")"
+)
+# "Orbiting the sculptor to the left"
+_OBJECT = re.compile(r"\s+(?:the|an?|his|her|their) \w+(?: \w+)??(?= (?:to |from |cw\b|ccw\b|left\b|right\b))")
+_TAKE_OBJECTS = ("orbit", "circle", "pan", "revolve")
 _AROUND = re.compile(r"(?:\s+\w+ly)?\s+(?:around|round|about|in an? (?:\w+ )?(?:arc|circle|semicircle))\b")
-_MORE_WAYS = re.compile(r"(?:\w+ly )?(?:" + "|".join(f"(?P<w{i}>{p})" for i, (_, p) in enumerate(_WAY)) + r")(?: again)?$")
+_MORE_WAYS = re.compile(
+    r"(?:\w+ly )?(?:" + "|".join(f"(?P<w{i}>{p})" for i, (_, p) in enumerate(_WAY)) + r")(?: again)?$"
+)
 
 # Before a noun of camera work in a clause that speaks of something else.
 _NOUN_BEFORE = re.compile(
-    r"(?:^|\b)(?:an?|one|with|in|into|by|slow|quick|fast|gentle|subtle|smooth|slight|steady|cinematic|dramatic|camera|whip|crash"
+    r"(?:^|\b)(?:an?|one|with|in|into|by|slow|quick|fast|gentle|subtle|smooth|slight|steady|cinematic|dramatic"
+    r"|camera|whip|crash"
     r"|swish|long|short|sudden|continuous|soft|rapid|swift|single|final|handheld|lateral|vertical|horizontal) $"
 )
+_ZOOMS_ITSELF = re.compile(r"\b(?:to|they|you|i|can|could|will|would|may|must|should|not|people|them|s) $|s $")
 _SHOT_AFTER = re.compile(r"\s+(?:shot|around)\b")
 # "A pan left on the stove", "tilt down of her chin", "tracks left in the snow": things, not camera work
-_THING_AFTER = re.compile(r"\s+(?:of (?:the (?:sink|stove)|her|his|their)|on the (?:stove|table|counter|floor)|in the (?:sink|snow|mud|sand|kitchen))\b")
+_THING_AFTER = re.compile(
+    r"\s+(?:of (?:the (?:sink|stove)|her|his|their)|on the (?:stove|table|counter|floor)|in the (?:sink|snow"
+    r"|mud|sand|kitchen))\b"
+)
 _SLOWLY = re.compile(
     r"\b(?:slow(?:ly|er)?|gentl[ey]|gradual(?:ly)?|subtl[ey]|leisurely|softly|creeping|creeps?|inch(?:es|ing)|lazily"
     r"|drift(?:s|ing)?|ease[sd]?|easing|unhurried(?:ly)?)\b"
 )
 _QUICKLY = re.compile(
-    r"\b(?:quick(?:ly|er)?|fast(?:er)?|rapid(?:ly)?|swift(?:ly)?|sharp(?:ly)?|sudden(?:ly)?|abrupt(?:ly)?|brisk(?:ly)?|rush(?:es|ing)?"
+    r"\b(?:quick(?:ly|er)?|fast(?:er)?|rapid(?:ly)?|swift(?:ly)?|sharp(?:ly)?|sudden(?:ly)?|abrupt(?:ly)?"
+    r"|brisk(?:ly)?|rush(?:es|ing)?"
     r"|rac(?:es|ing)|hast(?:y|ily)|speedy|speedily)\b"
 )
 _WHIPPED = re.compile(r"\b(?:whip(?:s|ping)?|crash|swish|snap(?:s|ping)?|lightning|smash)\b")
 _NOT = re.compile(r"\b(?:no|not|never|without|neither|avoid(?:s|ing)?|nor|zero)\b")
 
-_KEEPS = r"(?:is|are|stays?|stayed|remains?|remaining|staying|holds?|holding|keeps?|keeping|stands?|being|was|held|kept|set|sits?|rests?|begins?|starts?|opens?)"
+_KEEPS = (
+    r"(?:is|are|stays?|stayed|remains?|remaining|staying|holds?|holding|keeps?|keeping|stands?|being|was"
+    r"|held|kept|set|sits?|rests?|begins?|starts?|opens?)"
+)
 _STATIC = re.compile(
-    r"\b(?:static|fixed|stationary|still|motionless|unmoving|immobile|locked(?: off| down)?)(?: \w+){0,2}? (?:camera|cam|shot|frame|view|tripod|framing|lens)\b"
-    rf"|\b(?:camera|cam|lens|shot|frame|view|it)(?: \w+ly)? (?:{_KEEPS} )?(?:\w+ly |mounted |absolutely )*(?:still|static|fixed|stationary|steady|motionless|unmoving|immobile|in place|put|locked|(?:its |in |on )?position)\b"
+    r"\b(?:static|fixed|stationary|still|motionless|unmoving|immobile|locked(?: off"
+    r"| down)?)(?: \w+){0,2}? (?:camera|cam|shot|frame|view|tripod|framing|lens)\b"
+    rf"|\b(?:camera|cam|lens|shot|frame|view|it)(?: \w+ly)? (?:{_KEEPS} )?(?:\w+ly |mounted "
+    rf"|absolutely )*(?:still|static|fixed|stationary|steady|motionless|unmoving|immobile|in place|put|locked"
+    rf"|(?:its |in |on )?position)\b"
     r"|\b(?:locked off|locked down|tripod shot|on a tripod)\b"
 )
-_STAYS = re.compile(rf"^(?:it )?(?:\w+ly )?{_KEEPS} (?:\w+ly )*(?:still|static|fixed|stationary|steady|motionless|in place|put|locked)\b")
+_STAYS = re.compile(
+    rf"^(?:it )?(?:\w+ly )?{_KEEPS} (?:\w+ly )*(?:still|static|fixed|stationary|steady|motionless|in place|put"
+    rf"|locked)\b"
+)
 _NO_MOTION = re.compile(
-    r"\b(?:no|zero|without(?: any)?|any)(?: \w+)? (?:camera )(?:movements?|motion|moves?)\b|^(?:any )?camera (?:movements?|motion|moves?)\b"
-    r"|\bcamera (?:movements?|motion|moves?) (?:is )?(?:none|no)\b|\b(?:no|without any) (?:movements?|motion) of the camera\b"
+    r"\b(?:no|zero|without(?: any)?|any)(?: \w+)? (?:camera )(?:movements?|motion|moves?)\b"
+    r"|^(?:any )?camera (?:movements?|motion|moves?)\b"
+    r"|\bcamera (?:movements?|motion|moves?) (?:is )?(?:none|no)\b|\b(?:no|without any) (?:movements?"
+    r"|motion) of the camera\b"
 )
 _NEVER_MOVES = re.compile(r"\b(?:not|never)(?: \w+)? (?:move|moves|moving|budge)\b")
 _HANDHELD = re.compile(
-    r"\bhandheld\b(?=$| (?:camera\w*|cam|shot|footage|look|feel|style|video|tracking|pan\w*|tilt\w*|zoom\w*|filming|perspective|movement|shak\w+|motion|recording|film)\b)"
-    r"|\b(?:shaky|shaking|wobbly|unsteady|jittery|trembling) (?:\w+ )?(?:camera|cam|shot|footage)\b|\bcamera(?: \w+ly)? (?:shakes?|shaking|wobbles?|wobbling|jitters?|trembles?|trembling|bobs?)\b|\bshaky ?cam\b"
+    r"\bhandheld\b(?=$| (?:camera\w*|cam|shot|footage|look|feel|style|video|tracking|pan\w*|tilt\w*|zoom\w*"
+    r"|filming|perspective|movement|shak\w+|motion|recording|film)\b)"
+    r"|\b(?:shaky|shaking|wobbly|unsteady|jittery|trembling) (?:\w+ )?(?:camera|cam|shot|footage)\b"
+    r"|\bcamera(?: \w+ly)? (?:shakes?|shaking|wobbles?|wobbling|jitters?|trembles?|trembling|bobs?)\b|\bshaky ?cam\b"
 )
 
 
@@ -193,7 +225,10 @@ def nouns_in(text: str) -> list[Found]:
     found: list[Found] = []
     for verb in _VERB.finditer(text):
         base = verb.group() in _VERBS and _VERBS[str(verb.lastgroup)].bare
-        if base and _NOUN_BEFORE.search(text[: verb.start()]):
+        before = text[: verb.start()]
+        # "Zoom" is no other noun; as a verb it follows a plural or "to".
+        noun = verb.group() == "zoom" and before and not _ZOOMS_ITSELF.search(before)
+        if base and (noun or _NOUN_BEFORE.search(before)):
             move, end = _read(text, verb, False)
             told = move and (move[0].sign or _SHOT_AFTER.match(text, verb.end()))
             if told and not _THING_AFTER.match(text, end):
@@ -218,7 +253,8 @@ def _read(text: str, verb: re.Match[str], denied: bool) -> tuple[list[Found], in
     around = known.around and _AROUND.match(text, verb.end()) is not None
     ways = _ORBIT if around else known.ways
     alone = ("orbit", 0) if around else known.alone
-    tail = _TAIL.match(text, verb.end())
+    thing = _OBJECT.match(text, verb.end()) if name in _TAKE_OBJECTS else None
+    tail = _TAIL.match(text, thing.end() if thing else verb.end())
     end = verb.end()
     move = alone
     if tail is not None:
@@ -268,5 +304,7 @@ def states_in(text: str, camera: bool, denied: bool) -> list[Found]:
         found.append(Found("static", 0, NORMAL, False, 0))
     held = _HANDHELD.search(text)
     if held is not None:
-        found.append(Found("handheld", 0, NORMAL, denied or _NOT.search(text, 0, held.start()) is not None, held.start()))
+        found.append(
+            Found("handheld", 0, NORMAL, denied or _NOT.search(text, 0, held.start()) is not None, held.start())
+        )
     return found

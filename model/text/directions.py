@@ -3,8 +3,9 @@
 Axis legend: T frames, F columns of DIRECTION_COLUMNS.
 
 Signs are the contract's: pan right, tilt up, roll clockwise (seen from behind), zoom in are positive; so are dolly in,
-truck right, pedestal up and an orbit that travels to the camera's right. A yaw of 0 faces the camera; positive is turned
-to the person's own left, so that at +90 the camera sees the person's right side and the face looks to the picture's right.
+truck right, pedestal up and an orbit that travels to the camera's right. A yaw of 0 faces the camera; positive is
+turned to the person's own left, so that at +90 the camera sees the person's right side and the face looks to the
+picture's right.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ MOVE_NAMES: dict[str, dict[int, str]] = {
 }
 KIND_AND_SIGN = {label: (kind, sign) for kind, signs in MOVE_NAMES.items() for sign, label in signs.items()}
 
-# Speeds are multiples of a normal pace. Pan and tilt: 0.14 rad/s, seven seconds for a thing to cross a frame of one rad,
-# the pace cinematographers are taught; roll and zoom: the geometric mean of where annotation/camera_text begins to say
-# "slowly" and "quickly". So are SLOW (half a pan's pace), FAST and WHIP, from which on it says so.
+# Speeds are multiples of a normal pace, in rad/s and log scale/s. Pan and tilt: a thing crosses a frame of one rad in
+# seven seconds (0.14), the pace cinematographers are taught; roll and zoom: the geometric mean of the rates at which
+# annotation/camera_text begins to say "slowly" and "quickly". SLOW, FAST and WHIP are where it says so of a pan.
 NORMAL_RATE = {"pan": 0.14, "tilt": 0.14, "roll": 0.17, "zoom": 0.155}
 SLOW, NORMAL, FAST, WHIP = 0.5, 1.0, 2.5, 7.0
 

@@ -14,57 +14,97 @@ from model.text.clauses import Clause
 from model.text.directions import Orientation
 
 _VIEWER = r"(?:the |a )?(?:camera|viewers?|audience|lens|front)|us\b|forwards?\b|me\b|front\b"
-_SEEN = r"(?:seen|viewed|filmed|shot|shown|captured|photographed|pictured|view|angle|look(?:ing)?|recorded|framed|follow(?:s|ed)?)"
+_SEEN = (
+    r"(?:seen|viewed|filmed|shot|shown|captured|photographed|pictured|view|angle|look(?:ing)?|recorded"
+    r"|framed|follow(?:s|ed)?)"
+)
 _SEEN_BEFORE = re.compile(rf"\b{_SEEN}\b")
 _BACK = re.compile(
     r"\bfrom (?:behind|the (?:back|rear))\b(?! (?:the|an?|his own|that|this|some|row|door|seat)\b)"
-    r"|\b(?:back|rear) (?:view|shot|side view)\b|\bback(?:s)? (?:is |are )?(?:turned )?(?:to|towards?|facing) (?:the )?(?:camera|viewer|us|audience|lens)\b"
-    r"|\bfac(?:ing|es?|ed) away\b|\bturned away\b(?= from (?:the )?(?:camera|viewer|us|lens)|$)|\bfac(?:ing|es?) backwards?\b"
+    r"|\b(?:back|rear) (?:view|shot|side view)\b|\bback(?:s)? (?:is |are )?(?:turned )?(?:to|towards?"
+    r"|facing) (?:the )?(?:camera|viewer|us|audience|lens)\b"
+    r"|\bfac(?:ing|es?|ed) away\b|\bturned away\b(?= from (?:the )?(?:camera|viewer|us|lens)|$)|\bfac(?:ing"
+    r"|es?) backwards?\b"
     r"|\bfrom behind (?=her|him|them)"
 )
 # What happens from behind, or comes out from behind something, is no view.
 _NOT_A_VIEW = re.compile(
-    r"\b(?:hug|grab|attack|approach|sneak|tackl|emerg|step|jump|appear|peek|peer|comes\b|coming\b|came\b|push|hit|lit|light|backlit|embrac|hold|strik"
+    r"\b(?:hug|grab|attack|approach|sneak|tackl|emerg|step|jump|appear|peek|peer|comes\b|coming\b|came\b|push"
+    r"|hit|lit|light|backlit|embrac|hold|strik"
     r"|tap|surpris|catch|chas|leap|crawl|shove|pop|choke|kick|reach|cover|scar)\w*\b"
 )
-_THREE_QUARTER = re.compile(r"\bthree quarters? (?P<back>back |rear |from behind )?(?:view|angle|profile|shot|pose|portrait|face|position|turn(?:ed)?)\b|\bthree quarters? (?:from|facing|on)\b")
+_THREE_QUARTER = re.compile(
+    r"\bthree quarters? (?P<back>back |rear |from behind )?(?:view|angle|profile|shot|pose|portrait|face"
+    r"|position|turn(?:ed)?)\b|\bthree quarters? (?:from|facing|on)\b"
+)
 _THREE_QUARTER_BACK = re.compile(r"\bthree quarters?\b.*\bfrom (?:behind|the back)\b|\b(?:back|rear) three quarters?\b")
 _PROFILE = re.compile(
-    r"\b(?P<side>left|right)?(?: side)? ?\bprofile\b(?! (?:picture|photo|page|pic|image|update|on)\b)"
+    r"\b(?P<side>left|right)?(?: side)? ?\bprofile\b(?! (?:of the|of his|of her|picture|photo|page|pic|image"
+    r"|update|on)\b)"
     r"|\bside (?:view|on|profile|angle|shot)\b"
-    rf"|\b{_SEEN}\b(?: \w+){{0,3}}? from (?P<whose>the|her|his|their|its|one) (?P<from>left|right|side)(?: (?:hand )?side| profile)?\b(?! to\b)"
-    r"|^from (?P<whose2>the|her|his|their|one) (?P<from2>left|right|side)(?: side)?$|\b(?:shown|standing|stands|sits|seen|filmed) sideways\b"
+    rf"|\b{_SEEN}\b(?: \w+){{0,3}}? from (?P<whose>the|her|his|their|its|one) (?P<from>left|right"
+    rf"|side)(?: (?:hand )?side| profile)?\b(?! to\b)"
+    r"|^from (?P<whose2>the|her|his|their|one) (?P<from2>left|right|side)(?: side)?$|\b(?:shown|standing|stands"
+    r"|sits|seen|filmed) sideways\b"
 )
-_PROFILE_TRAP = re.compile(r"\b(?:low|high|social|media|user|company|update\w*|edit\w*|online) profile\b|\bprofile (?:picture|photo|page)\b|\b(?:his|her|their|your|my) profile$")
+_PROFILE_TRAP = re.compile(
+    r"\b(?:low|high|social|media|user|company|update\w*|edit\w*|online) profile\b|\bprofile (?:picture|photo"
+    r"|page)\b|\b(?:his|her|their|your|my) profile$"
+)
 _FACING_SIDE = re.compile(
-    r"\bfac(?:ing|es|ed|e) (?:to(?:wards?)? )?(?P<whose>the |her |his |their |its |our )?(?P<way>left|right)\b(?! hand)(?: side)?(?: of the (?:picture|frame|screen|image))?"
+    r"\bfac(?:ing|es|ed|e) (?:to(?:wards?)? )?(?P<whose>the |her |his |their |its |our )?(?P<way>left"
+    r"|right)\b(?! hand)(?: side)?(?: of the (?:picture|frame|screen|image))?"
 )
 _FRONT = re.compile(
     rf"\bfac(?:ing|es|ed|e) (?:straight |directly |towards? |to )*(?:{_VIEWER})(?! of the (?:left|right))\b"
-    r"|\b(?:front|frontal|head on) (?:view|shot|portrait|angle|facing)\b|\bfrontal(?:ly)?\b|\bfrom the front\b(?! (?:door|row|of|seat|line|page))|\bhead on\b|\bfront facing\b"
+    r"|\b(?:front|frontal|head on) (?:view|shot|portrait|angle|facing)\b|\bfrontal(?:ly)?\b"
+    r"|\bfrom the front\b(?! (?:door|row|of|seat|line|page))|\bhead on\b|\bfront facing\b"
 )
 _NOT = re.compile(r"\b(?:not|no|never|without|neither|avoids?|avoiding)\b")
 
 _TURN = re.compile(
-    r"\b(?:turn(?:s|ing|ed)?|pivot(?:s|ing|ed)?|rotat(?:e|es|ing|ed)|swivel(?:s|l?ing|l?ed)?|wheel(?:s|ing|ed)|(?P<spin>spin(?:s|ning)?|spun"
+    r"\b(?:turn(?:s|ing|ed)?|pivot(?:s|ing|ed)?|rotat(?:e|es|ing|ed)|swivel(?:s|l?ing|l?ed)?|wheel(?:s|ing|ed)"
+    r"|(?P<spin>spin(?:s|ning)?|spun"
     r"|twirl(?:s|ing|ed)?|whirl(?:s|ing|ed)?|pirouett(?:e|es|ing|ed)))\b"
 )
-_ADVERBS = r"(?: (?:\w+ly|slow|back|herself|himself|themselves|then|just|right|her body|his body|their body|all the way|a full|by|on the spot|in place|quite|exactly|once|twice))*?"
+_ADVERBS = (
+    r"(?: (?:\w+ly|slow|back|herself|himself|themselves|then|just|right|her body|his body|their body"
+    r"|all the way|a full|by|on the spot|in place|quite|exactly|once|twice))*?"
+)
 _SIDE = r"(?: (?:(?:to|towards?) )?(?P<own>the |her |his |their |its |one's )?(?P<side>left|right|cw|ccw))"
 _DONE = r"(?=$| (?:\w+ly|again|side|on the spot|in place|once|twice|before|while|as|so|to face|facing)\b)"
-_DEGREES = re.compile(rf"{_ADVERBS}(?: (?:around|about|through|round))*(?: an?)? (?P<degrees>\d+(?:\.\d+)?) ?degrees?(?: turn)?{_SIDE}?")
+_DEGREES = re.compile(
+    rf"{_ADVERBS}(?: (?:around|about|through|round))*(?: an?)? (?P<degrees>\d+(?:\.\d+)?) ?degrees?(?: turn)?{_SIDE}?"
+)
 _TO_SIDE = re.compile(rf"{_ADVERBS}{_SIDE}{_DONE}")
-_ABOUT = re.compile(rf"{_ADVERBS} (?:around|round|about)\b{_SIDE}?(?! (?:the|an?|to see if)\b)")
-_ALONE = re.compile(rf"{_ADVERBS}(?: (?:once|twice|{_SIDE[3:-1]}))?(?=$| (?:on|in) (?:the spot|place|the ice|her toes|one (?:foot|leg)|circles|the (?:grass|stage|floor|rain)))")
-_FACE_US = re.compile(rf"{_ADVERBS}(?: (?:around|round|about))?(?: and)?(?: to)? (?:face|towards?|to|facing) (?:{_VIEWER})\b")
-_FACE_SIDE = re.compile(rf"{_ADVERBS}(?: (?:around|round))?(?: to)? (?:face|facing) (?:to )?(?P<whose>the |her |his |their )?(?P<way>left|right)\b")
+_ABOUT = re.compile(
+    rf"{_ADVERBS} (?:around|round|about)\b{_SIDE}?(?=$| (?:\w+ly|and|again|to|in|on|once|twice|while|as|before"
+    rf"|facing|until|with|at|for|so|from|several|three|180|360)\b)"
+)
+_ALONE = re.compile(
+    rf"{_ADVERBS}(?: (?:once|twice|{_SIDE[3:-1]}))?(?=$| (?:on|in) (?:the spot|place|the ice|her toes"
+    rf"|one (?:foot|leg)|circles|the (?:grass|stage|floor|rain)))"
+)
+_FACE_US = re.compile(
+    rf"{_ADVERBS}(?: (?:around|round|about))?(?: and)?(?: to)? (?:face|towards?|to|facing) (?:{_VIEWER})\b"
+)
+_FACE_SIDE = re.compile(
+    rf"{_ADVERBS}(?: (?:around|round))?(?: to)? (?:face|facing) (?:to )?(?P<whose>the |her |his "
+    rf"|their )?(?P<way>left|right)\b"
+)
 _INTO_PROFILE = re.compile(rf"{_ADVERBS} (?:into|to|in) (?:(?P<way>left|right) )?profile\b")
 _AWAY = re.compile(rf"{_ADVERBS} (?:away\b(?! (?:in|with) )|(?:her|his|their|its) back (?:to|on|towards?)\b)")
 _PARTS = {"quarter": 90.0, "half": 180.0, "full": 360.0, "complete": 360.0, "whole": 360.0, "three quarter": 270.0}
-_PART_TURN = re.compile(rf"\b(?P<part>three quarter|quarter|half|full|complete|whole) (?:of a )?(?:turn|rotation|spin|pirouette){_SIDE}?\b")
+_PART_TURN = re.compile(
+    rf"\b(?P<part>three quarter|quarter|half|full|complete|whole) (?:of a )?(?:turn|rotation|spin|pirouette){_SIDE}?\b"
+)
 _ABOUT_FACE = re.compile(r"\babout face\b")
 # Things whose turning is not the character's
-_OF_A_THING = re.compile(r"\b(?:head|heads|gaze|eyes?|car|truck|bus|vehicle|bike|bicycle|motorcycle|train|boat|ship|plane|wheels?|door|key|page|planet|earth|wind|chair|torso|back|backs|neck|tide|leaves|ball|blades?|fan|record|top|globe)(?: (?:that|which|\w+ly))? $")
+_OF_A_THING = re.compile(
+    r"\b(?:head|heads|gaze|eyes?|car|truck|bus|vehicle|bike|bicycle|motorcycle|train|boat|ship|plane|wheels?"
+    r"|door|key|page|planet|earth|wind|chair|torso|back|backs|neck|tide|leaves|ball|blades?|fan|record|top"
+    r"|globe)(?: (?:that|which|\w+ly))? $"
+)
 _TOUCHES = re.compile(r"\b(?:head|gaze|eyes|look|glance)\b")
 
 
@@ -84,13 +124,17 @@ class _Said:
 
 def orientation_in(said: str, clauses: Sequence[Clause], of_camera: Sequence[bool]) -> Orientation:
     """From normalised text and its clauses; of_camera: which of them speak of the camera (it turns, not the person)."""
-    if not re.search(r"\b(?:fac|turn|spin|spun|twirl|whirl|pirouet|pivot|rotat|swivel|wheel|profile|behind|back|side|three quarter|front|head on|left|right|rear)", said):
+    if not re.search(
+        r"\b(?:fac|turn|spin|spun|twirl|whirl|pirouet|pivot|rotat|swivel|wheel|profile|behind|back|side"
+        r"|three quarter|front|head on|left|right|rear)",
+        said,
+    ):
         return Orientation()
     found: list[_Said] = []
     for clause, camera in zip(clauses, of_camera, strict=True):
         turns = [] if camera else _turns(clause)
         first = turns[0].at if turns else len(clause.text)
-        found += _views(clause, clause.text[:first], after_turn=False)
+        found += _views(clause, clause.text[:first], False, bool(found) and found[-1].turn is not None)
         found += turns
         # "turns to face the camera" has been read; "turns around facing the camera" has not.
         if turns and turns[0].yaw is None:
@@ -98,9 +142,14 @@ def orientation_in(said: str, clauses: Sequence[Clause], of_camera: Sequence[boo
     return _together(_sided(found))
 
 
-def _views(clause: Clause, text: str, after_turn: bool) -> list[_Said]:
+def _views(clause: Clause, text: str, after_turn: bool, follows_turn: bool = False) -> list[_Said]:
     back = _BACK.search(text)
-    if back and text[back.start() :].startswith("from") and _NOT_A_VIEW.search(text[: back.start()]) and not _SEEN_BEFORE.search(text[: back.start()]):
+    if (
+        back
+        and text[back.start() :].startswith("from")
+        and _NOT_A_VIEW.search(text[: back.start()])
+        and not _SEEN_BEFORE.search(text[: back.start()])
+    ):
         back = None
     profile = _PROFILE.search(text)
     if profile and "profile" in profile.group() and _PROFILE_TRAP.search(text):
@@ -112,7 +161,12 @@ def _views(clause: Clause, text: str, after_turn: bool) -> list[_Said]:
     if matched is None or clause.joint == "denied" or _NOT.search(text[: matched.start()]):
         return []
     sign = _sign_of(profile, facing, text)
-    reached = after_turn or (clause.order > 0 and clause.joint == "later" and not text.startswith(("seen", "filmed")))
+    follows = clause.joint == "and" and text.startswith(("faces ", "face ")) and follows_turn
+    reached = (
+        after_turn
+        or follows
+        or (clause.order > 0 and clause.joint == "later" and not text.startswith(("seen", "filmed")))
+    )
     if three is not None:
         behind = three.groupdict().get("back") or _THREE_QUARTER_BACK.search(text)
         yaw, framing = (135.0 if behind else 45.0), True
@@ -147,7 +201,9 @@ def _turns(clause: Clause) -> list[_Said]:
         if clause.joint == "denied" or _NOT.search(text[: part.start()]):
             return []
         groups = part.groupdict()
-        return [replace(_turned(clause, _PARTS.get(groups.get("part") or "", 180.0), groups.get("side")), at=part.start())]
+        return [
+            replace(_turned(clause, _PARTS.get(groups.get("part") or "", 180.0), groups.get("side")), at=part.start())
+        ]
     for verb in _TURN.finditer(text):
         before, end = text[: verb.start()], verb.end()
         if clause.joint == "denied" or _NOT.search(before) or _OF_A_THING.search(before):
@@ -179,7 +235,7 @@ def _turn_at(clause: Clause, text: str, end: int, spin: bool) -> _Said | None:
     if about_turn is not None:
         return _turned(clause, (360.0 if spin else 180.0) * times, about_turn.group("side"))
     side = _TO_SIDE.match(text, end)
-    if side is not None and (side.group("own") or text[side.end() :].strip() == ""):
+    if side is not None and (side.group("own") or spin):
         return _turned(clause, 360.0 * times if spin else 90.0, side.group("side"))
     if spin and _ALONE.match(text, end):
         return _turned(clause, 360.0 * times, None)
@@ -193,12 +249,13 @@ def _turned(clause: Clause, degrees: float, side: str | None) -> _Said:
 
 
 def _sided(found: list[_Said]) -> list[_Said]:
-    """ "From the side, facing right": two views of one sentence and beat are one, with what each of them says."""
+    """ "From the side, facing right": two views of one sentence and beat are one that says both."""
     merged: list[_Said] = []
     for each in found:
         last = merged[-1] if merged else None
         if (
-            last is not None and last.turn is None and each.turn is None and last.yaw is not None and each.yaw is not None
+            last is not None and last.turn is None and each.turn is None and last.yaw is not None
+            and each.yaw is not None
             and last.clause.sentence == each.clause.sentence and last.clause.order == each.clause.order
             and last.reached == each.reached and last.either != each.either
         ):  # fmt: skip
@@ -230,8 +287,9 @@ def _together(found: Sequence[_Said]) -> Orientation:
         origin = end if end is not None else start
         if each.yaw is not None:
             end, end_either = each.yaw, each.either and each.turn is None
-            if each.turn is not None and origin is None:
-                origin = start = _wrapped(end - each.turn)
+            about = each.turn if each.turn is not None else turn
+            if about is not None and about % 180 == 0 and origin is None:
+                origin = start = _wrapped(end - about)
             if origin is not None and not (end_either or start_either):
                 difference = _wrapped(end - origin)
                 turn, turn_either = difference, abs(difference) == 180

@@ -61,7 +61,13 @@ class _Reader:
 
     def read(self, clause: Clause) -> tuple[list[Found], bool]:
         if clause.sentence != self.sentence:
-            self.sentence, self.before, self.main, self.last, self.denied = clause.sentence, self.main, None, None, False
+            self.sentence, self.before, self.main, self.last, self.denied = (
+                clause.sentence,
+                self.main,
+                None,
+                None,
+                False,
+            )
         rest = begins_with(clause)
         # What is ruled out stays so over "or", and over nothing else.
         self.denied = clause.joint == "denied" or (self.denied and clause.joint == "or")
@@ -74,7 +80,11 @@ class _Reader:
             start = 0 if clause.camera_at is None or _imperative(clause, rest) else clause.camera_at
             found = moves_in(clause.text, start, self.denied)
         elif camera is None and (speaks_of_camera(rest) or (bare_verb(rest) and self.denied)):
-            found = [each for each in moves_in(clause.text, 0, self.denied) if each.sign or each.denied or each.kind == "orbit"]
+            found = [
+                each
+                for each in moves_in(clause.text, 0, self.denied)
+                if each.sign or each.denied or each.kind == "orbit"
+            ]
             camera = bool(found)
         else:
             found = nouns_in(clause.text)
@@ -138,7 +148,11 @@ def _to_and_fro(moves: list[CameraMove]) -> list[CameraMove]:
     """ "Pans left and right": opposite moves of one kind over the same time share it, in the order said."""
     result = list(moves)
     for index, move in enumerate(moves):
-        rivals = [i for i, each in enumerate(moves) if each.kind == move.kind and (each.start, each.end) == (move.start, move.end)]
+        rivals = [
+            i
+            for i, each in enumerate(moves)
+            if each.kind == move.kind and (each.start, each.end) == (move.start, move.end)
+        ]
         if len({moves[i].sign for i in rivals}) > 1:
             rank, length = rivals.index(index), (move.end - move.start) / len(rivals)
             result[index] = replace(move, start=move.start + rank * length, end=move.start + (rank + 1) * length)

@@ -14,7 +14,8 @@ Row = tuple[str, str, str]
 
 TEMPLATES: tuple[Row, ...] = (
     # pan
-    ("{The camera|Camera|The shot|The view} {pans|pans slowly|slowly pans|is panning} {%S|to the %S|towards the %S}.", "pan_%S", "-"),
+    ("{The camera|Camera|The shot|The view} {pans|pans slowly|slowly pans|is panning} "
+    "{%S|to the %S|towards the %S}.", "pan_%S", "-"),
     ("{A slow|A quick|One smooth} pan {%S|to the %S} {over the rooftops|across the hall}.", "pan_%S", "-"),
     ("A man dances, {camera panning|the camera pans|slow pan} to the %S.", "pan_%S", "-"),
     ("We pan {%S|to the %S} as the train arrives.", "pan_%S", "-"),
@@ -32,10 +33,12 @@ TEMPLATES: tuple[Row, ...] = (
     ("The camera pans %S and %V.", "pan_%S tilt_%V", "-"),
     ("The camera pans {left and right|left, then right|to the left and then to the right}.", "pan_left pan_right", "-"),
     ("The camera pans back to the %S.", "pan_%S", "-"),
-    ("A street musician plays, {the camera gently panning|with the camera panning|camera slowly panning} %S.", "pan_%S", "-"),
+    ("A street musician plays, {the camera gently panning|with the camera panning|camera slowly panning} "
+    "%S.", "pan_%S", "-"),
     ("The camera looks %S.", "pan_%S", "-"),
     # tilt
-    ("{The camera|Camera|The shot} {tilts|slowly tilts|tilts gradually|is tilting} {%V|%Vward|%Vwards}.", "tilt_%V", "-"),
+    ("{The camera|Camera|The shot} {tilts|slowly tilts|tilts gradually|is tilting} "
+    "{%V|%Vward|%Vwards}.", "tilt_%V", "-"),
     ("{A slow|A fast} tilt %V {along the tower|from her shoes to her face}.", "tilt_%V", "-"),
     ("Tilt {%V|the camera %V}.", "tilt_%V", "-"),
     ("The camera pans {up|upward} to the sky.", "tilt_up", "-"),
@@ -47,7 +50,8 @@ TEMPLATES: tuple[Row, ...] = (
     ("We tilt %V along the dress.", "tilt_%V", "-"),
     # roll
     ("The camera {rolls|slowly rolls|is rolling} {clockwise|cw}.", "roll_cw", "-"),
-    ("The camera {rolls|rolls slowly} {counter-clockwise|counterclockwise|anticlockwise|anti-clockwise}.", "roll_ccw", "-"),
+    ("The camera {rolls|rolls slowly} "
+    "{counter-clockwise|counterclockwise|anticlockwise|anti-clockwise}.", "roll_ccw", "-"),
     ("The camera rolls {right|to the right}.", "roll_cw", "-"),
     ("The camera rolls {left|to the left}.", "roll_ccw", "-"),
     ("The {camera|view|frame} {rotates|spins|turns|twists} clockwise.", "roll_cw", "-"),
@@ -117,7 +121,8 @@ TEMPLATES: tuple[Row, ...] = (
     ("A dancer leaps, the camera {circling|orbiting} her.", "orbit", "-"),
     # static
     ("{Static|Fixed|Stationary|Locked-off|Locked off} {camera|shot}.", "static", "-"),
-    ("The camera {is|stays|remains|keeps} {still|static|fixed|completely still|perfectly still|in place}.", "static", "-"),
+    ("The camera {is|stays|remains|keeps} "
+    "{still|static|fixed|completely still|perfectly still|in place}.", "static", "-"),
     ("The camera {does not move|doesn't move|never moves|is not moving}.", "static", "-"),
     ("{No camera movement|No camera motion|Without any camera movement|No camera moves}.", "static", "-"),
     ("A nurse smiles, {static shot|fixed camera|the camera holds still|camera locked}.", "static", "-"),

@@ -104,20 +104,50 @@ HELD_ASIDE: tuple[tuple[str, str, str], ...] = (
 
 # Written after the parser, longer and looser, before it was run on them once.
 SECOND_ASIDE: tuple[tuple[str, str, str], ...] = (
-    ("Medium shot of an elderly baker in a flour-dusted apron, warm morning light, the camera very slowly pushing in as he shapes the dough.", "dolly_in", "-"),
+    (
+        "Medium shot of an elderly baker in a flour-dusted apron, warm morning light, the camera very slowly "
+        "pushing in as he shapes the dough.",
+        "dolly_in",
+        "-",
+    ),
     ("Cinematic drone shot rising over a lone monk on a cliff, fog below, golden hour.", "pedestal_up", "-"),
-    ("A young woman with braided hair dances barefoot on wet sand; the camera follows, trucking right at her pace.", "truck_right", "-"),
-    ("Starting on a close-up of his boots, the camera tilts up along the uniform and stops at his face.", "tilt_up", "-"),
-    ("The sequence begins with a static wide shot, after a moment the camera starts to creep forward.", "dolly_in static", "-"),
-    ("Anime style, a swordsman draws his blade, quick zoom-in on his eyes, then the camera whips right to his opponent.", "pan_right zoom_in", "-"),
-    ("One continuous take: the camera glides backwards in front of the bride as she walks towards it.", "dolly_out", "-"),
+    (
+        "A young woman with braided hair dances barefoot on wet sand; the camera follows, trucking right at her pace.",
+        "truck_right",
+        "-",
+    ),
+    (
+        "Starting on a close-up of his boots, the camera tilts up along the uniform and stops at his face.",
+        "tilt_up",
+        "-",
+    ),
+    (
+        "The sequence begins with a static wide shot, after a moment the camera starts to creep forward.",
+        "dolly_in static",
+        "-",
+    ),
+    (
+        "Anime style, a swordsman draws his blade, quick zoom-in on his eyes, then the camera whips right to "
+        "his opponent.",
+        "pan_right zoom_in",
+        "-",
+    ),
+    (
+        "One continuous take: the camera glides backwards in front of the bride as she walks towards it.",
+        "dolly_out",
+        "-",
+    ),
     ("The camera slowly revolves around the couple counterclockwise, confetti falling.", "orbit_right", "-"),
     ("A gymnast on the beam, fixed camera, no cuts, no zoom.", "static", "-"),
     ("The camera, mounted on a tripod, never moves.", "static", "-"),
     ("A jogger passes; we pan with her from right to left.", "pan_left", "-"),
     ("Handheld, documentary look: a nurse hurries down the corridor, the camera trailing behind.", "handheld", "-"),
     ("As the orchestra swells, the picture tilts slightly counter-clockwise, dutch angle.", "roll_ccw", "-"),
-    ("The camera ascends while tilting down until we look at the chess players from above.", "pedestal_up tilt_down", "-"),
+    (
+        "The camera ascends while tilting down until we look at the chess players from above.",
+        "pedestal_up tilt_down",
+        "-",
+    ),
     ("Slowly the camera retreats, leaving the boy alone on the swing.", "dolly_out", "-"),
     ("camera pan: left. subject: a clown juggling", "pan_left", "-"),
     ("zoom in / girl laughing / bokeh", "zoom_in", "-"),
