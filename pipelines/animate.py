@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from annotation.backends.chat_endpoint import ChatEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -14,12 +18,20 @@ HELP = "move a reference character like the person in a driving video"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from pipelines.enhance import add_endpoint_arguments
+
     parser.add_argument("--model", required=True, metavar="MODEL", help="folder that train or distill wrote")
     parser.add_argument("--driving", required=True, metavar="VIDEO", help="video whose motion is taken over")
     parser.add_argument(
         "--reference", nargs="+", required=True, metavar="IMAGE", help="picture of the character (this version: one)"
     )
     parser.add_argument("--prompt", default=None, help="text; by default the caption of the driving motion")
+    parser.add_argument(
+        "--enhance",
+        action="store_true",
+        help="fill what --prompt leaves open from the driving motion (motionloom enhance)",
+    )
+    add_endpoint_arguments(parser)
     parser.add_argument("--output", required=True, metavar="OUT.mp4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 when it exists")
@@ -27,15 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pipelines.enhance import endpoint_of
     from pipelines.summary import print_rows
     from pipelines.terminal import print_json
     from schemas.errors import RecipeError
 
+    endpoint = endpoint_of(args)
+    if endpoint is not None and not args.enhance:
+        raise RecipeError("--endpoint has no effect without --enhance; add it, or leave the endpoint out")
+    if args.enhance and args.prompt is None:
+        raise RecipeError("--enhance has no effect without --prompt: the caption of the driving motion is complete")
     if len(args.reference) > 1:
         raise RecipeError(f"--reference: {len(args.reference)} pictures given, this version's models take one")
     result = animate_file(
         Path(args.model), Path(args.driving), Path(args.reference[0]), Path(args.output), args.prompt, args.seed,
-        args.overwrite,
+        args.overwrite, args.enhance, endpoint,
     )  # fmt: skip
     if args.json:
         print_json(result)
@@ -52,8 +70,12 @@ def animate_file(
     prompt: str | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    enhance: bool = False,
+    endpoint: ChatEndpoint | None = None,
 ) -> dict[str, Any]:
     """Annotates the driving video and generates as many frames, at its times. Returns: costs, size and prompt.
+
+    enhance: fill what the prompt leaves open from the driving motion; endpoint: and let it reword the result.
 
     Raises: RecipeError when a file is missing or OUT.mp4 exists; DataError when the driving video or the picture
     cannot be read.
@@ -61,7 +83,6 @@ def animate_file(
     from pipelines.training_output import quiet_threads
 
     quiet_threads()
-    from annotation.sample import describe
     from model.data.framing import subject_box_px
     from model.generate import DrivingMotion, animate
     from model.store import load_model
@@ -78,9 +99,9 @@ def animate_file(
             raise RecipeError(f"{name} {path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     model = load_model(model_dir)
     reference_rgb_HWC, reference_tracks = _annotated_picture(reference)
-    tracks, shape, versions = _annotated_video(driving)
+    tracks, shape, versions = annotated_video(driving)
     body, face = tracks["body.npz"], tracks["face.npz"]
-    text = prompt if prompt is not None else describe(tracks, None, shape, versions)["caption"]
+    text, enhanced = _prompt_for(prompt, enhance, endpoint, tracks, shape, versions)
     motion = DrivingMotion(
         (shape.height_px, shape.width_px), body.pts_s_T, body, face, tracks["hands.npz"], tracks["camera.npz"]
     )
@@ -111,10 +132,26 @@ def animate_file(
         "evaluations_per_segment": stats.evaluations / stats.segments,
         "sampling_s": stats.seconds,
         "prompt": text,
+        **({"enhanced": enhanced} if enhanced else {}),
     }
 
 
-def _annotated_video(path: Path) -> tuple[Any, Any, Any]:
+def _prompt_for(
+    prompt: str | None, enhance: bool, endpoint: ChatEndpoint | None, tracks: Any, shape: Any, versions: Any
+) -> tuple[str, dict[str, Any]]:
+    """The text to animate by, and what was changed in the user's; empty where nothing was asked for."""
+    from pipelines.enhance import described, enhance_prompt
+
+    if prompt is not None and not enhance:
+        return prompt, {}
+    document = described(tracks, shape, versions)
+    if prompt is None:
+        return str(document["caption"]), {}
+    made = asdict(enhance_prompt(prompt, document, endpoint))
+    return str(made.pop("prompt")), {"given": prompt, **made}
+
+
+def annotated_video(path: Path) -> tuple[Any, Any, Any]:
     """Tracks of a whole video in one decode, its shape, and the annotators' versions."""
     from annotation.base import ClipFrame
     from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators

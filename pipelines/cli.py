@@ -23,6 +23,7 @@ COMMANDS = (
     "shards",
     "train",
     "distill",
+    "enhance",
     "animate",
     "report",
     "doctor",

@@ -22,6 +22,7 @@ from model.text.clauses import Clause, begins_with, clauses_of, normalised
 from model.text.directions import CameraMove, Directions
 from model.text.orientation_words import orientation_in
 
+_NONE_OF = re.compile(r"(?:no|zero|any|avoid(?:ing)?) (?:more )?")
 _OPENING = re.compile(r"(?:start|begin|open|end|finish)(?:s|ing)?")
 
 
@@ -69,8 +70,10 @@ class _Reader:
                 False,
             )
         rest = begins_with(clause)
+        none_of = _NONE_OF.match(rest)
+        rest = rest[none_of.end() :] if none_of else rest
         # What is ruled out stays so over "or", and over nothing else.
-        self.denied = clause.joint == "denied" or (self.denied and clause.joint == "or")
+        self.denied = clause.joint == "denied" or none_of is not None or (self.denied and clause.joint == "or")
         again = more_ways(clause.text, self.move.kind, self.move.sign, self.move.speed) if self.move else None
         if again is not None and clause.joint in ("and", "comma", "later", "or"):
             self.move = again
