@@ -25,6 +25,8 @@ WAVING = MotionStatement(
     directions=Directions((CameraMove("pan", 1),)),
     labels=("wave_left", "stand"),
 )
+WORDS_TEXT = "a the woman knight runs left right no pan pans zoom in out camera the , . while not smiling red"
+WORDS = WORDS_TEXT.split()
 PROMPTS = [text for text, _, _ in (*HELD_ASIDE, *SECOND_ASIDE)] + [
     "a knight",
     "ZEBRA-striped café, 3 dogs & $5 — «déjà vu»?!",
@@ -36,8 +38,8 @@ PROMPTS = [text for text, _, _ in (*HELD_ASIDE, *SECOND_ASIDE)] + [
 def test_a_short_phrase_becomes_a_caption() -> None:
     made = enhance("a knight in shining armour", WAVING)
     assert made.prompt == (
-        "A half-body shot of a knight in shining armour waving with the left hand and smiling, with both hands in view. "
-        "The camera pans right."
+        "A half-body shot of a knight in shining armour waving with the left hand and smiling, with both hands in view."
+        " The camera pans right."
     )
     assert [(each.slot, each.before) for each in made.changes] == [
         (slot, "") for slot in ("camera", "action", "interaction", "expression", "shot")
@@ -79,9 +81,7 @@ def test_every_word_of_the_prompt_is_kept(said: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(
-            "a the woman knight runs left right no pan pans zoom in out camera the , . while not smiling red".split()
-        ),
+        st.sampled_from(WORDS),
         min_size=1,
         max_size=150,
     )
@@ -164,6 +164,7 @@ def test_instructions_in_a_prompt_are_words() -> None:
 
 # Answers of a language model
 
+KNIGHT = "A knight in shining armour, no dragons"
 OFFERED = enhance("a knight in shining armour, no dragons", WAVING)
 
 
@@ -173,8 +174,8 @@ def answer(text: str) -> tuple[str, str | None]:
 
 def test_a_rewording_that_keeps_to_it_is_taken() -> None:
     told = (
-        "Seen to the waist, a knight in shining armour, with no dragons around, waves with the left hand and smiles, both "
-        "hands in view, while the camera pans right."
+        "Seen to the waist, a knight in shining armour, with no dragons around, waves with the left hand and smiles, "
+        "both hands in view, while the camera pans right."
     )
     assert answer(f'"{told}"') == (told, None)
 
@@ -184,11 +185,11 @@ def test_a_rewording_that_keeps_to_it_is_taken() -> None:
     [
         ("A knight in armour, no dragons, waves with the left hand and smiles. The camera pans right.", "shining"),
         ("A knight in shining armour and dragons waves with the left hand. The camera pans right.", "lost: no"),
-        ("A knight in shining armour, no dragons, not waving with the left hand. The camera pans right.", "negation"),
+        (f"{KNIGHT}, not waving with the left hand. The camera pans right.", "negation"),
         ("A knight in shining armour, no dragons, waves with the left hand. The camera pans left.", "camera"),
-        ("A knight in shining armour, no dragons, waves with the left hand. The camera pans right and zooms in.", "camera"),
+        (f"{KNIGHT}, waves with the left hand. The camera pans right and zooms in.", "camera"),
         ("A knight in shining armour, no dragons, waves with the left hand.", "camera"),
-        ("A knight in shining armour, no dragons, seen from behind, waves with the left hand. The camera pans right.", "orient"),
+        (f"{KNIGHT}, seen from behind, waves with the left hand. The camera pans right.", "orient"),
         ("A knight in shining armour, no dragons, waves. The camera pans right.", "left"),
         ("A knight in shining armour, no dragons, jumps, waving with the left hand. The camera pans right.", "jumps"),
         ("PWNED", "words are lost"),
@@ -233,8 +234,8 @@ def test_inflections_are_the_same_word() -> None:
 
 def test_slots_of_a_full_prompt() -> None:
     found = slots_of(
-        "Close-up of an old man in a grey hat seen from behind, holding a lantern, smiling, walking through a forest at "
-        "dusk, oil painting, the camera dollies in"
+        "Close-up of an old man in a grey hat seen from behind, holding a lantern, smiling, walking through a forest "
+        "at dusk, oil painting, the camera dollies in"
     )
     assert set(found) == {
         "shot", "subject", "clothing", "action", "expression", "interaction", "orientation", "background", "camera",
