@@ -43,14 +43,42 @@ def save_tokenizer(path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def save_umt5(folder: Path, **more: Any) -> Any:
+SIZES = {
+    "vocab_size": 32, "d_model": 24, "d_kv": 6, "d_ff": 40, "num_layers": 3, "num_heads": 5,
+    "relative_attention_num_buckets": 8, "relative_attention_max_distance": 12,
+}  # fmt: skip
+
+
+def save_umt5(folder: Path) -> None:
+    """A random umT5 encoder in transformers' layout, written without transformers, whose import takes long."""
+    generator = torch.Generator().manual_seed(7)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) * 0.4
+
+    inner = SIZES["num_heads"] * SIZES["d_kv"]
+    tensors = {"shared.weight": random(32, 24), "encoder.final_layer_norm.weight": 1 + random(24)}
+    for layer in range(3):
+        name = f"encoder.block.{layer}.layer"
+        for part in "qkv":
+            tensors[f"{name}.0.SelfAttention.{part}.weight"] = random(inner, 24)
+        tensors[f"{name}.0.SelfAttention.o.weight"] = random(24, inner)
+        tensors[f"{name}.0.SelfAttention.relative_attention_bias.weight"] = random(8, 5)
+        for part in ("wi_0", "wi_1"):
+            tensors[f"{name}.1.DenseReluDense.{part}.weight"] = random(40, 24)
+        tensors[f"{name}.1.DenseReluDense.wo.weight"] = random(24, 40)
+        for number in (0, 1):
+            tensors[f"{name}.{number}.layer_norm.weight"] = 1 + random(24)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "umt5", **SIZES}), encoding="utf-8")
+    save_tokenizer(folder / "tokenizer.json")
+
+
+def save_transformers_umt5(folder: Path, **more: Any) -> Any:
     transformers = pytest.importorskip("transformers", reason="transformers makes the umT5 to compare with")
     torch.manual_seed(7)
-    config = transformers.UMT5Config(
-        vocab_size=32, d_model=24, d_kv=6, d_ff=40, num_layers=3, num_heads=5, relative_attention_num_buckets=8,
-        relative_attention_max_distance=12, dropout_rate=0.0, feed_forward_proj="gated-gelu",
-    )  # fmt: skip
-    model = transformers.UMT5EncoderModel(config).eval()
+    model = transformers.UMT5EncoderModel(transformers.UMT5Config(**SIZES, feed_forward_proj="gated-gelu")).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             # transformers begins with norms of one and tables near zero, which would hide mistakes.
@@ -66,9 +94,10 @@ def ids_of(folder: Path, text: str) -> torch.Tensor:
     return torch.tensor([tokenizer.encode(text).ids])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"max_shard_size": "4KB"}])
 def test_umt5_states_are_those_of_transformers(tmp_path: Path, more: dict[str, Any]) -> None:
-    model = save_umt5(tmp_path, **more)
+    model = save_transformers_umt5(tmp_path, **more)
     assert (tmp_path / "model.safetensors.index.json").is_file() == bool(more)
     ours = make_text_encoder("umt5", tmp_path)
     for text in (" ".join(WORDS * 3), "waves", "unknown zebra"):
