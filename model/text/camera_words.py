@@ -56,20 +56,21 @@ _VERBS: dict[str, _Verb] = {
     "roll": _Verb(_ROLL, bare=True),
     "circle": _Verb(_ORBIT, ("orbit", 0)),
     "revolve": _Verb(_ORBIT, ("orbit", 0)),
-    **{name: _Verb(_SWIVEL, around=True) for name in ("turn", "swing", "swivel", "rotate", "spin", "twist")},
-    **{name: _Verb(_PAN) for name in ("sweep", "look", "whip")},
+    **{name: _Verb(_SWIVEL, around=True) for name in ("turn", "swing", "swivel", "rotate", "spin", "twist", "pivot", "whirl")},
+    **{name: _Verb(_PAN) for name in ("sweep", "look", "whip", "scan", "flick", "jerk", "snap")},
     **{name: _Verb(_TRAVEL, around=True) for name in (
         "move", "slide", "glide", "travel", "drift", "float", "shift", "go", "fly", "creep", "crab", "inch", "ease",
-        "come", "get", "step", "walk", "race", "rush", "follow", "edge", "sail", "wrap", "dive", "swoop",
+        "come", "get", "step", "walk", "race", "rush", "follow", "edge", "sail", "wrap", "dive", "swoop", "draw", "crawl",
+        "sneak", "dart", "zip", "head", "march", "coast", "hurtle",
     )},
-    **{name: _Verb(_TRAVEL, ("pedestal", 1)) for name in ("rise", "ascend", "lift", "climb")},
-    **{name: _Verb(_TRAVEL, ("pedestal", -1)) for name in ("descend", "lower", "sink", "drop")},
+    **{name: _Verb(_TRAVEL, ("pedestal", 1)) for name in ("rise", "ascend", "lift", "climb", "soar")},
+    **{name: _Verb(_TRAVEL, ("pedestal", -1)) for name in ("descend", "lower", "sink", "drop", "dip", "plunge")},
     "approach": _Verb({}, ("dolly", 1)),
     "advance": _Verb(_TRAVEL, ("dolly", 1)),
     "close": _Verb({"in": ("dolly", 1)}),
     "back": _Verb({"out": ("dolly", -1)}, ("dolly", -1)),
     "retreat": _Verb(_TRAVEL, ("dolly", -1)),
-    "recede": _Verb({}, ("dolly", -1)),
+    **{name: _Verb({}, ("dolly", -1)) for name in ("recede", "withdraw", "backtrack")},
     "tighten": _Verb({}, ("zoom", 1)),
     "narrow": _Verb({}, ("zoom", 1)),
     "widen": _Verb({}, ("zoom", -1)),
@@ -79,7 +80,7 @@ _IRREGULAR = {
     "swing": "swings?|swinging|swung", "spin": "spins?|spinning|spun", "sink": "sinks?|sinking|sank",
     "rise": "rises?|rising|rose", "creep": "creeps?|creeping|crept", "go": "go|goes|going|went",
     "sweep": "sweeps?|sweeping|swept", "come": "comes?|coming|came", "get": "gets?|getting|got",
-    "back": "backs|backing|backed",
+    "back": "backs|backing|backed", "draw": "draws?|drawing|drew", "withdraw": "withdraws?|withdrawing|withdrew",
 }  # fmt: skip
 
 
@@ -104,6 +105,7 @@ _FILL = (
     r"|in an? (?:\w+ )?(?:arc|circle|half circle|semicircle)|(?:with )?(?:him|her|them|it)|off|\d+ degrees)"
 )
 _WAY = (
+    ("in", r"(?:down|up|along) (?:the|an?) (?:\w+ )?(?:corridor|hall\w*|street|road|aisle|path|alley|tunnel|lane|passage|river)\b"),
     ("right", r"(?:from )?(?:the )?left (?:(?:hand )?side )?to (?:the )?right\b"),
     ("left", r"(?:from )?(?:the )?right (?:(?:hand )?side )?to (?:the )?left\b"),
     ("left", r"(?:(?:to|toward|towards) )?(?:(?:the|its|our|her|his) )?left(?:ward|wards)?\b(?! (?:arm|foot|leg"
@@ -129,7 +131,9 @@ _OBJECT = re.compile(r"\s+(?:the|an?|his|her|their) \w+(?: \w+)??(?= (?:to |from
 _TAKE_OBJECTS = ("orbit", "circle", "pan", "revolve")
 _AROUND = re.compile(r"(?:\s+\w+ly)?\s+(?:around|round|about|in an? (?:\w+ )?(?:arc|circle|semicircle))\b")
 _MORE_WAYS = re.compile(
-    r"(?:\w+ly )?(?:" + "|".join(f"(?P<w{i}>{p})" for i, (_, p) in enumerate(_WAY)) + r")(?: again)?$"
+    r"(?:\w+ly )?(?:(?:back|over|again) )?(?:"
+    + "|".join(f"(?P<w{i}>{p})" for i, (_, p) in enumerate(_WAY))
+    + r")(?: again)?$"
 )
 
 # Before a noun of camera work in a clause that speaks of something else.
@@ -155,7 +159,7 @@ _QUICKLY = re.compile(
     r"|rac(?:es|ing)|hast(?:y|ily)|speedy|speedily)\b"
 )
 _WHIPPED = re.compile(r"\b(?:whip(?:s|ping)?|crash|swish|snap(?:s|ping)?|lightning|smash)\b")
-_NOT = re.compile(r"\b(?:no|not|never|without|neither|avoid(?:s|ing)?|nor|zero)\b")
+_NOT = re.compile(r"\b(?:no|not|never|without|neither|avoid(?:s|ing)?|nor|zero|could)\b")
 
 _KEEPS = (
     r"(?:is|are|stays?|stayed|remains?|remaining|staying|holds?|holding|keeps?|keeping|stands?|being|was"

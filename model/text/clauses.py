@@ -42,7 +42,7 @@ _OPENERS = re.compile(r"(?:first(?:ly| of all)?|initially|to begin with|it (?:st
 
 _CAMERA = re.compile(
     r"\b(?:(?P<article>the|an?|our|his|her|their|my) )?(?:(?:\w+ly|handheld|static|fixed|moving|virtual|drone|main) )*"
-    r"(?:camera(?:work)?|cam|lens|viewpoint|pov|drone)\b(?! ?man\b)"
+    r"(?:camera(?:work)?|cam|lens|viewpoint|pov|drone)\b(?! ?(?:man|woman|operator|crew|team|pilot|bag|strap|shop|phone|case|person)\b)"
     r"|\b(?:the|this) (?:shot|frame|view|picture|image|perspective)\b"
     r"|\bshot(?= (?:that|which|pans|tilts|zooms|pushes|pulls|tracks|dollies|slowly|moving|panning|zooming))"
     r"|^(?:and |then )?we\b"

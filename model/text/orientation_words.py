@@ -77,6 +77,7 @@ _DEGREES = re.compile(
     rf"{_ADVERBS}(?: (?:around|about|through|round))*(?: an?)? (?P<degrees>\d+(?:\.\d+)?) ?degrees?(?: turn)?{_SIDE}?"
 )
 _TO_SIDE = re.compile(rf"{_ADVERBS}{_SIDE}{_DONE}")
+_SPIN_SIDE = re.compile(rf"{_ADVERBS}{_SIDE}\b")
 _ABOUT = re.compile(
     rf"{_ADVERBS} (?:around|round|about)\b{_SIDE}?(?=$| (?:\w+ly|and|again|to|in|on|once|twice|while|as|before"
     rf"|facing|until|with|at|for|so|from|several|three|180|360)\b)"
@@ -103,7 +104,7 @@ _ABOUT_FACE = re.compile(r"\babout face\b")
 _OF_A_THING = re.compile(
     r"\b(?:head|heads|gaze|eyes?|car|truck|bus|vehicle|bike|bicycle|motorcycle|train|boat|ship|plane|wheels?"
     r"|door|key|page|planet|earth|wind|chair|torso|back|backs|neck|tide|leaves|ball|blades?|fan|record|top"
-    r"|globe)(?: (?:that|which|\w+ly))? $"
+    r"|globe)(?: (?:that|which|is|are|was|\w+ly))? $"
 )
 _TOUCHES = re.compile(r"\b(?:head|gaze|eyes|look|glance)\b")
 
@@ -206,7 +207,8 @@ def _turns(clause: Clause) -> list[_Said]:
         ]
     for verb in _TURN.finditer(text):
         before, end = text[: verb.start()], verb.end()
-        if clause.joint == "denied" or _NOT.search(before) or _OF_A_THING.search(before):
+        state = verb.group() == "turned" and re.search(r"\b(?:is|are|was|were) $", before)
+        if clause.joint == "denied" or state or _NOT.search(before) or _OF_A_THING.search(before):
             continue
         each = _turn_at(clause, text, end, bool(verb.group("spin")))
         if each is not None:
@@ -234,7 +236,7 @@ def _turn_at(clause: Clause, text: str, end: int, spin: bool) -> _Said | None:
     about_turn = _ABOUT.match(text, end)
     if about_turn is not None:
         return _turned(clause, (360.0 if spin else 180.0) * times, about_turn.group("side"))
-    side = _TO_SIDE.match(text, end)
+    side = (_SPIN_SIDE if spin else _TO_SIDE).match(text, end)
     if side is not None and (side.group("own") or spin):
         return _turned(clause, 360.0 * times if spin else 90.0, side.group("side"))
     if spin and _ALONE.match(text, end):

@@ -23,6 +23,11 @@ from model.text.directions import CameraMove, Directions
 from model.text.orientation_words import orientation_in
 
 _NONE_OF = re.compile(r"(?:no|zero|any|avoid(?:ing)?) (?:more )?")
+# What else a clause without a subject may begin with and still speak of whom the last one spoke of
+_GOES_ON = (
+    "not ", "never ", "does not ", "hold", "stay", "remain", "keep", "pause", "stop", "linger", "settle", "wait", "rest",
+    "continue", "begin", "start",
+)  # fmt: skip
 _OPENING = re.compile(r"(?:start|begin|open|end|finish)(?:s|ing)?")
 
 
@@ -112,7 +117,7 @@ class _Reader:
             return bool(self.last) or self.shot
         if _OPENING.fullmatch(rest):
             return None
-        if not is_verb(rest) and not rest.startswith(("not ", "never ", "does not ", "hold", "stay", "remain", "keep")):
+        if not is_verb(rest) and not rest.startswith(_GOES_ON):
             return bool(self.last) and not rest and clause.stated_span
         first = rest.split(" ")[0]
         if first.endswith("ing"):
