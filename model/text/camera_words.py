@@ -56,12 +56,15 @@ _VERBS: dict[str, _Verb] = {
     "roll": _Verb(_ROLL, bare=True),
     "circle": _Verb(_ORBIT, ("orbit", 0)),
     "revolve": _Verb(_ORBIT, ("orbit", 0)),
-    **{name: _Verb(_SWIVEL, around=True) for name in ("turn", "swing", "swivel", "rotate", "spin", "twist", "pivot", "whirl")},
-    **{name: _Verb(_PAN) for name in ("sweep", "look", "whip", "scan", "flick", "jerk", "snap")},
+    **{name: _Verb(_SWIVEL, around=True) for name in (
+        "turn", "swing", "swivel", "rotate", "spin", "twist", "pivot", "whirl",
+    )},
+    **{name: _Verb(_PAN) for name in ("sweep", "look", "scan", "flick", "jerk", "snap")},
+    "whip": _Verb(_PAN, bare=True),
     **{name: _Verb(_TRAVEL, around=True) for name in (
         "move", "slide", "glide", "travel", "drift", "float", "shift", "go", "fly", "creep", "crab", "inch", "ease",
-        "come", "get", "step", "walk", "race", "rush", "follow", "edge", "sail", "wrap", "dive", "swoop", "draw", "crawl",
-        "sneak", "dart", "zip", "head", "march", "coast", "hurtle",
+        "come", "get", "step", "walk", "race", "rush", "follow", "edge", "sail", "wrap", "dive", "swoop", "draw",
+        "crawl", "sneak", "dart", "zip", "march", "coast", "hurtle", "spiral",
     )},
     **{name: _Verb(_TRAVEL, ("pedestal", 1)) for name in ("rise", "ascend", "lift", "climb", "soar")},
     **{name: _Verb(_TRAVEL, ("pedestal", -1)) for name in ("descend", "lower", "sink", "drop", "dip", "plunge")},
@@ -105,7 +108,8 @@ _FILL = (
     r"|in an? (?:\w+ )?(?:arc|circle|half circle|semicircle)|(?:with )?(?:him|her|them|it)|off|\d+ degrees)"
 )
 _WAY = (
-    ("in", r"(?:down|up|along) (?:the|an?) (?:\w+ )?(?:corridor|hall\w*|street|road|aisle|path|alley|tunnel|lane|passage|river)\b"),
+    ("in", r"(?:down|up|along) (?:the|an?) (?:\w+ )?(?:corridor|hall\w*|street|road|aisle|path|alley|tunnel"
+    r"|lane|passage|river)\b"),
     ("right", r"(?:from )?(?:the )?left (?:(?:hand )?side )?to (?:the )?right\b"),
     ("left", r"(?:from )?(?:the )?right (?:(?:hand )?side )?to (?:the )?left\b"),
     ("left", r"(?:(?:to|toward|towards) )?(?:(?:the|its|our|her|his) )?left(?:ward|wards)?\b(?! (?:arm|foot|leg"
@@ -142,8 +146,29 @@ _NOUN_BEFORE = re.compile(
     r"|camera|whip|crash"
     r"|swish|long|short|sudden|continuous|soft|rapid|swift|single|final|handheld|lateral|vertical|horizontal) $"
 )
-_ZOOMS_ITSELF = re.compile(r"\b(?:to|they|you|i|can|could|will|would|may|must|should|not|people|them|s) $|s $")
+_NOUNS = ("zoom", "pan", "tilt", "dolly")
+_FEW_WORDS = re.compile(r"(?:an? |one |the |i want )?(?:\w+ ){1,3}$")
+_ACTS_ITSELF = re.compile(
+    r"\b(?:to|they|you|i|can|could|will|would|may|must|should|not|people|them|peter"
+    r"|frying|hot|sauce) $|s $"
+)
+# What may follow a noun of camera work; "pan to the right table" is of a table.
+_GOES_ON_AFTER = re.compile(
+    r"$| (?:over|across|along|from|to|towards?|on|onto|the|her|his|a|an|of|until|as|shows?|reveals?|revealing"
+    r"|showing|follow\w*"
+    r"|past|in|at|around|with"
+    r"|down|up|through|into|again|\w+ly|we|for|behind|shot|movement|motion|is|then|discovers?|discovering"
+    r"|beside|above|before)\b"
+)
 _SHOT_AFTER = re.compile(r"\s+(?:shot|around)\b")
+# Between the camera and a verb that others use too: "the camera watches her turn left" is no move of the camera.
+_ITS_OWN = re.compile(
+    r"(?:\s|\w+ly\b|(?:then|also|first|now|itself|only|just|is|are|was|were|will|would|should|can|must|does|do"
+    r"|did|has|have|to|not"
+    r"|never|and|again|movement|motion|moves?|work|starts?|begins?|started|began|keeps?|continues?|slow|quick"
+    r"|fast|gentle|in|one|a|an"
+    r"|the|operator|footage|that|which|shot|it|pauses?|stops?)\b)*"
+)
 # "A pan left on the stove", "tilt down of her chin", "tracks left in the snow": things, not camera work
 _THING_AFTER = re.compile(
     r"\s+(?:of (?:the (?:sink|stove)|her|his|their)|on the (?:stove|table|counter|floor)|in the (?:sink|snow"
@@ -162,7 +187,8 @@ _WHIPPED = re.compile(r"\b(?:whip(?:s|ping)?|crash|swish|snap(?:s|ping)?|lightni
 _NOT = re.compile(r"\b(?:no|not|never|without|neither|avoid(?:s|ing)?|nor|zero|could)\b")
 
 _KEEPS = (
-    r"(?:is|are|stays?|stayed|remains?|remaining|staying|holds?|holding|keeps?|keeping|stands?|being|was"
+    r"(?:is|are|stays?|stayed|remains?|remaining|staying|holds?|holding|hovers?|hovering|hangs?|keeps?|keeping"
+    r"|stands?|being|was"
     r"|held|kept|set|sits?|rests?|begins?|starts?|opens?)"
 )
 _STATIC = re.compile(
@@ -175,7 +201,7 @@ _STATIC = re.compile(
 )
 _STAYS = re.compile(
     rf"^(?:it )?(?:\w+ly )?{_KEEPS} (?:\w+ly )*(?:still|static|fixed|stationary|steady|motionless|in place|put"
-    rf"|locked)\b"
+    r"|locked|as it is)\b|^(?:it )?stays?$"
 )
 _NO_MOTION = re.compile(
     r"\b(?:no|zero|without(?: any)?|any)(?: \w+)? (?:camera )(?:movements?|motion|moves?)\b"
@@ -219,7 +245,12 @@ def moves_in(text: str, start: int, denied: bool) -> list[Found]:
     found: list[Found] = []
     position = start
     while (verb := _VERB.search(text, position)) is not None:
+        bare = _VERBS[str(verb.lastgroup)].bare
+        if not bare and not _ITS_OWN.fullmatch(text, start, verb.start()):
+            position = verb.end()
+            continue
         move, position = _read(text, verb, denied)
+        start = position if move else start
         found += move
     return found
 
@@ -230,12 +261,12 @@ def nouns_in(text: str) -> list[Found]:
     for verb in _VERB.finditer(text):
         base = verb.group() in _VERBS and _VERBS[str(verb.lastgroup)].bare
         before = text[: verb.start()]
-        # "Zoom" is no other noun; as a verb it follows a plural or "to".
-        noun = verb.group() == "zoom" and before and not _ZOOMS_ITSELF.search(before)
+        # As a verb it follows a plural or "to".
+        noun = verb.group() in _NOUNS and _FEW_WORDS.match(before) and not _ACTS_ITSELF.search(before)
         if base and (noun or _NOUN_BEFORE.search(before)):
             move, end = _read(text, verb, False)
             told = move and (move[0].sign or _SHOT_AFTER.match(text, verb.end()))
-            if told and not _THING_AFTER.match(text, end):
+            if told and _GOES_ON_AFTER.match(text, end) and not _THING_AFTER.match(text, end):
                 found += move
     return found
 

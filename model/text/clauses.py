@@ -31,7 +31,8 @@ _JOINTS = (
     ("and", r"and"),
     ("but", r"but|yet|however"),
     ("along", r"while|whilst|as|when|where|with(?! (?:him|them|us|her(?= (?:from|to|as|and|left|right)|$))\b)"),
-    ("which", r"which|that|who"),
+    ("which", r"which|that"),
+    ("who", r"who"),
 )  # fmt: skip
 _BOUNDARY = re.compile(
     r"\s*(?P<mark>[,()|/]|\s-\s)?\s*(?:\b(?:"
@@ -42,7 +43,8 @@ _OPENERS = re.compile(r"(?:first(?:ly| of all)?|initially|to begin with|it (?:st
 
 _CAMERA = re.compile(
     r"\b(?:(?P<article>the|an?|our|his|her|their|my) )?(?:(?:\w+ly|handheld|static|fixed|moving|virtual|drone|main) )*"
-    r"(?:camera(?:work)?|cam|lens|viewpoint|pov|drone)\b(?! ?(?:man|woman|operator|crew|team|pilot|bag|strap|shop|phone|case|person)\b)"
+    r"(?:camera(?:work)?|cam|lens|viewpoint|pov|drone)\b(?! ?(?:man|woman|operator|crew|team|pilot|bag|strap"
+    r"|shop|phone|case|person)\b)"
     r"|\b(?:the|this) (?:shot|frame|view|picture|image|perspective)\b"
     r"|\bshot(?= (?:that|which|pans|tilts|zooms|pushes|pulls|tracks|dollies|slowly|moving|panning|zooming))"
     r"|^(?:and |then )?we\b"
@@ -55,7 +57,7 @@ _NOT_SUBJECT = re.compile(
 )
 _WITH = re.compile(r"\bwith$")
 _LIGHT_WORDS = re.compile(
-    r"(?:(?:(?!dolly\b)\w+ly|slow|quick|fast|gentle|subtle|smooth|slight|sudden|crash|snap|swish|smash|then"
+    r"(?:(?:(?!dolly\b)\w+ly|slow|quick|fast|gentle|subtle|smooth|slight|sudden|crash|snap|swish|smash|instead|then"
     r"|also|again|now|still|just|very|too|so|both|it|only|a|an) )*"
 )
 

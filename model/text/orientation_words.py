@@ -77,6 +77,7 @@ _DEGREES = re.compile(
     rf"{_ADVERBS}(?: (?:around|about|through|round))*(?: an?)? (?P<degrees>\d+(?:\.\d+)?) ?degrees?(?: turn)?{_SIDE}?"
 )
 _TO_SIDE = re.compile(rf"{_ADVERBS}{_SIDE}{_DONE}")
+_SIDE_DEGREES = re.compile(rf"{_ADVERBS}{_SIDE} (?:by |through |about )?(?P<degrees>\d+(?:\.\d+)?) ?degrees")
 _SPIN_SIDE = re.compile(rf"{_ADVERBS}{_SIDE}\b")
 _ABOUT = re.compile(
     rf"{_ADVERBS} (?:around|round|about)\b{_SIDE}?(?=$| (?:\w+ly|and|again|to|in|on|once|twice|while|as|before"
@@ -97,7 +98,8 @@ _INTO_PROFILE = re.compile(rf"{_ADVERBS} (?:into|to|in) (?:(?P<way>left|right) )
 _AWAY = re.compile(rf"{_ADVERBS} (?:away\b(?! (?:in|with) )|(?:her|his|their|its) back (?:to|on|towards?)\b)")
 _PARTS = {"quarter": 90.0, "half": 180.0, "full": 360.0, "complete": 360.0, "whole": 360.0, "three quarter": 270.0}
 _PART_TURN = re.compile(
-    rf"\b(?P<part>three quarter|quarter|half|full|complete|whole) (?:of a )?(?:turn|rotation|spin|pirouette){_SIDE}?\b"
+    r"\b(?P<part>three quarter|quarter|half|full|complete|whole) (?:of a )?"
+    rf"(?:turn|rotation|spin|pirouette|circle){_SIDE}?\b"
 )
 _ABOUT_FACE = re.compile(r"\babout face\b")
 # Things whose turning is not the character's
@@ -230,7 +232,7 @@ def _turn_at(clause: Clause, text: str, end: int, spin: bool) -> _Said | None:
             own = (side.groupdict().get("whose") or "").strip() in ("her", "his", "their")
             sign = {"left": -1, "right": 1}.get(way or "", 0) * (-1 if own else 1)
             return _Said(clause, 90.0 * (sign or 1), None, sign == 0, True)
-    degrees = _DEGREES.match(text, end)
+    degrees = _DEGREES.match(text, end) or _SIDE_DEGREES.match(text, end)
     if degrees is not None:
         return _turned(clause, float(degrees.group("degrees")), degrees.group("side"))
     about_turn = _ABOUT.match(text, end)

@@ -25,8 +25,8 @@ from model.text.orientation_words import orientation_in
 _NONE_OF = re.compile(r"(?:no|zero|any|avoid(?:ing)?) (?:more )?")
 # What else a clause without a subject may begin with and still speak of whom the last one spoke of
 _GOES_ON = (
-    "not ", "never ", "does not ", "hold", "stay", "remain", "keep", "pause", "stop", "linger", "settle", "wait", "rest",
-    "continue", "begin", "start",
+    "not ", "never ", "does not ", "hold", "stay", "remain", "keep", "pause", "stop", "linger", "settle", "wait",
+    "rest", "continue", "begin", "start",
 )  # fmt: skip
 _OPENING = re.compile(r"(?:start|begin|open|end|finish)(?:s|ing)?")
 
@@ -117,8 +117,12 @@ class _Reader:
             return bool(self.last) or self.shot
         if _OPENING.fullmatch(rest):
             return None
+        if clause.joint == "who":
+            return False
+        if not rest:
+            return True if self.last and clause.stated_span else None
         if not is_verb(rest) and not rest.startswith(_GOES_ON):
-            return bool(self.last) and not rest and clause.stated_span
+            return False
         first = rest.split(" ")[0]
         if first.endswith("ing"):
             if self.last is not None:
@@ -132,7 +136,7 @@ class _Reader:
         if camera is None:
             return
         self.last = camera
-        if self.main is None or clause.joint not in ("along", "denied", "which"):
+        if self.main is None or clause.joint not in ("along", "denied", "which", "who"):
             self.main = camera
 
 

@@ -32,7 +32,7 @@ from model.text.stage_directions import parse_directions
 from schemas.errors import SchemaError
 from tests.model.direction_templates import TEMPLATES, sentences
 from tests.model.directions_score import Score, facing, score
-from tests.model.held_aside_sentences import HELD_ASIDE, SECOND_ASIDE
+from tests.model.held_aside_sentences import AFTER_MENDING, HELD_ASIDE, LAST_ASIDE, SECOND_ASIDE
 from tests.model.made_camera_moves import AXES, PACES, Case, case, random_case
 
 _COLUMN = {name: column for column, name in enumerate(DIRECTION_COLUMNS)}
@@ -126,7 +126,7 @@ def test_turns_of_our_captions_are_the_persons_own() -> None:
 
 def test_there_are_enough_sentences() -> None:
     assert len(TEMPLATES) >= 200
-    assert len({text for text, _, _ in (*HELD_ASIDE, *SECOND_ASIDE)}) >= 60
+    assert len({text for text, _, _ in (*HELD_ASIDE, *SECOND_ASIDE, *LAST_ASIDE, *AFTER_MENDING)}) >= 200
 
 
 def test_templates_are_understood_in_every_wording() -> None:
@@ -140,8 +140,9 @@ def test_the_score_counts_what_is_wrong() -> None:
     assert (counted.precision, counted.recall, counted.f1) == (0.5, 0.5, 0.5)
 
 
-def test_sentences_held_aside_stay_above_the_aim() -> None:
-    counted = score((*HELD_ASIDE, *SECOND_ASIDE))
+def test_sentences_once_held_aside_stay_above_the_aim() -> None:
+    """The parser has been mended for them since: what it made of them at first sight stands in benchmarks/results."""
+    counted = score((*HELD_ASIDE, *SECOND_ASIDE, *LAST_ASIDE, *AFTER_MENDING))
     assert counted.f1 >= 0.95
     assert counted.facing_right >= 0.95 * counted.sentences
 
@@ -178,6 +179,19 @@ def test_speed_belongs_to_the_clause_that_says_it() -> None:
         parse_directions("The camera slowly zooms in while she runs fast.").camera,
     )
     assert [move.speed for move in (*slow, *fast)] == [FAST, SLOW]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The camera watches her turn left.",
+        "The camera follows a woman walking to the right.",
+        "The camera shows a man who moves closer.",
+        "A hand holds the camera and moves to the left.",
+    ],
+)
+def test_what_the_camera_looks_at_does_not_move_it(text: str) -> None:
+    assert parse_directions(text).camera == ()
 
 
 def test_what_is_ruled_out_is_told() -> None:
