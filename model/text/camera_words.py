@@ -104,7 +104,7 @@ _FILL = (
     r"|then|also|very|over"
     r"|(?:the )?camera|sideways|movement|motion|shot|at (?:a|an) \w+ (?:pace|speed)|its way|alongside (?:him"
     r"|her|them|it)"
-    rf"|(?:across|along|past|around|round|about|over|through|beside|behind) {_NOUN}|across|around|round|along"
+    rf"|(?:with|across|along|past|around|round|about|over|through|beside|behind) {_NOUN}|across|around|round|along"
     r"|in an? (?:\w+ )?(?:arc|circle|half circle|semicircle)|(?:with )?(?:him|her|them|it)|off|\d+ degrees)"
 )
 _WAY = (
@@ -146,7 +146,7 @@ _NOUN_BEFORE = re.compile(
     r"|camera|whip|crash"
     r"|swish|long|short|sudden|continuous|soft|rapid|swift|single|final|handheld|lateral|vertical|horizontal) $"
 )
-_NOUNS = ("zoom", "pan", "tilt", "dolly")
+_NOUNS = ("zoom", "pan", "tilt", "dolly", "orbit")
 _FEW_WORDS = re.compile(r"(?:an? |one |the |i want )?(?:\w+ ){1,3}$")
 _ACTS_ITSELF = re.compile(
     r"\b(?:to|they|you|i|can|could|will|would|may|must|should|not|people|them|peter"
@@ -197,7 +197,7 @@ _STATIC = re.compile(
     rf"|\b(?:camera|cam|lens|shot|frame|view|it)(?: \w+ly)? (?:{_KEEPS} )?(?:\w+ly |mounted "
     rf"|absolutely )*(?:still|static|fixed|stationary|steady|motionless|unmoving|immobile|in place|put|locked"
     rf"|(?:its |in |on )?position)\b"
-    r"|\b(?:locked off|locked down|tripod shot|on a tripod)\b"
+    r"|\b(?:locked off|locked down|tripod shot|on a tripod|on sticks)\b"
 )
 _STAYS = re.compile(
     rf"^(?:it )?(?:\w+ly )?{_KEEPS} (?:\w+ly )*(?:still|static|fixed|stationary|steady|motionless|in place|put"
@@ -209,7 +209,8 @@ _NO_MOTION = re.compile(
     r"|\bcamera (?:movements?|motion|moves?) (?:is )?(?:none|no)\b|\b(?:no|without any) (?:movements?"
     r"|motion) of the camera\b"
 )
-_NEVER_MOVES = re.compile(r"\b(?:not|never)(?: \w+)? (?:move|moves|moving|budge)\b")
+_MOVING_IT = re.compile(r"\b(?:move|moving) the camera\b")
+_NEVER_MOVES = re.compile(r"\b(?:not|never|no longer)(?: \w+)? (?:move|moves|moving|budge)\b")
 _HANDHELD = re.compile(
     r"\bhandheld\b(?=$| (?:camera\w*|cam|shot|footage|look|feel|style|video|tracking|pan\w*|tilt\w*|zoom\w*"
     r"|filming|perspective|movement|shak\w+|motion|recording|film)\b)"
@@ -306,14 +307,14 @@ def _read(text: str, verb: re.Match[str], denied: bool) -> tuple[list[Found], in
     return [Found(*move, speed_in(text), denied, verb.start())], end
 
 
-def more_ways(text: str, kind: str, sign: int, speed: float) -> Found | None:
+def more_ways(text: str, kind: str, speed: float) -> Found | None:
     """A clause that is only a direction ("and right") after a move of that kind."""
     found = _MORE_WAYS.match(text)
     if found is None:
         return None
     way = next(_WAY[i][0] for i in range(len(_WAY)) if found.group(f"w{i}"))
     for ways in (_PAN, _ZOOM, _TRAVEL, _ROLL, _ORBIT):
-        if (kind, sign) in ways.values() and way in ways:
+        if kind in {each for each, _ in ways.values()} and way in ways:
             return Found(*ways[way], speed, False, 0)
     return None
 
@@ -334,7 +335,9 @@ def states_in(text: str, camera: bool, denied: bool) -> list[Found]:
         denied_here = denied or _NOT.search(text, 0, still.start()) is not None or " not " in still.group()
         found.append(Found("static", 0, NORMAL, denied_here, still.start()))
     elif (_NO_MOTION.search(text) and (denied or _NOT.search(text) or "none" in text)) or (
-        camera and _NEVER_MOVES.search(text)
+        (camera and _NEVER_MOVES.search(text))
+        or (denied and _MOVING_IT.search(text))
+        or text in ("no movement", "no motion")
     ):
         found.append(Found("static", 0, NORMAL, False, 0))
     held = _HANDHELD.search(text)

@@ -30,7 +30,8 @@ _JOINTS = (
     ("or", r"or|nor"),
     ("and", r"and"),
     ("but", r"but|yet|however"),
-    ("along", r"while|whilst|as|when|where|with(?! (?:him|them|us|her(?= (?:from|to|as|and|left|right)|$))\b)"),
+    ("along", r"while|whilst|as|when|where|with(?! (?:him|them|us|her(?= (?:from|to|as|and|left|right)|$))\b"
+              r"|(?: (?:the|an?|his|her) \w+) (?:from (?:the )?(?:left|right)|to the (?:left|right)|up|down)\b)"),
     ("which", r"which|that"),
     ("who", r"who"),
 )  # fmt: skip

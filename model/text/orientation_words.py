@@ -37,7 +37,9 @@ _THREE_QUARTER = re.compile(
     r"\bthree quarters? (?P<back>back |rear |from behind )?(?:view|angle|profile|shot|pose|portrait|face"
     r"|position|turn(?:ed)?)\b|\bthree quarters? (?:from|facing|on)\b"
 )
-_THREE_QUARTER_BACK = re.compile(r"\bthree quarters?\b.*\bfrom (?:behind|the back)\b|\b(?:back|rear) three quarters?\b")
+_THREE_QUARTER_BACK = re.compile(
+    r"\bthree quarters?\b.*\bfrom (?:behind|the back)\b|\b(?:back|rear) three quarters?\b|\bthree quarters? away\b"
+)
 _PROFILE = re.compile(
     r"\b(?P<side>left|right)?(?: side)? ?\bprofile\b(?! (?:of the|of his|of her|picture|photo|page|pic|image"
     r"|update|on)\b)"

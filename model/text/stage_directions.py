@@ -22,6 +22,10 @@ from model.text.clauses import Clause, begins_with, clauses_of, normalised
 from model.text.directions import CameraMove, Directions
 from model.text.orientation_words import orientation_in
 
+_CAMERA_SHOT = re.compile(
+    r"\b(?:tracking|dolly|crane|camera|drone|steadicam|following|moving|handheld|aerial|low|wide|panning)"
+    r" (?:shot|footage)$"
+)
 _NONE_OF = re.compile(r"(?:no|zero|any|avoid(?:ing)?) (?:more )?")
 # What else a clause without a subject may begin with and still speak of whom the last one spoke of
 _GOES_ON = (
@@ -79,7 +83,7 @@ class _Reader:
         rest = rest[none_of.end() :] if none_of else rest
         # What is ruled out stays so over "or", and over nothing else.
         self.denied = clause.joint == "denied" or none_of is not None or (self.denied and clause.joint == "or")
-        again = more_ways(clause.text, self.move.kind, self.move.sign, self.move.speed) if self.move else None
+        again = more_ways(clause.text, self.move.kind, self.move.speed) if self.move else None
         if again is not None and clause.joint in ("and", "comma", "later", "or"):
             self.move = again
             return [again], True
@@ -99,9 +103,9 @@ class _Reader:
         found = found + states_in(clause.text, bool(camera), self.denied)
         if any(each.denied for each in found):
             self.denied = True
-        signed = [each for each in found if each.sign and not each.denied]
+        signed = [each for each in found if (each.sign or each.kind == "orbit") and not each.denied]
         self.move = signed[-1] if signed else (None if not camera else self.move)
-        self.shot = clause.text.endswith(("shot", "footage"))
+        self.shot = _CAMERA_SHOT.search(clause.text) is not None
         self._remember(clause, camera)
         return found, bool(camera)
 
@@ -125,6 +129,8 @@ class _Reader:
             return False
         first = rest.split(" ")[0]
         if first.endswith("ing"):
+            if self.shot:
+                return True
             if self.last is not None:
                 return True if self.last or (self.main and bare_verb(rest)) else None if bare_verb(rest) else False
             return None
@@ -136,7 +142,7 @@ class _Reader:
         if camera is None:
             return
         self.last = camera
-        if self.main is None or clause.joint not in ("along", "denied", "which", "who"):
+        if clause.joint not in ("along", "denied", "which", "who"):
             self.main = camera
 
 
