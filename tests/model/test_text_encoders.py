@@ -187,6 +187,9 @@ def test_clip_states_lead_to_open_clips_own_vector(tmp_path: Path) -> None:
 
     text = make_text_encoder("clip", tmp_path)
     tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path}")(["the camera pans left"])
+    states: list[torch.Tensor] = []
+    # open_clip returns the projected end mark only; the states of all tokens pass through its last norm.
+    model.ln_final.register_forward_hook(lambda module, inputs, output: states.append(output))
     with torch.no_grad():
         expected = model.encode_text(tokens, normalize=False)[0]
     encoded = text.encode("the camera pans left")
@@ -194,6 +197,7 @@ def test_clip_states_lead_to_open_clips_own_vector(tmp_path: Path) -> None:
     assert encoded.mask_L.sum() == 6  # four words and the two marks
     torch.testing.assert_close(encoded.pooled_D @ model.text_projection, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(encoded.states_LD[5], encoded.pooled_D)
+    torch.testing.assert_close(encoded.states_LD[:6], states[0][0, :6], atol=1e-5, rtol=1e-5)
     assert not encoded.states_LD[6:].any()
 
 
