@@ -27,7 +27,8 @@ from model.guidance import DualBranch, Predictor, SingleBranch
 from model.rng import StepRng
 from model.sampler import Pinned, sample, segment_frames, time_grid
 from model.store import SAMPLES_DIR, LoadedModel, load_model, write_atomically
-from model.text.directions import stated_directions
+from model.text.directions import direction_features
+from model.text.stage_directions import parse_directions
 from model.video import png_bytes, write_mp4
 from schemas.errors import DataError
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
@@ -114,7 +115,8 @@ def animate(
     ]
     encoded = encode_references(stills, model.codec, config.data.max_references)
     pts_s_T = driving.pts_s_T - driving.pts_s_T[0]
-    length_s = max(float(pts_s_T[-1]), 1e-6)
+    length_s = max(float(pts_s_T[-1]), 1e-3)
+    stated = parse_directions(caption)
     tracks = with_neutral_face(driving.body, driving.face, driving.hands, driving.camera)
 
     window, overlap = config.data.frames, whole_latents(config.sampling.overlap_frames, patch[0])
@@ -132,7 +134,9 @@ def animate(
         actions = tuple(
             dict.fromkeys(label for label, begins, ends in driving.actions if begins <= end_s and ends >= start_s)
         )
-        words = Words(caption, stated_directions(caption, pts_s_T[frame_T] / length_s), actions)
+        first_s, last_s = float(pts_s_T[frame_T].min()), float(pts_s_T[frame_T].max())
+        shown = (first_s / length_s, max(last_s, first_s + 1e-3) / length_s)
+        words = Words(caption, direction_features(stated, len(frame_T), shown), actions)
         conditions = window_conditions(
             motion, window_times(pts_s_T, frame_T), encoded, semantic_motion(driving.body, (start_s + end_s) / 2),
             words, model.text,

@@ -26,7 +26,7 @@ from model.dit.config import NetConfig
 from model.dit.net import VideoDit
 from model.guidance import GuidanceRecipe
 from model.sampler import Solver
-from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
+from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder_like
 from schemas.errors import DataError, RecipeError
 from schemas.fingerprint import canonical_json
 from schemas.recipe import StrictModel
@@ -56,6 +56,8 @@ class ModelConfig(StrictModel):
     codec_patch_thw: Triple
     codec_hash: str
     text_encoder: str
+    text_weights: str | None = None
+    """Where the text encoder's weights were; None for encoders that come with their package."""
     data: DataRecipe
     expression_names: tuple[str, ...]
     sampling: SamplingRecipe
@@ -143,7 +145,7 @@ def load_model(folder: Path, weights: str = EMA_FILE, device: torch.device | Non
     """
     config = read_config(folder)
     codec = load_codec(folder, config.codec_name, config.codec_patch_thw, config.codec_hash)
-    text = make_text_encoder()
+    text = make_text_encoder_like(config.text_encoder, config.text_weights)
     check_text_encoder(text, config.text_encoder, str(folder))
     net = VideoDit(config.net)
     fill(net, load_weights(folder / weights, config), folder / weights)

@@ -6,10 +6,14 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.subjects import add_library_argument, library_folder
+
+if TYPE_CHECKING:
+    from annotation.backends.chat_endpoint import ChatEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +21,8 @@ HELP = "move a character like the person in a driving video"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from pipelines.enhance import add_endpoint_arguments
+
     parser.add_argument("--model", required=True, metavar="MODEL", help="folder that train or distill wrote")
     parser.add_argument("--driving", required=True, metavar="VIDEO", help="video whose motion is taken over")
     who = parser.add_mutually_exclusive_group(required=True)
@@ -24,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--subject", metavar="NAME", help="a subject of the library; the pictures that fit are chosen")
     add_library_argument(parser)
     parser.add_argument("--prompt", default=None, help="text; by default the caption of the driving motion")
+    parser.add_argument(
+        "--enhance",
+        action="store_true",
+        help="fill what --prompt leaves open from the driving motion (motionloom enhance)",
+    )
+    add_endpoint_arguments(parser)
     parser.add_argument("--output", required=True, metavar="OUT.mp4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 when it exists")
@@ -31,14 +43,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pipelines.enhance import endpoint_of
     from pipelines.summary import print_rows
     from pipelines.terminal import print_json
+    from schemas.errors import RecipeError
 
+    endpoint = endpoint_of(args)
+    if endpoint is not None and not args.enhance:
+        raise RecipeError("--endpoint has no effect without --enhance; add it, or leave the endpoint out")
+    if args.enhance and args.prompt is None:
+        raise RecipeError("--enhance has no effect without --prompt: the caption of the driving motion is complete")
     if args.library is not None and args.subject is None:
         log.warning("--library %s has no effect without --subject NAME", args.library)
     result = animate_file(
         Path(args.model), Path(args.driving), [Path(path) for path in args.reference or ()], Path(args.output),
         args.prompt, args.seed, args.overwrite, args.subject, args.library,
+        args.enhance, endpoint,
     )  # fmt: skip
     if args.json:
         print_json(result)
@@ -58,11 +78,14 @@ def animate_file(
     overwrite: bool = False,
     subject: str | None = None,
     library: Path | None = None,
+    enhance: bool = False,
+    endpoint: ChatEndpoint | None = None,
 ) -> dict[str, Any]:
     """Annotates the driving video and generates as many frames, at its times.
 
     The character is that of the pictures in `references`, or with `subject` that of the library. Which of them the
     model gets, and in which order, follows from the views that the driving video shows (docs/subjects).
+    enhance: fill what the prompt leaves open from the driving motion; endpoint: and let it reword the result.
     Returns: costs, size, prompt, and which references were used and left out.
     Raises: RecipeError when a file or the subject is missing or OUT.mp4 exists; DataError when the driving video or a
             picture cannot be read.
@@ -70,12 +93,13 @@ def animate_file(
     from pipelines.training_output import quiet_threads
 
     quiet_threads()
-    from annotation.sample import describe
+    from model.data.clips import read_actions
     from model.generate import DrivingMotion, animate
     from model.identity.choose import needs_of
     from model.store import load_model
     from model.video import write_mp4
     from pipelines.annotated_media import annotated_video
+    from pipelines.enhance import described
     from pipelines.progress import bar
     from pipelines.references import candidates_of_files, candidates_of_subject, choose
     from schemas.errors import RecipeError
@@ -93,8 +117,11 @@ def animate_file(
     )
     tracks, shape, versions = annotated_video(driving, f"--driving {driving}")
     size_hw = (shape.height_px, shape.width_px)
-    text = prompt if prompt is not None else describe(tracks.by_suffix, None, shape, versions)["caption"]
-    motion = DrivingMotion(size_hw, tracks.body.pts_s_T, tracks.body, tracks.face, tracks.hands, tracks.camera)
+    document = described(tracks.by_suffix, shape, versions)
+    text, enhanced = _prompt_for(prompt, enhance, endpoint, document)
+    motion = DrivingMotion(
+        size_hw, tracks.body.pts_s_T, tracks.body, tracks.face, tracks.hands, tracks.camera, read_actions(document)
+    )
     chosen = choose(candidates, needs_of(tracks.body, tracks.face, size_hw), model.config.data.max_references)
     with bar() as progress:
         task = progress.add_task("animate", total=None)
@@ -118,9 +145,24 @@ def animate_file(
         "evaluations_per_segment": stats.evaluations / stats.segments,
         "sampling_s": stats.seconds,
         "prompt": text,
+        **({"enhanced": enhanced} if enhanced else {}),
         "references": [candidate.name for candidate in chosen.used],
         "references_left_out": list(chosen.left_out),
     }
+
+
+def _prompt_for(
+    prompt: str | None, enhance: bool, endpoint: ChatEndpoint | None, document: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The text to animate by, and what was changed in the user's; empty where nothing was asked for."""
+    from pipelines.enhance import enhance_prompt
+
+    if prompt is not None and not enhance:
+        return prompt, {}
+    if prompt is None:
+        return str(document["caption"]), {}
+    made = asdict(enhance_prompt(prompt, document, endpoint))
+    return str(made.pop("prompt")), {"given": prompt, **made}
 
 
 if __name__ == "__main__":

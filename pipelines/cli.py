@@ -24,6 +24,7 @@ COMMANDS = (
     "train",
     "distill",
     "subjects",
+    "enhance",
     "animate",
     "report",
     "doctor",

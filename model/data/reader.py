@@ -7,6 +7,7 @@ clip serves `windows_per_clip` batches in a row (one window in each), which divi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,9 @@ from model.data.windows import (
     window_conditions,
 )
 from model.rng import StepRng, seed_from
-from model.text.directions import stated_directions
+from model.text.directions import direction_features, directions_of_moves
 from model.text.encoder import TextEncoder
+from model.text.stage_directions import parse_directions
 from schemas.errors import DataError, RecipeError, SchemaError
 from schemas.fingerprint import fingerprint
 from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
@@ -228,9 +230,13 @@ class WindowReader:
 def words_of(clip: Clip, time_s_T: NDArray[np.float64]) -> Words:
     """Caption, stated directions and the labels of actions that overlap the window."""
     start_s, end_s = float(time_s_T.min()), float(time_s_T.max())
-    length_s = float(clip.pts_s_T[-1]) if len(clip.pts_s_T) > 1 else 1.0
+    length_s = max(float(clip.pts_s_T[-1]), 1e-3)
     actions = tuple(dict.fromkeys(label for label, begins, ends in clip.actions if begins <= end_s and ends >= start_s))
-    return Words(clip.caption, stated_directions(clip.caption, time_s_T / max(length_s, 1e-6)), actions)
+    directions = parse_directions(clip.caption)
+    if not directions.camera:
+        directions = replace(directions, camera=directions_of_moves(clip.moves, length_s, clip.tracks.camera).camera)
+    window = (start_s / length_s, max(end_s, start_s + 1e-3) / length_s)
+    return Words(clip.caption, direction_features(directions, len(time_s_T), window), actions)
 
 
 def dataset_fingerprint(dataset: Path) -> str:

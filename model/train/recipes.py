@@ -14,6 +14,7 @@ from model.objectives.flow import FlowRecipe
 from model.objectives.guidance_merge import MergeRecipe
 from model.objectives.step_distillation import StepRecipe
 from model.sampler import Solver
+from model.text.encoder import TextRecipe
 from model.train.loop import LoopRecipe
 from schemas.recipe import StrictModel
 
@@ -51,6 +52,7 @@ class TrainRecipe(StrictModel):
     stages: tuple[TrainStage, ...] = Field(default=(TrainStage(steps=1500),), min_length=1)
     data: DataRecipe = DataRecipe()
     codec: CodecRecipe = CodecRecipe()
+    text: TextRecipe = TextRecipe()
     transformer: TransformerRecipe = TransformerRecipe()
     loop: LoopRecipe = LoopRecipe()
     sampling: TeacherSampling = TeacherSampling()

@@ -45,8 +45,8 @@ from model.store import (
     write_atomically,
     write_config,
 )
-from model.text.directions import DIRECTION_FEATURES
-from model.text.encoder import TEXT_DIM, TextEncoder, check_text_encoder, make_text_encoder
+from model.text.directions import DIRECTION_COLUMNS
+from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
 from model.train.checkpoint import saved_step
 from model.train.loop import Stage, StepReport, run_stages
 from model.train.recipes import DistillRecipe, TrainRecipe, TrainStage
@@ -89,7 +89,7 @@ def train_teacher(data: Path, output: Path, recipe: TrainRecipe, resume: bool, r
         WindowReader(clips, stage.data, names, seed_from(recipe.loop.seed, "stage", number), first_step)
         for number, (stage, first_step) in enumerate(zip(recipe.stages, first_steps(recipe.stages), strict=True))
     ]
-    text = make_text_encoder()
+    text = make_text_encoder(recipe.text.name, recipe.text.weights, recipe.text.max_tokens)
     if earlier:
         check_text_encoder(text, earlier.text_encoder, str(output))
         codec = load_codec(output, earlier.codec_name, earlier.codec_patch_thw, earlier.codec_hash)
@@ -262,11 +262,11 @@ def teacher_config(
         transformer=recipe.transformer,
         patch_thw=codec.patch_thw,
         token_dim=codec.token_dim,
-        text_dim=TEXT_DIM,
+        text_dim=text.width,
         face_dim=face_features(len(names)),
         hand_dim=HAND_SHAPE_FEATURES,
         camera_dim=CAMERA_FEATURES,
-        direction_dim=DIRECTION_FEATURES,
+        direction_dim=len(DIRECTION_COLUMNS),
         semantic_dim=SEMANTIC_FEATURES,
         semantic_moments=MOMENTS,
     )
@@ -277,6 +277,7 @@ def teacher_config(
         codec_patch_thw=codec.patch_thw,
         codec_hash=codec_hash(codec),
         text_encoder=text.name,
+        text_weights=recipe.text.weights,
         data=recipe.data,
         expression_names=names,
         sampling=SamplingRecipe(**recipe.sampling.model_dump()),

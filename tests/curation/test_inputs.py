@@ -161,7 +161,8 @@ def test_takes_cameras_truth_and_capture_rate_are_read_from_every_format(footage
     else:
         pq.write_table(pa.Table.from_pylist([row]), footage / "manifest.parquet")
     assert read_notes([footage / "b.mp4"])[footage / "b.mp4"] == SourceNote(
-        take_id="7", view_id="left", subject="ann", camera='{"f_px": 900}', ground_truth=str((footage / "truth.json").resolve()),
+        take_id="7", view_id="left", subject="ann",
+        camera='{"f_px": 900}', ground_truth=str((footage / "truth.json").resolve()),
         capture_fps=240.0, split="val", offset_s=-1.5,
     )  # fmt: skip
 

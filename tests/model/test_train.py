@@ -49,6 +49,10 @@ RECIPE = parse_recipe(TrainRecipe, TINY, "tiny")
 STUDENT = parse_recipe(DistillRecipe, TINY_STUDENT, "tiny")
 
 
+def hashed(*_asked: object) -> HashedBytesText:
+    return HashedBytesText()
+
+
 class Killed(Exception):
     """Stands for the process ending between two steps."""
 
@@ -68,8 +72,8 @@ def kill_after(step: int) -> runs.Report:
 @pytest.fixture(autouse=True)
 def _quick_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading the sentence model takes a second; these tests are about training."""
-    monkeypatch.setattr("model.train.runs.make_text_encoder", HashedBytesText)
-    monkeypatch.setattr("model.store.make_text_encoder", HashedBytesText)
+    monkeypatch.setattr("model.train.runs.make_text_encoder", hashed)
+    monkeypatch.setattr("model.store.make_text_encoder_like", hashed)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +85,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def teacher(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "teacher"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("model.train.runs.make_text_encoder", HashedBytesText)
+        patch.setattr("model.train.runs.make_text_encoder", hashed)
         train_teacher(shards, folder, RECIPE, resume=False, report=ignore)
     return folder
 
@@ -90,7 +94,7 @@ def teacher(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def student(shards: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "student"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("model.store.make_text_encoder", HashedBytesText)
+        patch.setattr("model.store.make_text_encoder_like", hashed)
         distil_student(teacher, shards, folder, STUDENT, resume=False, report=ignore)
     return folder
 
