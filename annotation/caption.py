@@ -6,8 +6,9 @@ A slot without a measurement stays empty: nothing is claimed that nobody saw.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -251,3 +252,35 @@ def _expression_phrases(expressions: Sequence[Interval]) -> tuple[str, ...]:
     seen = {each.label for each in expressions}
     phrases = dict.fromkeys(phrase for label, phrase in _EXPRESSION_PHRASES.items() if label in seen)
     return tuple(phrases)[:_EXPRESSIONS_TOLD]
+
+
+def slots_of_labels(document: Mapping[str, Any]) -> Slots:
+    """The slots as far as a sample's JSON (`describe`) gives them back: appearance, scene and which hands are in view
+    are not in its labels. Labels of another vocabulary are passed over."""
+    spans = {
+        name: [
+            Interval(str(row["label"]), float(row["start_s"]), float(row["end_s"]), float(row["confidence"]))
+            for row in document.get(name) or ()
+        ]
+        for name in ("actions", "expressions")
+    }
+    known = [each for each in spans["actions"] if each.label in VOCABULARY]
+    handled = [
+        Interaction(row["label"], row["start_s"], row["end_s"], row["confidence"], row["hand"], row.get("object"))
+        for row in document.get("interactions") or ()
+    ]
+    talks = any(each.label == "talk" for each in known)
+    scale = str(document.get("shot_scale") or "none")
+    return Slots(
+        subject=_SUBJECTS.get(document.get("style") or "", "a person"),
+        shot_scale=scale if scale in _SHOTS else "none",
+        actions=_action_phrases(known),
+        expressions=_expression_phrases([e for e in spans["expressions"] if not (talks and e.label in _SPEECH)]),
+        hands=_hands_phrase(None, handled, alone=False),
+        camera=str((document.get("camera") or {}).get("text") or ""),
+    )
+
+
+def shot_phrase(shot_scale: str) -> str:
+    """ "a half-body shot"; empty where no scale is known."""
+    return "" if shot_scale == "none" else _SHOTS[shot_scale][0].lower() + _SHOTS[shot_scale][1:]

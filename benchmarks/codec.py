@@ -229,7 +229,7 @@ def vae(clips: Sequence[Clip], seeds: Sequence[int], channels: int, steps: int) 
         fit, held = split(clips, seed)
         rgb = training_rgb(fit, 64)
         sizes = CausalVaeRecipe(channels=channels, width=VAE_WIDTH, depth=VAE_DEPTH)
-        loop = LoopRecipe(adamw_rate=2e-3, checkpoint_every=steps, seed=seed)
+        loop = LoopRecipe(adamw_rate=2e-3, checkpoint_every=steps, seed=seed, precision="fp32")
         recipe = CodecTrainRecipe(steps=steps, codec=sizes, loop=loop)
         net, klt = starting_vae(recipe, rgb)
         began = time.process_time()
@@ -251,12 +251,12 @@ def trained_vae(net: CausalVae, rgb_BTHW3: Tensor, recipe: CodecTrainRecipe) -> 
 
     def read_batch(rng: StepRng) -> Batch:
         index = rng.numpy(0, "windows").integers(0, len(patches), size)
-        return Batch(patches[index], nothing, tuple(map(str, index)))
+        return Batch(patches[index], grid, torch.zeros(size, 1), nothing, tuple(map(str, index)))
 
-    stage = Stage("reconstruction", recipe.steps, 1.0, lambda _: Reconstruction(net, grid, recipe.loss))
+    stage = Stage("reconstruction", recipe.steps, 1.0, lambda _: Reconstruction(net, grid, recipe.loss), read_batch)
     with tempfile.TemporaryDirectory() as folder:
         begin = CodecStart(codec_hash="0" * 16)
-        run_stages([stage], recipe.loop, begin, Path(folder), read_batch, lambda _: None, torch.device("cpu"))
+        run_stages([stage], recipe.loop, begin, Path(folder), lambda _: None, torch.device("cpu"))
     fit_token_scale(net.requires_grad_(False), rgb_BTHW3)
     return CausalVaeCodec(net)
 

@@ -46,6 +46,7 @@ _COLUMNS = {
     "ground_truth": ("ground_truth",),
     "capture_fps": ("capture_fps",),
     "split": ("split",),
+    "subject": ("subject", "subject_id"),
 }
 # Camera parameters travel inside the tables; what is larger is ground truth and stays a file.
 _MAX_CAMERA_BYTES = 64 << 10

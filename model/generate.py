@@ -1,4 +1,4 @@
-"""Animate a character: reference picture and driving motion in, a video of the driving clip's length out.
+"""Animate a character: reference pictures and driving motion in, a video of the driving clip's length out.
 
 Axis legend: T frames of the driving clip, H W pixels, B batch, N tokens, C channels.
 """
@@ -16,27 +16,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.codec.base import Triple, codec_grid
 from model.conditions import Conditions
-from model.data.framing import choose_square, crop_resized, subject_box_px
-from model.data.motion_inputs import motion_inputs
+from model.data.framing import Square, choose_square, crop_resized, subject_box_px
+from model.data.motion_inputs import body_in, motion_inputs, with_neutral_face
 from model.data.reader import WindowReader
-from model.data.windows import encode_reference, to_rgb, window_conditions
+from model.data.semantic import semantic_motion
+from model.data.windows import ReferenceInputs, Words, encode_references, to_rgb, window_conditions
 from model.guidance import DualBranch, Predictor, SingleBranch
 from model.rng import StepRng
 from model.sampler import Pinned, sample, segment_frames, time_grid
 from model.store import SAMPLES_DIR, LoadedModel, load_model, write_atomically
+from model.text.directions import direction_features
+from model.text.stage_directions import parse_directions
 from model.video import png_bytes, write_mp4
 from schemas.errors import DataError
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
-Box = tuple[float, float, float, float]
 SAMPLES_FPS = 8.0
 """Windows are short; slowed down one can see what moves."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrivingMotion:
-    """Tracks of the driving clip in px of its frames, and the times of the frames to make."""
+    """Tracks of the driving clip in px of its frames, the times of the frames to make, and its action labels."""
 
     size_hw: tuple[int, int]
     pts_s_T: NDArray[np.float64]
@@ -44,6 +47,16 @@ class DrivingMotion:
     face: FaceTrack
     hands: HandsTrack
     camera: CameraTrack
+    actions: tuple[tuple[str, float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A picture of the character, the square of it to show, and the body's joints there (J, 3) in crop units."""
+
+    rgb_HWC: NDArray[np.uint8]
+    square: Square
+    body_J3: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,43 +78,50 @@ class Animation:
     stats: AnimateStats
 
 
+def reference_of(rgb_HWC: NDArray[np.uint8], body: BodyTrack, face: FaceTrack) -> Reference:
+    """A picture whose tracks (of its single frame) are known; without anybody in it, its central square."""
+    size_hw = (rgb_HWC.shape[0], rgb_HWC.shape[1])
+    square = choose_square(size_hw, subject_box_px(body, face, size_hw))
+    return Reference(rgb_HWC, square, body_in(square, body))
+
+
 def animate(
     model_dir: Path | LoadedModel,
-    reference_rgb_HWC: NDArray[np.uint8],
+    references: Sequence[Reference],
     driving: DrivingMotion,
     caption: str = "",
-    reference_box_px: Box | None = None,
     seed: int = 0,
     on_segment: Callable[[int, int], None] | None = None,
 ) -> Animation:
-    """Generate the driving clip's frames with the reference's character, by a teacher or a student MODEL.
+    """Generate the driving clip's frames with the references' character, by a teacher or a student MODEL.
 
-    reference_box_px: left, top, right, bottom of the character; without it a reference of the driving clip's size is
-    cropped like the driving clip (it is taken to be one of its frames), any other one at its centre.
-    on_segment(done, total) is called after each window.
+    Beyond the model's max_references pictures are left out, the last first. on_segment(done, total) is called after
+    each window.
 
-    Raises: RecipeError or DataError from load_model; DataError when there is no driving frame.
+    Raises: RecipeError or DataError from load_model; DataError when there is no driving frame or no reference.
     """
     began_s = time.perf_counter()
     model = model_dir if isinstance(model_dir, LoadedModel) else load_model(model_dir)
     config, device = model.config, next(model.net.parameters()).device
     if len(driving.pts_s_T) == 0:
         raise DataError("the driving clip has no frame; nothing to animate")
+    if not references:
+        raise DataError("no reference picture; nothing says who is to move")
     square = choose_square(driving.size_hw, subject_box_px(driving.body, driving.face, driving.size_hw))
-    reference_hw = (reference_rgb_HWC.shape[0], reference_rgb_HWC.shape[1])
-    alike = reference_box_px is None and reference_hw == driving.size_hw
-    reference_square = square if alike else choose_square(reference_hw, reference_box_px)
     size_px = config.data.size_px
-    reference = encode_reference(crop_resized(reference_rgb_HWC, reference_square, size_px), model.codec)
+    stills = [
+        ReferenceInputs(crop_resized(still.rgb_HWC[None], still.square, size_px)[0], still.body_J3)
+        for still in references
+    ]
+    encoded = encode_references(stills, model.codec, config.data.max_references)
     pts_s_T = driving.pts_s_T - driving.pts_s_T[0]
-    motion = motion_inputs(
-        pts_s_T + driving.pts_s_T[0], square, size_px, config.expression_names,
-        driving.body, driving.face, driving.hands, driving.camera,
-    )  # fmt: skip
+    length_s = max(float(pts_s_T[-1]), 1e-3)
+    stated = parse_directions(caption)
+    tracks = with_neutral_face(driving.body, driving.face, driving.hands, driving.camera)
 
-    lead_in = model.codec.lead_in_frames
-    window = config.data.frames
+    window, lead_in = config.data.frames, model.codec.lead_in_frames
     overlap = whole_latents(config.sampling.overlap_frames, config.net.patch_thw[0], lead_in)
+    grid = window_grid(model)
     plan = segment_frames(len(pts_s_T), window, overlap)
     made: list[NDArray[np.uint8]] = []
     evaluations = 0
@@ -109,12 +129,23 @@ def animate(
     # The same noise in every window: what the motion leaves open is then decided alike, and joins flicker less.
     noise = segment_noise(model, 1, seed, 0).to(device)
     for number, frame_T in enumerate(plan):
-        times_T = window_times(pts_s_T, frame_T)
-        conditions = window_conditions(motion, times_T, frame_T, reference, caption, model.text, lead_in).to(device)
-        predictor = make_predictor(model, conditions)
-        result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise))
+        frame_s_T = pts_s_T[frame_T] + driving.pts_s_T[0]
+        motion = motion_inputs(frame_s_T, square, config.expression_names, tracks)
+        start_s, end_s = float(frame_s_T.min()), float(frame_s_T.max())
+        actions = tuple(
+            dict.fromkeys(label for label, begins, ends in driving.actions if begins <= end_s and ends >= start_s)
+        )
+        first_s, last_s = float(pts_s_T[frame_T].min()), float(pts_s_T[frame_T].max())
+        shown = (first_s / length_s, max(last_s, first_s + 1e-3) / length_s)
+        words = Words(caption, direction_features(stated, len(frame_T), shown), actions)
+        conditions = window_conditions(
+            motion, window_times(pts_s_T, frame_T), encoded, semantic_motion(driving.body, (start_s + end_s) / 2),
+            words, model.text, lead_in,
+        ).to(device)  # fmt: skip
+        predictor = make_predictor(model, conditions, grid)
+        result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise), config.sampling.solver)
         evaluations += result.evaluations
-        pixels_THW3 = model.codec.decode(result.tokens_BNC.cpu(), config.net.grid_thw)[0]
+        pixels_THW3 = model.codec.decode(result.tokens_BNC.cpu(), grid)[0]
         if overlap:
             tail = model.codec.encode(pixels_THW3[-overlap:].unsqueeze(0)).to(device)
         made.append(to_rgb(pixels_THW3 if number == 0 else pixels_THW3[overlap:]))
@@ -126,12 +157,12 @@ def animate(
     return Animation(rgb_THWC, driving.pts_s_T.copy(), stats)
 
 
-def make_predictor(model: LoadedModel, conditions: Conditions) -> Predictor:
+def make_predictor(model: LoadedModel, conditions: Conditions, grid_thw: Triple) -> Predictor:
     """Two guided branches for a teacher, one branch for a student."""
     with torch.no_grad():
         if model.config.sampling.guidance is not None:
-            return DualBranch(model.net, conditions, model.config.sampling.guidance)
-        return SingleBranch(model.net, conditions, model.config.sampling.strength)
+            return DualBranch(model.net, conditions, grid_thw, model.config.sampling.guidance)
+        return SingleBranch(model.net, conditions, grid_thw, model.config.sampling.strength)
 
 
 def sampling_times(model: LoadedModel) -> list[float]:
@@ -140,9 +171,15 @@ def sampling_times(model: LoadedModel) -> list[float]:
 
 def segment_noise(model: LoadedModel, batch: int, seed: int, segment: int) -> Tensor:
     """Starting noise of a window: a function of the seed and the window's number only."""
-    grid, channels = model.config.net.grid_thw, model.config.net.token_dim
+    grid, channels = window_grid(model), model.config.net.token_dim
     blank = torch.zeros(batch, grid[0] * grid[1] * grid[2], channels)
     return StepRng(seed, segment).normal_like(blank, "sample")
+
+
+def window_grid(model: LoadedModel) -> Triple:
+    """Token grid of the model's own window size."""
+    data = model.config.data
+    return codec_grid(model.codec, (data.frames, data.size_px, data.size_px))
 
 
 def whole_latents(frames: int, patch_frames: int, lead_in_frames: int = 0) -> int:
@@ -176,13 +213,14 @@ def write_samples(folder: Path, model: LoadedModel, reader: WindowReader, count:
     psnr_db compares the sampled pixels with the true ones; these are training windows, so it says what was learnt,
     not how well the model carries over.
     """
-    batch = reader.batch(StepRng(seed, 0), count, count, model.codec, model.text)
+    batch = reader.sampling_batch(count, seed, model.codec, model.text)
     device = next(model.net.parameters()).device
     began_s = time.perf_counter()
     conditions = batch.conditions.to(device)
     noise = torch.cat([segment_noise(model, 1, seed, slot) for slot in range(count)]).to(device)
-    result = sample(make_predictor(model, conditions), noise, sampling_times(model))
-    grid = model.config.net.grid_thw
+    predictor = make_predictor(model, conditions, batch.grid_thw)
+    result = sample(predictor, noise, sampling_times(model), solver=model.config.sampling.solver)
+    grid = batch.grid_thw
     made = model.codec.decode(result.tokens_BNC.cpu(), grid)
     seconds = time.perf_counter() - began_s
     truth = model.codec.decode(batch.tokens_BNC, grid)

@@ -18,8 +18,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from model.codec.base import Triple
 from model.conditions import GROUPS, Conditions, keep_mask
-from model.dit.net import ConditionState, VideoDit
+from model.dit.backbone import Backbone, BackboneState
 from schemas.recipe import StrictModel
 
 
@@ -56,10 +57,14 @@ class Predictor(Protocol):
 class SingleBranch:
     """One network call per prediction: a plain conditional model, or a student told which strength to imitate."""
 
-    def __init__(self, net: VideoDit, conditions: Conditions, strength: float | None = None) -> None:
+    def __init__(
+        self, net: Backbone, conditions: Conditions, grid_thw: Triple, strength: float | None = None,
+        given: Sequence[str] = GROUPS,
+    ) -> None:  # fmt: skip
         self.evaluations = 0
         self._net = net
-        self._state = net.encode(conditions, keep_mask(conditions.batch_size, device=conditions.time_s_BT.device))
+        keep_BG = keep_mask(conditions.batch_size, given, conditions.time_s_BT.device)
+        self._state = net.encode(conditions, keep_BG, grid_thw)
         self._strength = strength
 
     def predict(self, noisy_BNC: Tensor, t: float) -> Tensor:
@@ -68,15 +73,21 @@ class SingleBranch:
 
 
 class DualBranch:
-    """The guided teacher: conditional branch always, the branch without D where the recipe says so."""
+    """The guided teacher: conditional branch always, the branch without D where the recipe says so.
 
-    def __init__(self, net: VideoDit, conditions: Conditions, recipe: GuidanceRecipe) -> None:
+    given: the groups that there are at all; both branches do without the others.
+    """
+
+    def __init__(
+        self, net: Backbone, conditions: Conditions, grid_thw: Triple, recipe: GuidanceRecipe,
+        given: Sequence[str] = GROUPS,
+    ) -> None:  # fmt: skip
         self.evaluations = 0
         self._net, self._recipe = net, recipe
         batch, device = conditions.batch_size, conditions.time_s_BT.device
-        kept = [name for name in GROUPS if name not in recipe.dropped]
-        self._full = net.encode(conditions, keep_mask(batch, device=device))
-        self._kept = net.encode(conditions, keep_mask(batch, kept, device))
+        kept = [name for name in given if name not in recipe.dropped]
+        self._full = net.encode(conditions, keep_mask(batch, given, device), grid_thw)
+        self._kept = net.encode(conditions, keep_mask(batch, kept, device), grid_thw)
 
     def predict(self, noisy_BNC: Tensor, t: float) -> Tensor:
         self.evaluations += 1
@@ -90,12 +101,14 @@ class DualBranch:
 class FullChain:
     """The reference: one branch per group, in the order given, each with its own weight."""
 
-    def __init__(self, net: VideoDit, conditions: Conditions, order: Sequence[str], weights: Sequence[float]) -> None:
+    def __init__(
+        self, net: Backbone, conditions: Conditions, grid_thw: Triple, order: Sequence[str], weights: Sequence[float]
+    ) -> None:
         self.evaluations = 0
         self._net, self._weights = net, tuple(weights)
         batch, device = conditions.batch_size, conditions.time_s_BT.device
         self._states = [
-            net.encode(conditions, keep_mask(batch, order[:count], device)) for count in range(len(order) + 1)
+            net.encode(conditions, keep_mask(batch, order[:count], device), grid_thw) for count in range(len(order) + 1)
         ]
 
     def predict(self, noisy_BNC: Tensor, t: float) -> Tensor:
@@ -112,7 +125,7 @@ def guide(full_BNC: Tensor, kept_BNC: Tensor, strength: float | Tensor) -> Tenso
     return full_BNC + (strength - 1.0) * (full_BNC - kept_BNC)
 
 
-def call(net: VideoDit, noisy_BNC: Tensor, t: float, state: ConditionState, strength: float | None = None) -> Tensor:
+def call(net: Backbone, noisy_BNC: Tensor, t: float, state: BackboneState, strength: float | None = None) -> Tensor:
     """One network evaluation at one time for the whole batch."""
     t_B = torch.full((noisy_BNC.shape[0],), t, device=noisy_BNC.device)
     guidance_B = None if strength is None else torch.full_like(t_B, strength)

@@ -22,10 +22,11 @@ from torch import Tensor
 from model.codec.base import Triple, VideoCodec
 from model.codec.catalog import load_codec
 from model.data.reader import DataRecipe
-from model.dit.config import NetConfig
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone, make_net
+from model.dit.config import NetConfig, WanConfig
 from model.guidance import GuidanceRecipe
-from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
+from model.sampler import Solver
+from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder_like
 from schemas.errors import DataError, RecipeError
 from schemas.fingerprint import canonical_json
 from schemas.recipe import StrictModel
@@ -39,6 +40,7 @@ class SamplingRecipe(StrictModel):
 
     steps: int
     shift: float = 2.0
+    solver: Solver = "euler"
     guidance: GuidanceRecipe | None = None
     strength: float | None = None
     overlap_frames: int = 2
@@ -49,11 +51,13 @@ class ModelConfig(StrictModel):
 
     format_version: Literal[1] = 1
     kind: Literal["teacher", "student"]
-    net: NetConfig
+    net: NetConfig | WanConfig
     codec_name: str
     codec_patch_thw: Triple
     codec_hash: str
     text_encoder: str
+    text_weights: str | None = None
+    """Where the text encoder's weights were; None for encoders that come with their package."""
     data: DataRecipe
     expression_names: tuple[str, ...]
     sampling: SamplingRecipe
@@ -68,7 +72,7 @@ class LoadedModel:
     """A network ready to use, with the codec and text encoder it was trained with."""
 
     config: ModelConfig
-    net: VideoDit
+    net: Backbone
     codec: VideoCodec
     text: TextEncoder
 
@@ -151,9 +155,9 @@ def load_model(folder: Path, weights: str = EMA_FILE, device: torch.device | Non
     """
     config = read_config(folder)
     codec = load_codec(folder, config.codec_name, config.codec_patch_thw, config.codec_hash)
-    text = make_text_encoder()
+    text = make_text_encoder_like(config.text_encoder, config.text_weights)
     check_text_encoder(text, config.text_encoder, str(folder))
-    net = VideoDit(config.net)
+    net = make_net(config.net, codec)
     fill(net, load_weights(folder / weights, config), folder / weights)
     return LoadedModel(config, net.to(device or torch.device("cpu")).eval(), codec, text)
 

@@ -1,25 +1,41 @@
-"""`motionloom animate`: a reference character and a driving video in, an animation of the driving clip's length out."""
+"""`motionloom animate`: a character and a driving video in, an animation of the driving clip's length out."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pipelines.subjects import add_library_argument, library_folder
+
+if TYPE_CHECKING:
+    from annotation.backends.chat_endpoint import ChatEndpoint
 
 log = logging.getLogger(__name__)
 
-HELP = "move a reference character like the person in a driving video"
+HELP = "move a character like the person in a driving video"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from pipelines.enhance import add_endpoint_arguments
+
     parser.add_argument("--model", required=True, metavar="MODEL", help="folder that train or distill wrote")
     parser.add_argument("--driving", required=True, metavar="VIDEO", help="video whose motion is taken over")
-    parser.add_argument(
-        "--reference", nargs="+", required=True, metavar="IMAGE", help="picture of the character (this version: one)"
-    )
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--reference", nargs="+", metavar="IMAGE", help="one or several pictures of the character")
+    who.add_argument("--subject", metavar="NAME", help="a subject of the library; the pictures that fit are chosen")
+    add_library_argument(parser)
     parser.add_argument("--prompt", default=None, help="text; by default the caption of the driving motion")
+    parser.add_argument(
+        "--enhance",
+        action="store_true",
+        help="fill what --prompt leaves open from the driving motion (motionloom enhance)",
+    )
+    add_endpoint_arguments(parser)
     parser.add_argument("--output", required=True, metavar="OUT.mp4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 when it exists")
@@ -27,72 +43,90 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pipelines.enhance import endpoint_of
     from pipelines.summary import print_rows
     from pipelines.terminal import print_json
     from schemas.errors import RecipeError
 
-    if len(args.reference) > 1:
-        raise RecipeError(f"--reference: {len(args.reference)} pictures given, this version's models take one")
+    endpoint = endpoint_of(args)
+    if endpoint is not None and not args.enhance:
+        raise RecipeError("--endpoint has no effect without --enhance; add it, or leave the endpoint out")
+    if args.enhance and args.prompt is None:
+        raise RecipeError("--enhance has no effect without --prompt: the caption of the driving motion is complete")
+    if args.library is not None and args.subject is None:
+        log.warning("--library %s has no effect without --subject NAME", args.library)
     result = animate_file(
-        Path(args.model), Path(args.driving), Path(args.reference[0]), Path(args.output), args.prompt, args.seed,
-        args.overwrite,
+        Path(args.model), Path(args.driving), [Path(path) for path in args.reference or ()], Path(args.output),
+        args.prompt, args.seed, args.overwrite, args.subject, args.library,
+        args.enhance, endpoint,
     )  # fmt: skip
     if args.json:
         print_json(result)
     else:
-        print_rows(f"animation {args.output}", result)
+        lists = {name: ", ".join(value) or None for name, value in result.items() if isinstance(value, list)}
+        print_rows(f"animation {args.output}", {**result, **lists})
     return 0
 
 
 def animate_file(
     model_dir: Path,
     driving: Path,
-    reference: Path,
+    references: Sequence[Path],
     output: Path,
     prompt: str | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    subject: str | None = None,
+    library: Path | None = None,
+    enhance: bool = False,
+    endpoint: ChatEndpoint | None = None,
 ) -> dict[str, Any]:
-    """Annotates the driving video and generates as many frames, at its times. Returns: costs, size and prompt.
+    """Annotates the driving video and generates as many frames, at its times.
 
-    Raises: RecipeError when a file is missing or OUT.mp4 exists; DataError when the driving video or the picture
-    cannot be read.
+    The character is that of the pictures in `references`, or with `subject` that of the library. Which of them the
+    model gets, and in which order, follows from the views that the driving video shows (docs/subjects).
+    enhance: fill what the prompt leaves open from the driving motion; endpoint: and let it reword the result.
+    Returns: costs, size, prompt, and which references were used and left out.
+    Raises: RecipeError when a file or the subject is missing or OUT.mp4 exists; DataError when the driving video or a
+            picture cannot be read.
     """
     from pipelines.training_output import quiet_threads
 
     quiet_threads()
-    from annotation.sample import describe
-    from model.data.framing import subject_box_px
+    from model.data.clips import read_actions
     from model.generate import DrivingMotion, animate
+    from model.identity.choose import needs_of
     from model.store import load_model
     from model.video import write_mp4
+    from pipelines.annotated_media import annotated_video
+    from pipelines.enhance import described
     from pipelines.progress import bar
+    from pipelines.references import candidates_of_files, candidates_of_subject, choose
     from schemas.errors import RecipeError
 
     if output.suffix.lower() != ".mp4":
         raise RecipeError(f"--output {output}: the animation is written as .mp4")
     if output.exists() and not overwrite:
         raise RecipeError(f"{output} exists; give --overwrite or another --output")
-    for name, path in (("--driving", driving), ("--reference", reference)):
+    for name, path in (("--driving", driving), *(("--reference", path) for path in references)):
         if not path.is_file():
             raise RecipeError(f"{name} {path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
     model = load_model(model_dir)
-    reference_rgb_HWC, reference_tracks = _annotated_picture(reference)
-    tracks, shape, versions = _annotated_video(driving)
-    body, face = tracks["body.npz"], tracks["face.npz"]
-    text = prompt if prompt is not None else describe(tracks, None, shape, versions)["caption"]
+    candidates = (
+        candidates_of_files(references) if subject is None else candidates_of_subject(library_folder(library), subject)
+    )
+    tracks, shape, versions = annotated_video(driving, f"--driving {driving}")
+    size_hw = (shape.height_px, shape.width_px)
+    document = described(tracks.by_suffix, shape, versions)
+    text, enhanced = _prompt_for(prompt, enhance, endpoint, document)
     motion = DrivingMotion(
-        (shape.height_px, shape.width_px), body.pts_s_T, body, face, tracks["hands.npz"], tracks["camera.npz"]
+        size_hw, tracks.body.pts_s_T, tracks.body, tracks.face, tracks.hands, tracks.camera, read_actions(document)
     )
-    box = subject_box_px(
-        reference_tracks["body.npz"],
-        reference_tracks["face.npz"],
-        (reference_rgb_HWC.shape[0], reference_rgb_HWC.shape[1]),
-    )
+    chosen = choose(candidates, needs_of(tracks.body, tracks.face, size_hw), model.config.data.max_references)
     with bar() as progress:
         task = progress.add_task("animate", total=None)
         made = animate(
-            model, reference_rgb_HWC, motion, text, box, seed,
+            model, chosen.references, motion, text, seed,
             on_segment=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     write_mp4(output, made.rgb_THWC, made.pts_s_T)
@@ -111,60 +145,24 @@ def animate_file(
         "evaluations_per_segment": stats.evaluations / stats.segments,
         "sampling_s": stats.seconds,
         "prompt": text,
+        **({"enhanced": enhanced} if enhanced else {}),
+        "references": [candidate.name for candidate in chosen.used],
+        "references_left_out": list(chosen.left_out),
     }
 
 
-def _annotated_video(path: Path) -> tuple[Any, Any, Any]:
-    """Tracks of a whole video in one decode, its shape, and the annotators' versions."""
-    from annotation.base import ClipFrame
-    from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
-    from curation.decode import decode_for
-    from curation.probe import probe
-    from pipelines.progress import bar
-    from schemas.errors import ProbeError
+def _prompt_for(
+    prompt: str | None, enhance: bool, endpoint: ChatEndpoint | None, document: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The text to animate by, and what was changed in the user's; empty where nothing was asked for."""
+    from pipelines.enhance import enhance_prompt
 
-    try:
-        header = probe(path)
-    except ProbeError as error:
-        raise ProbeError(f"--driving {path} is not a readable video: {error}") from error
-    annotators = make_annotators()
-    shape = ClipFrame(header.width_px, header.height_px, header.fps or 25.0)
-    annotation = ClipAnnotation(annotators, shape)
-    with bar() as progress:
-        task = progress.add_task("motion", total=None)
-        result = decode_for(
-            path,
-            annotation.requests(),
-            annotation.observe,
-            header.rotation_deg,
-            on_frame=lambda _pts_s, _frame: progress.advance(task),
-        )
-    if result.error is not None:
-        log.warning("driving video %s: %s; the animation ends there", path, result.error)
-    return annotation.finish(), shape, annotator_versions(annotators)
-
-
-def _annotated_picture(path: Path) -> tuple[Any, Any]:
-    """A picture as RGB (H, W, 3), and the tracks of its single frame. Raises: DecodeError when it is no picture."""
-    import cv2
-    import numpy as np
-
-    from annotation.base import ClipFrame
-    from annotation.catalog import ClipAnnotation, make_annotators
-    from schemas.errors import DecodeError
-    from schemas.frames import FrameBatch
-
-    bgr = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", dtype=np.uint8), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise DecodeError(f"--reference {path} is not a readable picture")
-    rgb_HWC = np.ascontiguousarray(bgr[..., ::-1])
-    annotation = ClipAnnotation(make_annotators(), ClipFrame(rgb_HWC.shape[1], rgb_HWC.shape[0], 25.0))
-    for request in annotation.requests():
-        side = request.short_side_px
-        factor = min(1.0, side / min(rgb_HWC.shape[:2])) if side else 1.0
-        small = cv2.resize(rgb_HWC, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        annotation.observe(request.name, FrameBatch(small[None], np.zeros(1)))
-    return rgb_HWC, annotation.finish()
+    if prompt is not None and not enhance:
+        return prompt, {}
+    if prompt is None:
+        return str(document["caption"]), {}
+    made = asdict(enhance_prompt(prompt, document, endpoint))
+    return str(made.pop("prompt")), {"given": prompt, **made}
 
 
 if __name__ == "__main__":

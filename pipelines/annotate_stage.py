@@ -145,6 +145,8 @@ def _provenance(clip: dict[str, Any], encoding: SampleVideo, truth: dict[str, An
         "consent": clip["consent"],
         "source": clip["source"],
         **{name: clip[name] for name in ("take_id", "view_id", "offset_s", "take_clip", "split", "split_key")},
+        # A run of before has no such column.
+        "subject": clip.get("subject"),
         "capture_fps": clip["capture_fps"],
         "camera_parameters": _camera(clip["camera"]),
         "ground_truth": truth,

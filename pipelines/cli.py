@@ -24,6 +24,8 @@ COMMANDS = (
     "train-codec",
     "train",
     "distill",
+    "subjects",
+    "enhance",
     "animate",
     "report",
     "doctor",

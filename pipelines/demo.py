@@ -173,8 +173,8 @@ def _animate(folder: Path, driving: Path) -> dict[str, Any]:
     reference = folder / "reference.png"
     if not reference.is_file():
         _still(driving, reference)
-    student = animate_file(folder / "student", driving, reference, folder / "animation.mp4", overwrite=True)
-    teacher = animate_file(folder / "teacher", driving, reference, folder / "animation_teacher.mp4", overwrite=True)
+    student = animate_file(folder / "student", driving, [reference], folder / "animation.mp4", overwrite=True)
+    teacher = animate_file(folder / "teacher", driving, [reference], folder / "animation_teacher.mp4", overwrite=True)
     return {"student": student, "teacher": teacher}
 
 

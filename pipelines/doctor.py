@@ -24,6 +24,7 @@ from schemas.weights import (
     CLIP_PATTERNS,
     DETECTOR_PATTERNS,
     FACE_TASK_PATTERNS,
+    UMT5_PATTERNS,
     first_match,
     weights_folder,
 )
@@ -73,7 +74,7 @@ KNOWN_WEIGHTS = (
         "annotation.backends.blendshapes",
     ),
     Weights("Wan VAE", ("*[Ww]an*[Vv][Aa][Ee]*",), "video is coded by the codec fitted to the data"),
-    Weights("umT5 text encoder", ("*umt5*",), "text is encoded by the embedded MiniLM"),
+    Weights("umT5 text encoder", UMT5_PATTERNS, "text is encoded by the embedded MiniLM", "model.text.umt5"),
 )
 
 

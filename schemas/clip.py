@@ -19,6 +19,7 @@ class SourceNote:
     ground_truth: absolute path of a side file with joints, camera, … of rendered footage.
     capture_fps:  frames per second at which the camera ran, where playback differs (high-speed, time-lapse).
     split:        train, val or another name, where the source has its own split.
+    subject:      who is shown: the same word in other files means the same person or character.
     """
 
     licence: str | None = None
@@ -33,6 +34,7 @@ class SourceNote:
     split: str | None = None
     style_stated: str | None = None
     offset_s: float | None = None
+    subject: str | None = None
 
 
 NOTE_FIELDS = tuple(each.name for each in fields(SourceNote))
@@ -71,6 +73,7 @@ class VideoRecord:
     ground_truth_sha256: str | None = None
     split_key: str | None = None
     real_time_factor: float = 1.0
+    subject: str | None = None
     pixel_aspect: float = 1.0
     field_order: str = "unknown"
     bits_per_component: int | None = None

@@ -59,6 +59,8 @@ OVERLAYS_COLUMN = pa.field(
         )
     ),
 )
+# Only where somebody is named: who the main subject is, so that other clips can show the same person.
+SUBJECT_COLUMN = pa.field("subject", pa.string())
 _FACTS = ("duration_s", "width_px", "height_px", "frames", "fps", "caption")
 
 
@@ -68,7 +70,8 @@ def index_facts(document: Mapping[str, Any]) -> dict[str, Any]:
     Raises: SchemaError when label quality in it is malformed.
     """
     facts = {name: document[name] for name in _FACTS if name in document}
-    return {**facts, "label_quality": label_quality_columns(document)}
+    subject = document.get("subject") or document.get("take_id") or ""
+    return {**facts, "subject": str(subject), "label_quality": label_quality_columns(document)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class SampleEntry:
     sha256 is that of those bytes (write_shards fills it in); the shard's own hash cannot say which sample is damaged.
     members: those of the sample with its overlays, whose members stand in for the shard's. The oldest overlay is first.
     label_quality: `label_quality_columns` of the sample's JSON; a name that is missing was not measured.
+    subject: who is shown, by the manifest's word or as the take that several cameras saw; empty where unknown.
     """
 
     key: str
@@ -111,6 +115,7 @@ class SampleEntry:
     sha256: str = ""
     overlays: tuple[OverlaySpan, ...] = ()
     label_quality: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+    subject: str = ""
 
     def row(self) -> dict[str, Any]:
         row = asdict(self)
@@ -142,6 +147,7 @@ class SampleEntry:
             sha256=row["sha256"],
             label_quality={name: row[name] for name in LABEL_QUALITY_NAMES if name in row},
             overlays=overlays,
+            subject=row.get("subject") or "",
         )
 
 
@@ -183,6 +189,8 @@ def write_index(
     if overlays:
         document["overlays"] = [asdict(overlay) for overlay in overlays]
         schema = schema.append(OVERLAYS_COLUMN)
+    if any(sample.subject for sample in samples):
+        schema = schema.append(SUBJECT_COLUMN)
     table = pa.Table.from_pylist([sample.row() for sample in samples], schema=schema)
     parquet_part, json_part = (dataset / f".{name}.part" for name in (INDEX_PARQUET, INDEX_JSON))
     pq.write_table(table, parquet_part)
@@ -236,7 +244,11 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
         raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
     try:
         whole = pq.read_table(path)
-        later = [column for column in (*LABEL_QUALITY_COLUMNS, OVERLAYS_COLUMN) if column.name in whole.column_names]
+        later = [
+            column
+            for column in (*LABEL_QUALITY_COLUMNS, OVERLAYS_COLUMN, SUBJECT_COLUMN)
+            if column.name in whole.column_names
+        ]
         schema = pa.schema([*SAMPLE_COLUMNS, *later])
         table = whole.select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:

@@ -21,6 +21,7 @@ _STATED = [
     ("real_time_factor", pa.float64()),
     ("style_stated", pa.string()),
     ("offset_s", pa.float64()),
+    ("subject", pa.string()),
 ]
 
 

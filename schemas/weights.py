@@ -15,6 +15,7 @@ CLIP_CONFIG, CLIP_PREFIX = "open_clip_config.json", "open_clip-"
 CLIP_PATTERNS = (CLIP_CONFIG, f"{CLIP_PREFIX}*.safetensors", f"{CLIP_PREFIX}*.pt")
 AESTHETIC_HEAD_PATTERNS = ("*aesthetic*.safetensors", "*aesthetic*.pth", "sac+logos+ava1-l14-linearMSE.pth")
 FACE_TASK_PATTERNS = ("face_landmarker*.task",)
+UMT5_PATTERNS = ("*umt5*/config.json", "*umt5*/text_encoder/config.json")
 DETECTOR_PATTERNS = ("yolo*.pt",)
 
 

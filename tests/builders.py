@@ -255,6 +255,7 @@ def dataset_of(path: Path, samples: dict[str, dict[str, bytes]], samples_per_sha
             members=tuple(sorted(samples[key])),
             caption=metadata["caption"],
             label_quality=label_quality_columns(metadata),
+            subject=metadata.get("subject") or metadata.get("take_id") or "",
         )
 
     shards: list[ShardEntry]

@@ -123,9 +123,9 @@ def _joints(f: Figure) -> tuple[Vector, Vector]:
     T = f.T
     value = {name: np.broadcast_to(np.asarray(getattr(f, name), np.float64), (T,)) for name in _ANGLES}
     vector = {name: np.broadcast_to(np.asarray(getattr(f, name), np.float64), (T, 3)) for name in _POINTS}
-    torso = _rotation(value["yaw"], value["pitch"], value["lean"])
-    facing = _rotation(value["yaw"], np.zeros(T), np.zeros(T))
-    head = torso @ _rotation(value["head_yaw"], -value["head_pitch"], value["head_roll"])
+    torso = rotation(value["yaw"], value["pitch"], value["lean"])
+    facing = rotation(value["yaw"], np.zeros(T), np.zeros(T))
+    head = torso @ rotation(value["head_yaw"], -value["head_pitch"], value["head_roll"])
 
     def at(origin: Vector, frame: Vector, x: Pose, y: Pose, z: Pose) -> Vector:
         return origin + np.einsum("tij,tj->ti", frame, over(T, x, y, z))
@@ -140,7 +140,7 @@ def _joints(f: Figure) -> tuple[Vector, Vector]:
         shoulder = at(chest, torso, sign * SHOULDER_HALF, value["shrug"], 0)
         wrist = shoulder + np.einsum("tij,tj->ti", torso, vector[hand])
         pole = np.einsum("tij,tj->ti", torso, over(T, 0.5 * sign, -1, -0.3))
-        J[:, 11 + side], J[:, 13 + side] = shoulder, _bend(shoulder, wrist, UPPER_ARM, FOREARM, pole)
+        J[:, 11 + side], J[:, 13 + side] = shoulder, bend(shoulder, wrist, UPPER_ARM, FOREARM, pole)
         forearm = wrist - J[:, 13 + side]
         along = forearm / np.linalg.norm(forearm, axis=1, keepdims=True)
         J[:, 15 + side] = wrist
@@ -154,7 +154,7 @@ def _joints(f: Figure) -> tuple[Vector, Vector]:
         ankle = np.einsum("tij,tj->ti", facing, vector[foot])
         ankle = ankle + hips * (1, 0, 1)
         forward = np.einsum("tij,tj->ti", facing, over(T, 0.1 * sign, 0, 1))
-        J[:, 23 + side], J[:, 25 + side], J[:, 27 + side] = hip, _bend(hip, ankle, THIGH, SHANK, forward), ankle
+        J[:, 23 + side], J[:, 25 + side], J[:, 27 + side] = hip, bend(hip, ankle, THIGH, SHANK, forward), ankle
         J[:, 29 + side] = at(ankle, facing, 0, -0.03, -0.03)
         J[:, 31 + side] = at(ankle, facing, 0, -0.035, 0.09)
     # The picture's x is the person's left at yaw 0, y points down, z away from the camera.
@@ -174,7 +174,7 @@ _HEAD = {
 }  # fmt: skip
 
 
-def _rotation(yaw: Vector, pitch: Vector, lean: Vector) -> Vector:
+def rotation(yaw: Vector, pitch: Vector, lean: Vector) -> Vector:
     """(T, 3, 3) for axes x left, y up, z forward: yaw to the left, then pitch forward, then lean to the left."""
     one, zero = np.ones_like(yaw), np.zeros_like(yaw)
 
@@ -188,7 +188,7 @@ def _rotation(yaw: Vector, pitch: Vector, lean: Vector) -> Vector:
     return turn @ bend @ tilt
 
 
-def _bend(start: Vector, end: Vector, first: float, second: float, pole: Vector) -> Vector:
+def bend(start: Vector, end: Vector, first: float, second: float, pole: Vector) -> Vector:
     """The joint between two bones, on the side of the pole; an end out of reach straightens the limb."""
     reach = end - start
     distance = np.clip(np.linalg.norm(reach, axis=1, keepdims=True), 1e-6, None)
@@ -210,7 +210,7 @@ def face_of(figure: Figure, rotate_deg: float = 0.0, mirror: bool = False, lip_g
     yaw, pitch, roll = (
         np.broadcast_to(np.asarray(a, np.float64), (T,)) for a in (figure.head_yaw, figure.head_pitch, figure.head_roll)
     )
-    R = _rotation(np.asarray(sign * (yaw + np.asarray(figure.yaw))), -pitch, sign * roll)
+    R = rotation(np.asarray(sign * (yaw + np.asarray(figure.yaw))), -pitch, sign * roll)
     flip = np.diag([1.0, -1.0, -1.0])
     angle = np.radians(rotate_deg)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])

@@ -11,8 +11,9 @@ Axis legend: B batch, T frames, H W pixels, N tokens in (t, y, x) order, C laten
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ class WanVaeCodec:
 
     vae: Any
     name: str = "wan_vae"
+    # diffusers keeps the frames before inside the network while it works, and batches are read in another thread.
+    _one_at_a_time: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @property
     def patch_thw(self) -> Triple:
@@ -53,7 +56,8 @@ class WanVaeCodec:
         codec_grid(self, (frames, height, width))
         mean_C, std_C = self._normal()
         rgb = rgb_BTHW3.permute(0, 4, 1, 2, 3).to(mean_C)
-        latents = self.vae.encode(rgb, return_dict=False)[0].mode()
+        with self._one_at_a_time:
+            latents = self.vae.encode(rgb, return_dict=False)[0].mode()
         tokens: Tensor = (latents.flatten(2).transpose(1, 2) - mean_C) / std_C
         return tokens.to(rgb_BTHW3)
 
@@ -63,7 +67,8 @@ class WanVaeCodec:
         mean_C, std_C = self._normal()
         latents = (tokens_BNC.to(mean_C) * std_C + mean_C).transpose(1, 2)
         latents = latents.reshape(len(latents), -1, *grid_thw)
-        rgb = self.vae.decode(latents, return_dict=False)[0]
+        with self._one_at_a_time:
+            rgb = self.vae.decode(latents, return_dict=False)[0]
         return rgb.permute(0, 2, 3, 4, 1).to(tokens_BNC)  # type: ignore[no-any-return]
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -72,6 +77,10 @@ class WanVaeCodec:
     def facts(self) -> Mapping[str, object]:
         """The config, without what diffusers notes about its own version and files."""
         return {_CONFIG_FACT: {key: value for key, value in self.vae.config.items() if not key.startswith("_")}}
+
+    def __deepcopy__(self, _: object) -> WanVaeCodec:
+        """Frozen, so a copy of a network that has it may share it."""
+        return self
 
     def _normal(self) -> tuple[Tensor, Tensor]:
         weight = next(self.vae.parameters())

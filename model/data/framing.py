@@ -1,20 +1,30 @@
-"""The model's square view of a clip: one fixed crop around the subject, and tracks mapped into the same square.
+"""The model's square views of a clip: of the subject, its face or a hand; tracks are mapped into the same square.
 
-A fixed crop keeps the camera's motion visible. Where the square leaves the frame it is filled with middle grey.
+A square is fixed over its window: camera motion stays visible. Where it leaves the frame it is filled with middle
+grey. Close views are why a face and a hand can be learnt at all: in a view of the whole body they span a few pixels.
 Units: px of the native frame (x right, y down); crop units are [0, 1] across the square.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from schemas.tracks import BodyTrack, FaceTrack
+from schemas.tracks import BodyTrack, FaceTrack, HandsTrack
 
+View = Literal["subject", "face", "left_hand", "right_hand"]
+VIEWS: tuple[View, ...] = get_args(View)
+CLOSE_MARGIN = {"face": 1.9, "left_hand": 1.7, "right_hand": 1.7}
+"""Sides of close views over the box of landmarks: a face with its hair, a hand with its forearm's end."""
+MIN_CLOSE_SHARE = 0.12
+"""Smallest close view, as a share of the frame's short side: below there are no pixels to learn from."""
+MIN_SEEN_SHARE = 0.7
+"""A close view is offered when its part is seen in at least this share of the window."""
 MARGIN = 1.25
 """The crop's side over the subject's longer side: room for hair and hands."""
 MIN_SIDE_OF_SHORT = 0.6
@@ -81,14 +91,49 @@ def _place(centre: float, side: float, length: int) -> float:
     return min(max(centre - side / 2, 0.0), length - side)
 
 
-def crop_resized(rgb_HWC: NDArray[np.uint8], square: Square, size_px: int) -> NDArray[np.uint8]:
-    """The square, resized to (size, size, 3) with an anti-aliased filter."""
-    height, width = rgb_HWC.shape[:2]
+def close_square(
+    view: View, size_hw: tuple[int, int], face: FaceTrack, hands: HandsTrack, start_s: float, end_s: float
+) -> Square | None:
+    """The square of a close view over the window [start_s, end_s]; None where its part is not seen enough."""
+    if view == "face":
+        inside_T = (face.pts_s_T >= start_s - 1e-6) & (face.pts_s_T <= end_s + 1e-6)
+        seen_T, points_TN2 = face.present_T[inside_T], face.landmarks_px_TL2[inside_T]
+    else:
+        side = 0 if view == "left_hand" else 1
+        inside_T = (hands.pts_s_T >= start_s - 1e-6) & (hands.pts_s_T <= end_s + 1e-6)
+        seen_T, points_TN2 = hands.present_T2[inside_T, side], hands.joints_px_T2J2[inside_T, side]
+    if len(seen_T) == 0 or seen_T.mean() < MIN_SEEN_SHARE:
+        return None
+    points_N2 = points_TN2[seen_T].reshape(-1, 2)
+    low, high = points_N2.min(axis=0), points_N2.max(axis=0)
+    height, width = size_hw
+    if high[0] < 0 or high[1] < 0 or low[0] > width or low[1] > height:
+        return None
+    short, long = min(size_hw), max(size_hw)
+    side_px = float(np.clip(CLOSE_MARGIN[view] * float((high - low).max()), MIN_CLOSE_SHARE * short, long))
+    middle = (low + high) / 2
+    return Square(_place(float(middle[0]), side_px, width), _place(float(middle[1]), side_px, height), side_px)
+
+
+def cut_out(rgb_THWC: NDArray[np.uint8], square: Square) -> NDArray[np.uint8]:
+    """The square of every frame at native size, rounded to whole px: (T, side, side, 3), grey outside the frame."""
+    frames, height, width = rgb_THWC.shape[:3]
     left, top, side = round(square.left_px), round(square.top_px), max(1, round(square.side_px))
-    x0, x1 = max(left, 0), min(left + side, width)
-    y0, y1 = max(top, 0), min(top + side, height)
-    canvas = np.full((side, side, 3), GREY, dtype=np.uint8)
-    canvas[y0 - top : y1 - top, x0 - left : x1 - left] = rgb_HWC[y0:y1, x0:x1]
-    planes = torch.from_numpy(canvas).permute(2, 0, 1).unsqueeze(0)
+    x0, x1 = min(max(left, 0), width), max(min(left + side, width), 0)
+    y0, y1 = min(max(top, 0), height), max(min(top + side, height), 0)
+    canvas = np.full((frames, side, side, 3), GREY, dtype=np.uint8)
+    if x1 > x0 and y1 > y0:
+        canvas[:, y0 - top : y1 - top, x0 - left : x1 - left] = rgb_THWC[:, y0:y1, x0:x1]
+    return canvas
+
+
+def crop_resized(rgb_THWC: NDArray[np.uint8], square: Square, size_px: int) -> NDArray[np.uint8]:
+    """The square of every frame, resized to (T, size, size, 3) with an anti-aliased filter."""
+    planes = torch.from_numpy(cut_out(rgb_THWC, square)).permute(0, 3, 1, 2)
     small = F.interpolate(planes, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
-    return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
+    return np.ascontiguousarray(small.permute(0, 2, 3, 1).numpy())
+
+
+def scaled(square: Square, factor: float) -> Square:
+    """The same square on frames resized by `factor`."""
+    return Square(square.left_px * factor, square.top_px * factor, square.side_px * factor)

@@ -1,7 +1,8 @@
 """Tracks to network inputs, frame by frame, with what belongs to identity taken out where it can be.
 
-Axis legend: T video frames, J joints, F features; the 2 in T2 is the hand. Anchors are (y, x) in crop units.
-Tracks may have other times than the video: every frame takes the nearest track entry, or none if that is too far.
+Axis legend: T video frames, J body joints, H hand joints, F features; the 2 in T2 is the hand. Anchors are (y, x) in
+crop units, joints (x, y). Tracks may have other times than the video: every frame takes the nearest track entry, or
+none if that is too far.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data.camera_path import camera_path
 from model.data.framing import Square
-from model.data.skeleton import draw_body
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
 Float = NDArray[np.float32]
@@ -29,24 +30,45 @@ FACE_POINTS: tuple[int, ...] = (
     468, 473,
 )  # fmt: skip
 """Face Mesh points that move with expression: outer and inner lips, eyelids, brows, irises."""
-HAND_FEATURES = 21 * 3 + 1
-CAMERA_FEATURES = 5
-_WRIST, _MIDDLE_KNUCKLE = 0, 9
+HAND_SHAPE_FEATURES = 21 * 3 + 1
+WRIST, MIDDLE_KNUCKLE = 0, 9
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """The tracks of one clip, px of its native frame; neutral_face_N2 is its median `face_shape` (0 without a face)."""
+
+    body: BodyTrack
+    face: FaceTrack
+    hands: HandsTrack
+    camera: CameraTrack
+    neutral_face_N2: Float
+
+
+def with_neutral_face(body: BodyTrack, face: FaceTrack, hands: HandsTrack, camera: CameraTrack) -> Tracks:
+    """Tracks of a whole clip, with the face's own resting shape."""
+    seen_T = face.present_T
+    neutral_N2 = np.zeros((len(FACE_POINTS), 2), np.float32)
+    if seen_T.any():
+        shapes_TN2 = face_shape(face.landmarks_3d_TL3[seen_T], face.head_rotation_T33[seen_T])
+        neutral_N2 = np.median(shapes_TN2, axis=0).astype(np.float32)
+    return Tracks(body, face, hands, camera, neutral_N2)
 
 
 @dataclass(frozen=True, slots=True)
 class MotionInputs:
-    """Every motion input of one clip on the clip's frames."""
+    """Every motion input of the frames of one window. detail_boxes_TN4: x0, y0, x1, y1 of face, left and right hand
+    in crop units, NaN where not seen."""
 
-    body_map_THW3: NDArray[np.uint8]
     body_TJ3: Float
+    body_world_TJ3: Float
     face_TF: Float
     face_anchor_T2: Float
     face_present_T: Bool
-    hands_T2F: Float
-    hands_anchor_T22: Float
-    hands_present_T2: Bool
+    hands_T2H3: Float
+    hands_shape_T2F: Float
     camera_TF: Float
+    detail_boxes_TN4: Float
 
 
 def face_features(expression_count: int) -> int:
@@ -65,107 +87,115 @@ def nearest_entries(frame_s_T: NDArray[np.float64], track_s_N: NDArray[np.float6
 
 
 def motion_inputs(
-    pts_s_T: NDArray[np.float64],
-    square: Square,
-    size_px: int,
-    expression_names: Sequence[str],
-    body: BodyTrack,
-    face: FaceTrack,
-    hands: HandsTrack,
-    camera: CameraTrack,
+    frame_s_T: NDArray[np.float64], square: Square, expression_names: Sequence[str], tracks: Tracks
 ) -> MotionInputs:
-    """All motion inputs of a clip; `size_px` is the side of the skeleton picture."""
-    body_TJ3 = _body(pts_s_T, square, body)
-    face_TF, face_anchor_T2, face_present_T = _face(pts_s_T, square, expression_names, face)
-    hands_T2F, hands_anchor_T22, hands_present_T2 = _hands(pts_s_T, square, hands)
+    """All motion inputs of the frames shown at frame_s_T (clip time), seen through `square`."""
+    body_TJ3, body_world_TJ3 = _body(frame_s_T, square, tracks.body)
+    face_TF, face_anchor_T2, face_present_T, face_box_T4 = _face(frame_s_T, square, expression_names, tracks)
+    hands_T2H3, hands_shape_T2F, hand_boxes_T24 = _hands(frame_s_T, square, tracks.hands)
+    entry_T, near_T = nearest_entries(frame_s_T, tracks.camera.pts_s_T)
     return MotionInputs(
-        body_map_THW3=draw_body(body_TJ3[..., :2], body_TJ3[..., 2], size_px),
-        # Centred on the picture so that an unseen joint (0, 0, 0) is not a corner.
-        body_TJ3=np.concatenate(((body_TJ3[..., :2] - 0.5) * body_TJ3[..., 2:], body_TJ3[..., 2:]), axis=-1),
+        body_TJ3=body_TJ3,
+        body_world_TJ3=body_world_TJ3,
         face_TF=face_TF,
         face_anchor_T2=face_anchor_T2,
         face_present_T=face_present_T,
-        hands_T2F=hands_T2F,
-        hands_anchor_T22=hands_anchor_T22,
-        hands_present_T2=hands_present_T2,
-        camera_TF=_camera(pts_s_T, camera),
+        hands_T2H3=hands_T2H3,
+        hands_shape_T2F=hands_shape_T2F,
+        camera_TF=camera_path(tracks.camera, frame_s_T, entry_T, near_T, square),
+        detail_boxes_TN4=np.concatenate((face_box_T4[:, None], hand_boxes_T24), axis=1),
     )
 
 
-def _body(pts_s_T: NDArray[np.float64], square: Square, track: BodyTrack) -> Float:
-    """(T, J, 3): x, y in crop units and confidence of the main subject."""
-    index_T, near_T = nearest_entries(pts_s_T, track.pts_s_T)
-    out_TJ3 = np.zeros((len(pts_s_T), track.conf_PTJ.shape[2], 3), np.float32)
+def body_in(square: Square, body: BodyTrack) -> Float:
+    """(J, 3): the joints of a picture's single frame, in crop units with confidence."""
+    return _body(body.pts_s_T[:1], square, body)[0][0] if len(body.pts_s_T) else np.zeros((33, 3), np.float32)
+
+
+def _body(frame_s_T: NDArray[np.float64], square: Square, track: BodyTrack) -> tuple[Float, Float]:
+    """The main subject's (T, J, 3) in the picture, with confidence, and (T, J, 3) in torso lengths from the hips."""
+    index_T, near_T = nearest_entries(frame_s_T, track.pts_s_T)
+    seen_TJ3 = np.zeros((len(frame_s_T), track.conf_PTJ.shape[2], 3), np.float32)
+    world_TJ3 = np.zeros_like(seen_TJ3)
     if track.present_PT.shape[0] == 0 or not near_T.any():
-        return out_TJ3
+        return seen_TJ3, world_TJ3
     seen_T = near_T & track.present_PT[0][index_T]
-    out_TJ3[..., :2] = square.to_crop(track.joints_px_PTJ2[0][index_T]).clip(-1, 2)
-    out_TJ3[..., 2] = track.conf_PTJ[0][index_T].clip(0, 1)
-    out_TJ3[~seen_T] = 0
-    return out_TJ3
+    seen_TJ3[..., :2] = square.to_crop(track.joints_px_PTJ2[0][index_T]).clip(-1, 2)
+    seen_TJ3[..., 2] = track.conf_PTJ[0][index_T].clip(0, 1)
+    world_TJ3[:] = in_torso_lengths(track.joints_world_m_PTJ3[0][index_T])
+    seen_TJ3[~seen_T], world_TJ3[~seen_T] = 0, 0
+    return seen_TJ3, world_TJ3
+
+
+def in_torso_lengths(world_m_TJ3: Float) -> Float:
+    """Joints from the middle of the hips, divided by the clip's median torso: no place and no size."""
+    hips_T13 = world_m_TJ3[:, 23:25].mean(axis=1, keepdims=True)
+    torso_T = np.linalg.norm(world_m_TJ3[:, 11:13].mean(axis=1) - hips_T13[:, 0], axis=-1)
+    torso = float(np.median(torso_T[torso_T > 1e-3])) if (torso_T > 1e-3).any() else 1.0
+    return np.asarray(((world_m_TJ3 - hips_T13) / np.float32(torso)).clip(-4, 4), np.float32)
 
 
 def _face(
-    pts_s_T: NDArray[np.float64], square: Square, expression_names: Sequence[str], track: FaceTrack
-) -> tuple[Float, Float, Bool]:
-    """Features, anchor and presence. Landmarks are centred and divided by their RMS radius: no place, no size."""
-    index_T, near_T = nearest_entries(pts_s_T, track.pts_s_T)
-    frames = len(pts_s_T)
+    frame_s_T: NDArray[np.float64], square: Square, expression_names: Sequence[str], tracks: Tracks
+) -> tuple[Float, Float, Bool, Float]:
+    """Features, anchor, presence and box.
+
+    Landmarks are turned back by the head's rotation, centred, divided by their RMS radius and by the clip's own median
+    shape: what remains is how this face moves, not whose it is.
+    """
+    track = tracks.face
+    index_T, near_T = nearest_entries(frame_s_T, track.pts_s_T)
+    frames = len(frame_s_T)
     features = np.zeros((frames, face_features(len(expression_names))), np.float32)
     anchor_T2 = np.full((frames, 2), 0.5, np.float32)
-    if not near_T.any():
-        return features, anchor_T2, np.zeros(frames, np.bool_)
-    present_T = near_T & track.present_T[index_T]
+    box_T4 = np.full((frames, 4), np.nan, np.float32)
+    present_T = near_T & (track.present_T[index_T] if len(track.pts_s_T) else near_T)
+    if not present_T.any():
+        return features, anchor_T2, present_T, box_T4
     column_of = {name: column for column, name in enumerate(track.expression_names)}
     expression_TK = np.zeros((frames, len(expression_names)), np.float32)
     for column, name in enumerate(expression_names):
         if name in column_of:
             expression_TK[:, column] = track.expression_TK[index_T, column_of[name]]
-    landmarks_TL2 = square.to_crop(track.landmarks_px_TL2[index_T])
-    centre_T2 = landmarks_TL2.mean(axis=1)
-    centred = landmarks_TL2 - centre_T2[:, None]
-    radius_T = np.sqrt((centred**2).sum(axis=-1).mean(axis=-1)).clip(1e-4)
-    shape = (centred[:, list(FACE_POINTS)] / radius_T[:, None, None]).reshape(frames, -1)
+    shape_TN2 = face_shape(track.landmarks_3d_TL3[index_T], track.head_rotation_T33[index_T])
+    shape_TN2 = shape_TN2 - tracks.neutral_face_N2
     rotation = track.head_rotation_T33[index_T][:, :, :2].reshape(frames, 6)
+    # Deviations are a few hundredths of the radius; times 10 they weigh like the other features.
+    shape = (shape_TN2 * 10.0).clip(-5, 5).reshape(frames, -1)
     features[:] = np.concatenate((expression_TK, rotation, track.gaze_T2[index_T], shape), axis=1)
-    anchor_T2[:] = centre_T2[:, ::-1].clip(0, 1)
-    features[~present_T], anchor_T2[~present_T] = 0, 0.5
-    return features, anchor_T2, present_T
+    landmarks_TL2 = square.to_crop(track.landmarks_px_TL2[index_T])
+    anchor_T2[:] = landmarks_TL2.mean(axis=1)[:, ::-1].clip(-0.5, 1.5)
+    box_T4[:] = np.concatenate((landmarks_TL2.min(axis=1), landmarks_TL2.max(axis=1)), axis=1)
+    features[~present_T], anchor_T2[~present_T], box_T4[~present_T] = 0, 0.5, np.nan
+    return features, anchor_T2, present_T, box_T4
 
 
-def _hands(pts_s_T: NDArray[np.float64], square: Square, track: HandsTrack) -> tuple[Float, Float, Bool]:
-    """Wrist-relative joints in palm lengths (wrist to middle knuckle) plus confidence; anchored at the wrist."""
-    index_T, near_T = nearest_entries(pts_s_T, track.pts_s_T)
-    frames = len(pts_s_T)
-    features = np.zeros((frames, 2, HAND_FEATURES), np.float32)
-    anchor_T22 = np.full((frames, 2, 2), 0.5, np.float32)
+def face_shape(landmarks_3d_TL3: Float, head_rotation_T33: Float) -> Float:
+    """(T, N, 2): FACE_POINTS as a face that looks at the camera would show them, centred, RMS radius 1."""
+    unturned = np.einsum("tlc,tcd->tld", landmarks_3d_TL3, head_rotation_T33)
+    centred = unturned - unturned.mean(axis=1, keepdims=True)
+    radius_T = np.sqrt((centred**2).sum(axis=-1).mean(axis=-1)).clip(1e-4)
+    return np.asarray((centred[:, list(FACE_POINTS), :2] / radius_T[:, None, None]), np.float32)
+
+
+def _hands(frame_s_T: NDArray[np.float64], square: Square, track: HandsTrack) -> tuple[Float, Float, Float]:
+    """Joints in the picture with confidence; their shape in palm lengths from the wrist; boxes."""
+    index_T, near_T = nearest_entries(frame_s_T, track.pts_s_T)
+    frames = len(frame_s_T)
+    joints = np.zeros((frames, 2, 21, 3), np.float32)
+    shape = np.zeros((frames, 2, HAND_SHAPE_FEATURES), np.float32)
+    box_T24 = np.full((frames, 2, 4), np.nan, np.float32)
     if not near_T.any():
-        return features, anchor_T22, np.zeros((frames, 2), np.bool_)
-    present_T2 = near_T[:, None] & track.present_T2[index_T]
-    joints = track.joints_world_m_T2J3[index_T]
-    relative = joints - joints[:, :, _WRIST : _WRIST + 1]
-    palm = np.linalg.norm(relative[:, :, _MIDDLE_KNUCKLE], axis=-1).clip(1e-3)[..., None, None]
-    features[..., :-1] = (relative / palm).reshape(frames, 2, -1)
-    features[..., -1] = track.conf_T2[index_T]
-    anchor_T22[:] = square.to_crop(track.joints_px_T2J2[index_T][:, :, _WRIST])[..., ::-1].clip(0, 1)
-    features[~present_T2], anchor_T22[~present_T2] = 0, 0.5
-    return features, anchor_T22, present_T2
-
-
-def _camera(pts_s_T: NDArray[np.float64], track: CameraTrack) -> Float:
-    """Camera path since the clip's start: pan, tilt, roll (rad), log zoom; and the share of agreeing matches."""
-    out_TF = np.zeros((len(pts_s_T), CAMERA_FEATURES), np.float32)
-    index_T, near_T = nearest_entries(pts_s_T, track.pts_s_T)
-    if not near_T.any():
-        return out_TF
-    path = np.concatenate((track.pan_tilt_roll_rad_T3, np.log(track.zoom_T.clip(1e-3))[:, None]), axis=1)
-    out_TF[:, :4] = path.astype(np.float64).cumsum(axis=0)[index_T]
-    out_TF[:, 4] = track.inlier_fraction_T[index_T]
-    return out_TF
-
-
-def camera_from_window_start(camera_TF: Float) -> Float:
-    """The path of one window relative to its first frame; radians times 10 so that a usual move is about 1."""
-    window = camera_TF.copy()
-    window[:, :4] = (window[:, :4] - window[:1, :4]) * 10.0
-    return window
+        return joints, shape, box_T24
+    present_T2 = track.present_T2[index_T] & near_T[:, None]
+    world_T2H3 = track.joints_world_m_T2J3[index_T]
+    relative = world_T2H3 - world_T2H3[:, :, WRIST : WRIST + 1]
+    palm_T2 = np.linalg.norm(relative[:, :, MIDDLE_KNUCKLE], axis=-1).clip(1e-4)
+    relative = (relative / palm_T2[..., None, None]).reshape(frames, 2, -1)
+    conf_T2 = track.conf_T2[index_T].clip(0, 1)
+    shape[:] = np.concatenate((relative.clip(-4, 4), conf_T2[..., None]), axis=-1)
+    joints[..., :2] = square.to_crop(track.joints_px_T2J2[index_T]).clip(-1, 2)
+    joints[..., 2] = conf_T2[..., None]
+    box_T24[:] = np.concatenate((joints[..., :2].min(axis=2), joints[..., :2].max(axis=2)), axis=-1)
+    joints[~present_T2], shape[~present_T2], box_T24[~present_T2] = 0, 0, np.nan
+    return joints, shape, box_T24

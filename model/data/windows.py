@@ -1,4 +1,4 @@
-"""Which frames make a training window, which frame is its reference, and the tensors of both.
+"""Which frames make a training window, and the tensors of what steers it.
 
 Axis legend: see model/conditions.py. A window is T frames, `stride` video frames apart.
 """
@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.codec.base import VideoCodec
+from model.codec.base import Triple, VideoCodec
 from model.conditions import Conditions
-from model.data.motion_inputs import MotionInputs, camera_from_window_start
+from model.data.motion_inputs import MotionInputs
+from model.data.semantic import SemanticMotion
 from model.text.encoder import TextEncoder
 
 REFERENCE_GAP_S = 0.5
@@ -23,26 +24,35 @@ REFERENCE_GAP_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Frame indices of a window and of its reference in the clip."""
+class ReferenceInputs:
+    """One still of the character: pixels (H, W, 3) uint8 in its own square, and its joints in crop units, (J, 3)."""
 
-    frame_T: NDArray[np.int64]
-    reference: int
+    rgb_HWC: NDArray[np.uint8]
+    body_J3: NDArray[np.float32]
 
 
-def draw_window(pts_s_T: NDArray[np.float64], frames: int, strides: Sequence[int], rng: np.random.Generator) -> Window:
-    """A random window. Strides that do not fit the clip are not drawn; a clip shorter than T frames is played
-    forth and back."""
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Caption, what it states of camera and orientation, frame by frame, and the action labels."""
+
+    caption: str
+    directions_TF: NDArray[np.float32]
+    actions: tuple[str, ...]
+
+
+def draw_window(
+    pts_s_T: NDArray[np.float64], frames: int, strides: Sequence[int], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Frame indices of a random window. Strides that do not fit the clip are not drawn; a clip shorter than T frames
+    is played forth and back."""
     length = len(pts_s_T)
     fitting = [stride for stride in strides if (frames - 1) * stride < length]
-    pick_stride, pick_start, pick_reference = rng.random(3)
-    if fitting:
-        stride = fitting[int(pick_stride * len(fitting))]
-        start = int(pick_start * (length - (frames - 1) * stride))
-        frame_T = start + stride * np.arange(frames, dtype=np.int64)
-    else:
-        frame_T = back_and_forth(np.arange(frames, dtype=np.int64), length)
-    return Window(frame_T, reference_frame(pts_s_T, frame_T, pick_reference))
+    pick_stride, pick_start = rng.random(2)
+    if not fitting:
+        return back_and_forth(np.arange(frames, dtype=np.int64), length)
+    stride = fitting[int(pick_stride * len(fitting))]
+    start = int(pick_start * (length - (frames - 1) * stride))
+    return start + stride * np.arange(frames, dtype=np.int64)
 
 
 def back_and_forth(index_T: NDArray[np.int64], length: int) -> NDArray[np.int64]:
@@ -74,47 +84,78 @@ def to_rgb(values: Tensor) -> NDArray[np.uint8]:
     return np.asarray(((values.clamp(-1, 1) + 1.0) * 127.5).round().to(torch.uint8).cpu().numpy(), dtype=np.uint8)
 
 
-def encode_reference(rgb_HWC: NDArray[np.uint8], codec: VideoCodec) -> Tensor:
-    """Tokens (1, 1, N, C) of a still picture: the codec sees it held for one latent frame."""
-    still = to_model_range(rgb_HWC).expand(1, codec.patch_thw[0] - codec.lead_in_frames, *rgb_HWC.shape)
-    return codec.encode(still).unsqueeze(1)
+def encode_references(references: Sequence[ReferenceInputs], codec: VideoCodec, count: int) -> tuple[Tensor, ...]:
+    """Tokens (1, K, N, C), mask (1, K) and joints (1, K, J, 3) of stills, filled up to K = count with masked copies
+    of the first. The codec sees a still held for its first latent frame."""
+    real = list(references[:count])
+    filled = real + [real[0]] * (count - len(real))
+    stills = torch.stack([to_model_range(reference.rgb_HWC) for reference in real])
+    held = stills.unsqueeze(1).expand(-1, codec.patch_thw[0] - codec.lead_in_frames, -1, -1, -1)
+    tokens_KNC = codec.encode(held)
+    index = torch.tensor([*range(len(real)), *[0] * (count - len(real))])
+    body_KJ3 = torch.from_numpy(np.stack([reference.body_J3 for reference in filled]))
+    mask_K = torch.arange(count) < len(real)
+    return tokens_KNC[index].unsqueeze(0), mask_K.unsqueeze(0), body_KJ3.unsqueeze(0)
+
+
+def lead_in_rows(frames: int, lead_in_frames: int) -> NDArray[np.int64]:
+    """Rows of what is given per frame, the first repeated `lead_in_frames` times in front (VideoCodec.lead_in_frames):
+    then every latent frame has its pt rows."""
+    return np.maximum(np.arange(-lead_in_frames, frames), 0)
 
 
 def window_conditions(
     motion: MotionInputs,
     time_s_T: NDArray[np.float64],
-    frame_T: NDArray[np.int64],
-    reference_1KNC: Tensor,
-    caption: str,
+    references: tuple[Tensor, ...],
+    semantic: SemanticMotion,
+    words: Words,
     text: TextEncoder,
     lead_in_frames: int = 0,
 ) -> Conditions:
-    """Conditions (batch of one) for the frames `frame_T` shown at `time_s_T`.
+    """Conditions (batch of one) of a window whose frames are shown at `time_s_T`, after the codec's lead-in."""
 
-    The first frame's are repeated `lead_in_frames` times (VideoCodec.lead_in_frames), so that T is a whole number of
-    latent frames.
-    """
-    frame_T = np.concatenate((np.repeat(frame_T[:1], lead_in_frames), frame_T))
-    time_s_T = np.concatenate((np.repeat(time_s_T[:1], lead_in_frames), time_s_T))
+    def one(values: NDArray[np.float32] | NDArray[np.bool_]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).unsqueeze(0)
 
-    def rows(values: NDArray[np.float32] | NDArray[np.bool_]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values[frame_T])).unsqueeze(0)
+    def frames(values_T: NDArray[np.float32] | NDArray[np.bool_]) -> Tensor:
+        return one(values_T[lead_in_rows(len(values_T), lead_in_frames)])
 
-    encoded = text.encode(caption)
-    camera = camera_from_window_start(motion.camera_TF[frame_T])
+    encoded = text.encode(words.caption)
+    labels = [text.encode(label).pooled_D for label in words.actions]
+    actions_D = torch.stack(labels).mean(dim=0) if labels else torch.zeros_like(encoded.pooled_D)
+    tokens_1KNC, mask_1K, body_1KJ3 = references
     return Conditions(
-        time_s_BT=torch.from_numpy((time_s_T - time_s_T[0]).astype(np.float32)).unsqueeze(0),
-        reference_BKNC=reference_1KNC,
-        body_map_BTHW3=torch.from_numpy(motion.body_map_THW3[frame_T]).unsqueeze(0).float() / 255.0,
-        body_BTJ3=rows(motion.body_TJ3),
-        face_BTF=rows(motion.face_TF),
-        face_anchor_BT2=rows(motion.face_anchor_T2),
-        face_present_BT=rows(motion.face_present_T),
-        hands_BT2F=rows(motion.hands_T2F),
-        hands_anchor_BT22=rows(motion.hands_anchor_T22),
-        hands_present_BT2=rows(motion.hands_present_T2),
+        time_s_BT=frames((time_s_T - time_s_T[0]).astype(np.float32)),
+        reference_BKNC=tokens_1KNC,
+        reference_mask_BK=mask_1K,
+        reference_body_BKJ3=body_1KJ3,
+        body_BTJ3=frames(motion.body_TJ3),
+        body_world_BTJ3=frames(motion.body_world_TJ3),
+        face_BTF=frames(motion.face_TF),
+        face_anchor_BT2=frames(motion.face_anchor_T2),
+        face_present_BT=frames(motion.face_present_T),
+        hands_BT2H3=frames(motion.hands_T2H3),
+        hands_shape_BT2F=frames(motion.hands_shape_T2F),
+        semantic_BSF=one(semantic.directions_SF),
+        actions_BD=actions_D.unsqueeze(0),
         text_BLD=encoded.states_LD.unsqueeze(0),
         text_mask_BL=encoded.mask_L.unsqueeze(0),
         text_pooled_BD=encoded.pooled_D.unsqueeze(0),
-        camera_BTF=torch.from_numpy(camera).unsqueeze(0),
+        directions_BTF=frames(words.directions_TF),
+        camera_BTF=frames(motion.camera_TF),
     )
+
+
+def detail_cells(boxes_TN4: NDArray[np.float32], grid_thw: Triple) -> Tensor:
+    """(N,) float: 1 for tokens whose cell touches a face or a hand in any of its pixel frames, else 0."""
+    f, rows, columns = grid_thw
+    inside = np.zeros((f, rows, columns), np.float32)
+    per = len(boxes_TN4) // f
+    for t, boxes_N4 in enumerate(boxes_TN4):
+        for x0, y0, x1, y1 in boxes_N4[~np.isnan(boxes_N4[:, 0])]:
+            low_x, high_x = np.floor(np.clip((x0, x1), 0, 1) * columns).astype(int)
+            low_y, high_y = np.floor(np.clip((y0, y1), 0, 1) * rows).astype(int)
+            if x1 > 0 and y1 > 0 and x0 < 1 and y0 < 1:
+                inside[t // per, low_y : high_y + 1, low_x : high_x + 1] = 1.0
+    return torch.from_numpy(inside.reshape(-1))

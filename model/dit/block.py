@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.codec.base import Triple
+from model.dit.attention import attend
 from model.dit.rope import rotate
 
 Table = tuple[Tensor, Tensor]
@@ -75,10 +76,15 @@ class Block(nn.Module):
         batch, count, width = normed_BND.shape
         qkv = self.qkv(normed_BND).reshape(batch, count, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)
-        return rotate(self.query_norm(query), rope), rotate(self.key_norm(key), rope), value
+        # Norms and rotations in fp32, what attention multiplies in the precision of the values.
+        query, key = (
+            rotate(norm(heads.float()), rope).to(value.dtype)
+            for norm, heads in ((self.query_norm, query), (self.key_norm, key))
+        )
+        return query, key, value
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed = attend(query, key, value, mask)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def condition(self, cond_BND: Tensor, shared_B6D: Tensor, rope: Table, mask: Tensor) -> tuple[Tensor, KeyValue]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, NamedTuple
+
 from pydantic import Field, model_validator
 
 from model.codec.base import Triple
@@ -20,6 +22,8 @@ class TransformerRecipe(StrictModel):
     """Base of the rotary frequencies; 100 suits grids of 8 cells, 10000 the grids of large models."""
     rope_units_per_s: float = Field(default=12.5, gt=0)
     """Temporal rotary coordinate per second: one latent frame of two pixel frames at 25 fps is one unit."""
+    attention: Literal["sdpa", "flex"] = "sdpa"
+    """`flex` skips the motion tokens of other frames instead of masking them; it pays on GPUs and long windows."""
 
     @model_validator(mode="after")
     def _check(self) -> TransformerRecipe:
@@ -28,16 +32,50 @@ class TransformerRecipe(StrictModel):
         return self
 
 
+class InputDims(NamedTuple):
+    """What text encoder and data fix: widths of the conditions, under the names of NetConfig and WanConfig."""
+
+    text_dim: int
+    face_dim: int
+    hand_dim: int
+    camera_dim: int
+    direction_dim: int
+    semantic_dim: int
+    semantic_moments: int
+
+
 class NetConfig(StrictModel):
     """TransformerRecipe plus what the codec, the text encoder and the data fix."""
 
     transformer: TransformerRecipe
-    grid_thw: Triple
     patch_thw: Triple
     token_dim: int
     text_dim: int
     face_dim: int
     hand_dim: int
     camera_dim: int
+    direction_dim: int
+    semantic_dim: int
+    semantic_moments: int
     guidance_embedding: bool = False
     """True for a distilled student: the guidance strength is an input instead of a second branch."""
+
+
+WanKind = Literal["wan", "wan_animate"]
+
+
+class WanConfig(StrictModel):
+    """A public Wan transformer and its adapters (model/dit/wan.py); `transformer` is diffusers' own config."""
+
+    kind: WanKind
+    patch_thw: Triple
+    token_dim: int
+    text_dim: int
+    face_dim: int
+    hand_dim: int
+    camera_dim: int
+    direction_dim: int
+    semantic_dim: int
+    semantic_moments: int
+    guidance_embedding: bool = False
+    transformer: dict[str, Any]

@@ -1,10 +1,11 @@
 """The network: conditions once, then as many denoising calls as the sampler likes.
 
-    state = net.encode(conditions, keep_BG)          # condition stream through all blocks; knows no noise
-    x_hat = net(noisy_BNC, t_B, state)               # one network evaluation (NFE)
+    state = net.encode(conditions, keep_BG, grid_thw)    # condition stream through all blocks; knows no noise
+    x_hat = net(noisy_BNC, t_B, state)                   # one network evaluation (NFE)
 
-Sequence: [video tokens | reference | body | face | hands | camera | text]. The body picture and the first reference
-are added to the video tokens (they are spatially aligned); everything that must not leak spatial identity is a token.
+Sequence: [video tokens | reference | semantic | text | body | face | hands]. What is aligned with the picture (limb
+maps, the camera's path, the first reference) is added to the video tokens; everything that must not leak spatial
+identity is a token.
 Time convention: t = 1 is clean, t = 0 is noise; the network predicts the clean tokens (x-prediction).
 Axis legend: see model/conditions.py; f latent frames.
 """
@@ -13,28 +14,43 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.conditions import GROUPS, Conditions
+from model.codec.base import Triple
+from model.conditions import GROUPS, MOTION_GROUPS, Conditions
 from model.dit.block import Block, KeyValue
 from model.dit.config import NetConfig
 from model.dit.rope import grid_coordinates, rotary_table
-from model.motion.encoders import BodyEncoder, CameraEncoder, FaceEncoder, HandsEncoder, where_kept
+from model.motion.encoders import BodyEncoder, FaceEncoder, HandsEncoder, perceptron, where_kept
+from model.motion.wholes import CameraEncoder, DirectionsEncoder, SemanticEncoder
 
-BODY_JOINTS = 33
 REFERENCE_TIME_UNITS = -4.0
 """Rotary time of reference image 0; image i sits at this times (i + 1), apart from every video frame."""
-TEXT_COORDINATE = -1.0
+TEXT_COORDINATE, SEMANTIC_COORDINATE = -1.0, -2.0
+EVERY_FRAME = -1
+"""Frame number of a condition token that all frames may look at."""
 SINUSOIDS = 64
+
+
+class ConditionStream(NamedTuple):
+    """The condition tokens with their rotary places, which are real, and the latent frame each belongs to."""
+
+    tokens_BND: Tensor
+    coordinates_BN3: Tensor
+    visible_BN: Tensor
+    frame_N: Tensor
+    pooled_BD: Tensor
 
 
 @dataclass(frozen=True)
 class ConditionState:
     """What the video stream needs of the conditions; independent of noise and timestep, so reusable."""
 
+    grid_thw: Triple
     layers: tuple[KeyValue, ...]
     rope_video: tuple[Tensor, Tensor]
     mask_video: Tensor
@@ -56,18 +72,20 @@ class VideoDit(nn.Module):
         self.reference_added = nn.Linear(config.token_dim, width)
         self.null_reference = nn.Parameter(torch.randn(width) * 0.02)
         self.reference_pool = nn.Linear(width, width)
-        self.body = BodyEncoder(config.patch_thw, BODY_JOINTS, width)
+        self.body = BodyEncoder(patch_frames, width)
         self.face = FaceEncoder(patch_frames, config.face_dim, size.face_bottleneck, width)
         self.hands = HandsEncoder(patch_frames, config.hand_dim, width)
+        self.semantic = SemanticEncoder(config.semantic_dim, config.semantic_moments, config.text_dim, width)
         self.camera = CameraEncoder(patch_frames, config.camera_dim, width)
+        self.directions = DirectionsEncoder(patch_frames, config.direction_dim, width)
         self.text_in = nn.Linear(config.text_dim, width)
         self.null_text = nn.Parameter(torch.randn(width) * 0.02)
         self.text_pool = nn.Linear(config.text_dim, width)
         self.kind = nn.Parameter(torch.randn(len(GROUPS), width) * 0.02)
-        self.time_in = nn.Sequential(nn.Linear(2 * SINUSOIDS, width), nn.SiLU(), nn.Linear(width, width))
+        self.time_in = perceptron(2 * SINUSOIDS, width, width)
         self.guidance_in: nn.Sequential | None = None
         if config.guidance_embedding:
-            self.guidance_in = nn.Sequential(nn.Linear(2 * SINUSOIDS, width), nn.SiLU(), nn.Linear(width, width))
+            self.guidance_in = perceptron(2 * SINUSOIDS, width, width)
         self.modulation = nn.Linear(width, 6 * width)
         self.blocks = nn.ModuleList(Block(width, size.heads, size.mlp_ratio) for _ in range(size.depth))
         self.final_modulation = nn.Linear(width, 2 * width)
@@ -85,72 +103,110 @@ class VideoDit(nn.Module):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def encode(self, conditions: Conditions, keep_BG: Tensor) -> ConditionState:
+    def encode(self, conditions: Conditions, keep_BG: Tensor, grid_thw: Triple) -> ConditionState:
         """Run the condition stream. keep_BG[b, g] False removes all influence of group g on sample b."""
-        config, grid = self.config, self.config.grid_thw
         keep = dict(zip(GROUPS, keep_BG.unbind(dim=1), strict=True))
-        batch, images, cells, _ = conditions.reference_BKNC.shape
-        time_Bf = conditions.time_s_BT.reshape(batch, grid[0], -1).mean(dim=2) * config.transformer.rope_units_per_s
+        batch, frames = keep_BG.shape[0], grid_thw[0]
+        time_Bf = conditions.time_s_BT.reshape(batch, frames, -1).mean(dim=2) * self.config.transformer.rope_units_per_s
+        stream = self._stream(conditions, keep, time_Bf, grid_thw)
+        stated_BfD = self.directions(conditions.directions_BTF, frames, keep["text"])
 
-        reference = self.reference_in(conditions.reference_BKNC.reshape(batch, images * cells, -1))
-        reference = where_kept(keep["reference"], reference, self.null_reference)
-        still_Bk = torch.full((batch, 1), REFERENCE_TIME_UNITS, device=reference.device)
-        reference_at = torch.cat(
-            [grid_coordinates((1, *grid[1:]), still_Bk * (image + 1)) for image in range(images)], dim=1
-        )
-        text = where_kept(keep["text"], self.text_in(conditions.text_BLD), self.null_text)
-        text_mask_BL = conditions.text_mask_BL.bool() & keep["text"].unsqueeze(1)
-        text_mask_BL = text_mask_BL | (torch.arange(text.shape[1], device=text.device) == 0)
-        text_at = torch.full((batch, text.shape[1], 3), TEXT_COORDINATE, device=text.device)
-        body = self.body(conditions.body_BTJ3, time_Bf, grid, keep["body"])
-        face = self.face(
-            conditions.face_BTF, conditions.face_anchor_BT2, conditions.face_present_BT, time_Bf, grid, keep["face"]
-        )
-        hands = self.hands(
-            conditions.hands_BT2F, conditions.hands_anchor_BT22, conditions.hands_present_BT2, time_Bf, grid,
-            keep["hands"],
-        )  # fmt: skip
-        camera = self.camera(conditions.camera_BTF, time_Bf, grid, keep["camera"])
-        parts = [reference, body.tokens_BND, face.tokens_BND, hands.tokens_BND, text, camera.tokens_BND]
-        stream = torch.cat([part + self.kind[index] for index, part in enumerate(parts)], dim=1)
-        coordinates = torch.cat(
-            (reference_at, body.coordinates_BN3, face.coordinates_BN3, hands.coordinates_BN3, text_at,
-             camera.coordinates_BN3), dim=1
-        )  # fmt: skip
-        everywhere = -1
-        frame_N = torch.cat(
-            (self._frames(reference, everywhere), body.frame_N, face.frame_N, hands.frame_N,
-             self._frames(text, everywhere), camera.frame_N)
-        )  # fmt: skip
-        visible_BN = torch.ones(stream.shape[:2], dtype=torch.bool, device=stream.device)
-        first_text = reference.shape[1] + len(body.frame_N) + len(face.frame_N) + len(hands.frame_N)
-        visible_BN[:, first_text : first_text + text.shape[1]] = text_mask_BL
-
-        head_dim = config.transformer.width // config.transformer.heads
-        rope = rotary_table(coordinates, head_dim, config.transformer.rope_theta)
-        constant = self.modulation(F.silu(self.time_in(frequencies(torch.ones(1, device=stream.device)))))
-        constant_B6D = constant.reshape(1, 6, -1)
-        mask_cond = visible_BN[:, None, None, :]
-        layers = []
-        for block in self.blocks:
-            stream, seen = block.condition(stream, constant_B6D, rope, mask_cond)  # type: ignore[operator]
-            layers.append(seen)
-
-        first_image = conditions.reference_BKNC[:, 0].repeat(1, grid[0], 1)
+        first_image = conditions.reference_BKNC[:, 0].repeat(1, frames, 1)
         first_image = where_kept(keep["reference"], first_image, torch.zeros_like(first_image))
-        added = self.body.added_map(conditions.body_map_BTHW3, keep["body"])
+        added = self.body.added_map(conditions.body_BTJ3, grid_thw, keep["body"])
+        added = added + self.hands.added_map(conditions.hands_BT2H3, grid_thw, keep["hands"])
+        added = added + self.camera.added_map(conditions.camera_BTF, grid_thw, keep["camera"])
+        added = added + stated_BfD.repeat_interleave(grid_thw[1] * grid_thw[2], dim=1)
         added = added + where_kept(keep["reference"], self.reference_added(first_image), self.null_reference)
-        pooled = self.reference_pool(reference.mean(dim=1)) + where_kept(
-            keep["text"], self.text_pool(conditions.text_pooled_BD), torch.zeros_like(time_Bf[:, :1])
-        )
+        text_pooled = where_kept(keep["text"], self.text_pool(conditions.text_pooled_BD), self.null_text)
+        pooled = stream.pooled_BD + text_pooled + stated_BfD.mean(dim=1)
+
+        head_dim = self.config.transformer.width // self.config.transformer.heads
+        rope = rotary_table(stream.coordinates_BN3, head_dim, self.config.transformer.rope_theta)
+        constant = self.modulation(F.silu(self.time_in(frequencies(torch.ones(1, device=time_Bf.device)))))
+        constant_B6D = constant.reshape(1, 6, -1)
+        mask_cond = stream.visible_BN[:, None, None, :]
+        layers, tokens = [], stream.tokens_BND
+        for block in self.blocks:
+            tokens, seen = block.condition(tokens, constant_B6D, rope, mask_cond)  # type: ignore[operator]
+            layers.append(seen)
         return ConditionState(
+            grid_thw=grid_thw,
             layers=tuple(layers),
-            rope_video=rotary_table(grid_coordinates(grid, time_Bf), head_dim, config.transformer.rope_theta),
-            mask_video=self._video_mask(visible_BN, frame_N),
+            rope_video=rotary_table(grid_coordinates(grid_thw, time_Bf), head_dim, self.config.transformer.rope_theta),
+            mask_video=video_mask(stream.visible_BN, stream.frame_N, grid_thw),
             pooled_BD=pooled,
             added_BND=added,
             reference_BNC=first_image,
         )
+
+    def _stream(
+        self, conditions: Conditions, keep: dict[str, Tensor], time_Bf: Tensor, grid_thw: Triple
+    ) -> ConditionStream:
+        """Tokens of all groups with places, frames and visibility."""
+        batch, device = time_Bf.shape[0], time_Bf.device
+        text = where_kept(keep["text"], self.text_in(conditions.text_BLD), self.null_text)
+        text_mask_BL = conditions.text_mask_BL.bool() & keep["text"].unsqueeze(1)
+        text_mask_BL = text_mask_BL | (torch.arange(text.shape[1], device=device) == 0)
+        semantic = self.semantic(conditions.semantic_BSF, conditions.actions_BD, keep["semantic"])
+        motion = (
+            self.body(conditions.body_BTJ3, conditions.body_world_BTJ3, time_Bf, grid_thw, keep["body"]),
+            self.face(
+                conditions.face_BTF, conditions.face_anchor_BT2, conditions.face_present_BT, time_Bf, grid_thw,
+                keep["face"],
+            ),
+            self.hands(conditions.hands_BT2H3, conditions.hands_shape_BT2F, time_Bf, grid_thw, keep["hands"]),
+        )  # fmt: skip
+        reference, reference_at, reference_seen = self._references(conditions, keep["reference"], grid_thw)
+        parts = {
+            "reference": (reference, reference_at, reference_seen, None),
+            "semantic": (semantic, nowhere(semantic, SEMANTIC_COORDINATE), None, None),
+            "text": (text, nowhere(text, TEXT_COORDINATE), text_mask_BL, None),
+            **{
+                name: (tokens.tokens_BND, tokens.coordinates_BN3, None, tokens.frame_N)
+                for name, tokens in zip(MOTION_GROUPS, motion, strict=True)
+            },
+        }
+        count = {name: part[0].shape[1] for name, part in parts.items()}
+        return ConditionStream(
+            torch.cat([part[0] + self.kind[GROUPS.index(name)] for name, part in parts.items()], dim=1),
+            torch.cat([part[1] for part in parts.values()], dim=1),
+            torch.cat(
+                [
+                    torch.ones(batch, count[name], dtype=torch.bool, device=device) if part[2] is None else part[2]
+                    for name, part in parts.items()
+                ],
+                dim=1,
+            ),
+            torch.cat(
+                [
+                    torch.full((count[name],), EVERY_FRAME, device=device) if part[3] is None else part[3]
+                    for name, part in parts.items()
+                ]
+            ),
+            self.reference_pool(weighted_mean(reference, reference_seen)) + self.semantic.pool(semantic.mean(dim=1)),
+        )
+
+    def _references(self, conditions: Conditions, keep_B: Tensor, grid_thw: Triple) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens, places and visibility of all reference images; those after the first are pooled 2 x 2 cells."""
+        batch, images = conditions.reference_BKNC.shape[:2]
+        still = (1, *grid_thw[1:])
+        tokens = self.reference_in(conditions.reference_BKNC)
+        tokens = tokens + self.body.of_stills(conditions.reference_body_BKJ3, grid_thw[1:])
+        tokens = where_kept(keep_B, tokens, self.null_reference)
+        out, places, seen = [], [], []
+        for image in range(images):
+            time_B1 = torch.full((batch, 1), REFERENCE_TIME_UNITS * (image + 1), device=tokens.device)
+            token, at = tokens[:, image], grid_coordinates(still, time_B1)
+            if image and not (grid_thw[1] % 2 or grid_thw[2] % 2):
+                token, at = pooled_cells(token, grid_thw[1:]), pooled_cells(at, grid_thw[1:])
+            out.append(token)
+            places.append(at)
+            real_B = conditions.reference_mask_BK[:, image].bool()
+            # A dropped group shows one image of nulls, whatever was given: the count would tell something.
+            seen_B = torch.where(keep_B, real_B, torch.full_like(real_B, image == 0))
+            seen.append(seen_B.unsqueeze(1).expand(-1, token.shape[1]))
+        return torch.cat(out, dim=1), torch.cat(places, dim=1), torch.cat(seen, dim=1)
 
     def forward(
         self, noisy_BNC: Tensor, t_B: Tensor, state: ConditionState, guidance_B: Tensor | None = None
@@ -166,26 +222,41 @@ class VideoDit(nn.Module):
         video = self.video_in(noisy_BNC) + state.added_BND
         for block, seen in zip(self.blocks, state.layers, strict=True):
             video = block.video(  # type: ignore[operator]
-                video, shared, state.rope_video, seen, state.mask_video, self.config.grid_thw
+                video, shared, state.rope_video, seen, state.mask_video, state.grid_thw
             )
         shift, scale = self.final_modulation(active).unsqueeze(1).chunk(2, dim=-1)
         video = F.layer_norm(video, (video.shape[-1],)) * (1 + scale) + shift
         # The gate lets still parts be copied from the reference at full detail, past the narrow stream.
-        return self.out(video) + self.copy_gate(video) * state.reference_BNC  # type: ignore[no-any-return]
+        return (self.out(video) + self.copy_gate(video) * state.reference_BNC).float()  # type: ignore[no-any-return]
 
-    @staticmethod
-    def _frames(tokens_BND: Tensor, value: int) -> Tensor:
-        return torch.full((tokens_BND.shape[1],), value, device=tokens_BND.device)
 
-    def _video_mask(self, visible_BN: Tensor, frame_N: Tensor) -> Tensor:
-        """(B, 1, Nv, Nv + Nc): video sees all video, references and text; motion only of its own latent frame."""
-        frames, rows, columns = self.config.grid_thw
-        cells = frames * rows * columns
-        own_V = torch.arange(frames, device=frame_N.device).repeat_interleave(rows * columns)
-        aligned_VN = (frame_N[None, :] < 0) | (frame_N[None, :] == own_V[:, None])
-        cond = aligned_VN[None] & visible_BN[:, None, :]
-        video = torch.ones((cond.shape[0], cells, cells), dtype=torch.bool, device=frame_N.device)
-        return torch.cat((video, cond), dim=2).unsqueeze(1)
+def nowhere(tokens_BND: Tensor, coordinate: float) -> Tensor:
+    """(B, N, 3): all tokens at one place outside the picture."""
+    return torch.full((*tokens_BND.shape[:2], 3), coordinate, device=tokens_BND.device)
+
+
+def pooled_cells(values_BND: Tensor, rows_columns: tuple[int, int]) -> Tensor:
+    """Means over 2 x 2 cells of a still's grid: a quarter of the tokens."""
+    rows, columns = rows_columns
+    batch, _, width = values_BND.shape
+    return values_BND.reshape(batch, rows // 2, 2, columns // 2, 2, width).mean(dim=(2, 4)).reshape(batch, -1, width)
+
+
+def weighted_mean(tokens_BND: Tensor, seen_BN: Tensor) -> Tensor:
+    """(B, D): the mean of the tokens that are seen."""
+    weight = seen_BN.unsqueeze(-1).to(tokens_BND.dtype)
+    return (tokens_BND * weight).sum(dim=1) / weight.sum(dim=1)
+
+
+def video_mask(visible_BN: Tensor, frame_N: Tensor, grid_thw: Triple) -> Tensor:
+    """(B, 1, Nv, Nv + Nc): video sees all video, references, semantics, text; motion only of its own frame."""
+    frames, rows, columns = grid_thw
+    cells = frames * rows * columns
+    own_V = torch.arange(frames, device=frame_N.device).repeat_interleave(rows * columns)
+    aligned_VN = (frame_N[None, :] == EVERY_FRAME) | (frame_N[None, :] == own_V[:, None])
+    cond = aligned_VN[None] & visible_BN[:, None, :]
+    video = torch.ones((cond.shape[0], cells, cells), dtype=torch.bool, device=frame_N.device)
+    return torch.cat((video, cond), dim=2).unsqueeze(1)
 
 
 def frequencies(value_B: Tensor) -> Tensor:

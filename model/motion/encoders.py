@@ -1,5 +1,7 @@
-"""Per-window motion to condition tokens. Every encoder can be dropped per sample, and then nothing of its input
-reaches the output: tokens, additive maps and anchors alike are replaced by learned or fixed nulls.
+"""Body, face and hands of a window to condition tokens and maps.
+
+Every encoder can be dropped per sample, and then nothing of its input reaches the output: tokens, additive maps and
+anchors alike are replaced by learned or fixed nulls.
 
 Axis legend: B batch, T pixel frames, f latent frames (T / pt), N tokens, D width; keep_B is True where kept.
 Coordinates are (t, y, x) in latent units; a dropped group's anchors move to the middle of the picture, because a
@@ -13,7 +15,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from model.codec.base import Triple, patchify
+from model.codec.base import Triple
+from model.motion.limb_maps import BODY_BONES, HAND_BONES, cover_tokens, limb_cover
+
+BODY_JOINTS = (0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32)
+"""MediaPipe Pose joints that are the body's business; fingers and features of the face are other groups'."""
+MAP_CELLS = 2
+"""Cells of a limb map per patch side."""
 
 
 class MotionTokens(NamedTuple):
@@ -40,50 +48,76 @@ def anchor_cells(anchor_BN2: Tensor, grid_thw: Triple) -> Tensor:
     return anchor_BN2 * size - 0.5
 
 
-def _perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
 
 
-def _coordinates(time_Bf: Tensor, cells_Bf2: Tensor) -> Tensor:
+def coordinates_at(time_Bf: Tensor, cells_Bf2: Tensor) -> Tensor:
     return torch.cat((time_Bf.unsqueeze(-1), cells_Bf2), dim=-1)
 
 
-def _middle(batch: int, count: int, device: torch.device) -> Tensor:
+def middle(batch: int, count: int, device: torch.device) -> Tensor:
     return torch.full((batch, count, 2), 0.5, device=device)
 
 
 class BodyEncoder(nn.Module):
-    """Skeleton picture, added to the video tokens (it is spatially aligned), and one pose token per latent frame."""
+    """Limbs as a map, added to the video tokens (it is spatially aligned), and one pose token per latent frame.
 
-    def __init__(self, patch_thw: Triple, joints: int, width: int) -> None:
+    The token also has the joints in three dimensions, which tell what a picture cannot: who turns which way.
+    """
+
+    def __init__(self, patch_frames: int, width: int) -> None:
         super().__init__()
-        self.patch_thw = patch_thw
-        pt, ph, pw = patch_thw
-        self.map_in = nn.Linear(pt * ph * pw * 3, width)
-        self.pose = _perceptron(pt * joints * 3, width, width)
+        self.map_in = nn.Linear(patch_frames * len(BODY_BONES) * MAP_CELLS**2, width)
+        self.pose = perceptron(patch_frames * len(BODY_JOINTS) * 6, width, width)
+        self.still_map_in = nn.Linear(len(BODY_BONES) * MAP_CELLS**2, width)
         self.null_map = nn.Parameter(torch.zeros(width))
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
 
-    def added_map(self, map_BTHW3: Tensor, keep_B: Tensor) -> Tensor:
+    def added_map(self, body_BTJ3: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
         """What is added to the video tokens, (B, N, D)."""
-        return where_kept(keep_B, self.map_in(patchify(map_BTHW3, self.patch_thw)), self.null_map)
+        cover = limb_cover(body_BTJ3, BODY_BONES, (grid_thw[1] * MAP_CELLS, grid_thw[2] * MAP_CELLS))
+        return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
 
-    def forward(self, body_BTJ3: Tensor, time_Bf: Tensor, grid_thw: Triple, keep_B: Tensor) -> MotionTokens:
+    def of_stills(self, body_BKJ3: Tensor, rows_columns: tuple[int, int]) -> Tensor:
+        """What is added to reference tokens, (B, K, N, D): which part of the picture is which limb."""
+        rows, columns = rows_columns
+        images = body_BKJ3.shape[1]
+        cover = limb_cover(body_BKJ3, BODY_BONES, (rows * MAP_CELLS, columns * MAP_CELLS))
+        tokens = self.still_map_in(cover_tokens(cover, (images, rows, columns)))
+        shape = (tokens.shape[0], images, rows * columns, tokens.shape[-1])
+        return tokens.reshape(shape)  # type: ignore[no-any-return]
+
+    def forward(
+        self, body_BTJ3: Tensor, world_BTJ3: Tensor, time_Bf: Tensor, grid_thw: Triple, keep_B: Tensor
+    ) -> MotionTokens:
         batch, frames = time_Bf.shape
-        tokens = where_kept(keep_B, self.pose(pair_frames(body_BTJ3.flatten(2), frames)), self.null_token)
-        cells = anchor_cells(_middle(batch, frames, tokens.device), grid_thw)
-        return MotionTokens(tokens, _coordinates(time_Bf, cells), torch.arange(frames, device=tokens.device))
+        joints = torch.tensor(BODY_JOINTS, device=body_BTJ3.device)
+        seen = body_BTJ3[:, :, joints]
+        # Centred on the picture and weighted by confidence, so that an unseen joint is not a corner.
+        placed = torch.cat(((seen[..., :2] - 0.5) * seen[..., 2:], seen[..., 2:]), dim=-1)
+        features = torch.cat((placed, world_BTJ3[:, :, joints]), dim=-1)
+        tokens = where_kept(keep_B, self.pose(pair_frames(features.flatten(2), frames)), self.null_token)
+        cells = anchor_cells(middle(batch, frames, tokens.device), grid_thw)
+        return MotionTokens(tokens, coordinates_at(time_Bf, cells), torch.arange(frames, device=tokens.device))
 
 
 class FaceEncoder(nn.Module):
-    """Expression, gaze and head rotation through a narrow bottleneck: room for motion, little for identity."""
+    """Expression, head rotation, gaze: one latent per frame through a narrow bottleneck, standing at the head.
+
+    `latents` is what a leak test looks at: the few numbers that all knowledge of the driver's face passes through.
+    """
 
     def __init__(self, patch_frames: int, features: int, bottleneck: int, width: int) -> None:
         super().__init__()
-        self.squeeze = _perceptron(patch_frames * features, width, bottleneck)
-        self.spread = _perceptron(bottleneck, width, width)
+        self.squeeze = perceptron(patch_frames * features, width, bottleneck)
+        self.spread = perceptron(bottleneck, width, width)
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
         self.unseen_token = nn.Parameter(torch.randn(width) * 0.02)
+
+    def latents(self, face_BTF: Tensor, frames: int) -> Tensor:
+        """(B, f, bottleneck)."""
+        return torch.tanh(self.squeeze(pair_frames(face_BTF, frames)))
 
     def forward(
         self,
@@ -95,64 +129,49 @@ class FaceEncoder(nn.Module):
         keep_B: Tensor,
     ) -> MotionTokens:
         batch, frames = time_Bf.shape
-        tokens = self.spread(self.squeeze(pair_frames(face_BTF, frames)))
+        tokens = self.spread(self.latents(face_BTF, frames))
         seen_Bf, anchor_Bf2 = seen_anchor(anchor_BT2, present_BT, frames)
         tokens = torch.where(seen_Bf.unsqueeze(-1), tokens, self.unseen_token)
         tokens = where_kept(keep_B, tokens, self.null_token)
-        anchor_Bf2 = where_kept(keep_B, anchor_Bf2, _middle(batch, frames, tokens.device))
-        coordinates = _coordinates(time_Bf, anchor_cells(anchor_Bf2, grid_thw))
-        return MotionTokens(tokens, coordinates, torch.arange(frames, device=tokens.device))
+        anchor_Bf2 = where_kept(keep_B, anchor_Bf2, middle(batch, frames, tokens.device))
+        at = coordinates_at(time_Bf, anchor_cells(anchor_Bf2, grid_thw))
+        return MotionTokens(tokens, at, torch.arange(frames, device=tokens.device))
 
 
 class HandsEncoder(nn.Module):
-    """Palm-normalised hand shape: one token per hand and latent frame, standing at the wrist."""
+    """Hands as a map (in close views a finger spans cells) and as palm-normalised tokens at the wrist."""
 
     def __init__(self, patch_frames: int, features: int, width: int) -> None:
         super().__init__()
-        self.shape = _perceptron(patch_frames * features, width, width)
+        self.map_in = nn.Linear(patch_frames * 2 * len(HAND_BONES) * MAP_CELLS**2, width)
+        self.shape = perceptron(patch_frames * features, width, width)
         self.side = nn.Parameter(torch.randn(2, width) * 0.02)
+        self.null_map = nn.Parameter(torch.zeros(width))
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
         self.unseen_token = nn.Parameter(torch.randn(width) * 0.02)
 
+    def added_map(self, hands_BT2H3: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
+        """What is added to the video tokens, (B, N, D)."""
+        cells_hw = (grid_thw[1] * MAP_CELLS, grid_thw[2] * MAP_CELLS)
+        cover = torch.cat([limb_cover(hands_BT2H3[:, :, hand], HAND_BONES, cells_hw) for hand in (0, 1)], dim=2)
+        return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
+
     def forward(
-        self,
-        hands_BT2F: Tensor,
-        anchor_BT22: Tensor,
-        present_BT2: Tensor,
-        time_Bf: Tensor,
-        grid_thw: Triple,
-        keep_B: Tensor,
+        self, hands_BT2H3: Tensor, shape_BT2F: Tensor, time_Bf: Tensor, grid_thw: Triple, keep_B: Tensor
     ) -> MotionTokens:
         batch, frames = time_Bf.shape
         tokens, coordinates = [], []
         for hand in (0, 1):
-            token = self.shape(pair_frames(hands_BT2F[:, :, hand], frames))
-            seen_Bf, anchor_Bf2 = seen_anchor(anchor_BT22[:, :, hand], present_BT2[:, :, hand], frames)
+            token = self.shape(pair_frames(shape_BT2F[:, :, hand], frames))
+            wrist_BT3 = hands_BT2H3[:, :, hand, 0]
+            seen_Bf, anchor_Bf2 = seen_anchor(wrist_BT3[..., [1, 0]], wrist_BT3[..., 2] > 0, frames)
             token = torch.where(seen_Bf.unsqueeze(-1), token, self.unseen_token)
             token = where_kept(keep_B, token, self.null_token)
-            anchor_Bf2 = where_kept(keep_B, anchor_Bf2, _middle(batch, frames, token.device))
+            anchor_Bf2 = where_kept(keep_B, anchor_Bf2, middle(batch, frames, token.device))
             tokens.append(token + self.side[hand])
-            coordinates.append(_coordinates(time_Bf, anchor_cells(anchor_Bf2, grid_thw)))
+            coordinates.append(coordinates_at(time_Bf, anchor_cells(anchor_Bf2, grid_thw)))
         frame_N = torch.arange(frames, device=time_Bf.device).repeat(2)
         return MotionTokens(torch.cat(tokens, dim=1), torch.cat(coordinates, dim=1), frame_N)
-
-
-class CameraEncoder(nn.Module):
-    """Camera path since the window's first frame: a small structured token per latent frame.
-
-    A structured channel is needed because sentence embeddings hardly tell "pan left" from "pan right".
-    """
-
-    def __init__(self, patch_frames: int, features: int, width: int) -> None:
-        super().__init__()
-        self.path = _perceptron(patch_frames * features, width, width)
-        self.null_token = nn.Parameter(torch.randn(width) * 0.02)
-
-    def forward(self, camera_BTF: Tensor, time_Bf: Tensor, grid_thw: Triple, keep_B: Tensor) -> MotionTokens:
-        batch, frames = time_Bf.shape
-        tokens = where_kept(keep_B, self.path(pair_frames(camera_BTF, frames)), self.null_token)
-        cells = anchor_cells(_middle(batch, frames, tokens.device), grid_thw)
-        return MotionTokens(tokens, _coordinates(time_Bf, cells), torch.arange(frames, device=tokens.device))
 
 
 def seen_anchor(anchor_BT2: Tensor, present_BT: Tensor, frames: int) -> tuple[Tensor, Tensor]:

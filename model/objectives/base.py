@@ -38,10 +38,16 @@ def noised(clean_BNC: Tensor, noise_BNC: Tensor, t_B: Tensor) -> Tensor:
     return t * clean_BNC + (1.0 - t) * noise_BNC
 
 
-def velocity_loss_B(predicted_BNC: Tensor, target_BNC: Tensor, t_B: Tensor) -> Tensor:
-    """Squared error of the velocities that two clean predictions imply: the x error over (1 - t), per sample."""
+def velocity_loss_B(predicted_BNC: Tensor, target_BNC: Tensor, t_B: Tensor, weight_BN: Tensor | None = None) -> Tensor:
+    """Squared error of the velocities that two clean predictions imply: the x error over (1 - t), per sample.
+
+    weight_BN: weights of the tokens in the mean; all alike without.
+    """
     scaled = (predicted_BNC - target_BNC) / (1.0 - t_B)[:, None, None].clamp_min(MIN_NOISE)
-    return scaled.square().mean(dim=(1, 2))
+    error_BN = scaled.square().mean(dim=2)
+    if weight_BN is None:
+        return error_BN.mean(dim=1)
+    return (error_BN * weight_BN).sum(dim=1) / weight_BN.sum(dim=1)
 
 
 def primary_losses(per_sample_B: Tensor) -> Losses:

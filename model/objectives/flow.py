@@ -11,16 +11,15 @@ from collections.abc import Mapping
 from statistics import NormalDist
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from model.conditions import GROUPS, Batch
-from model.dit.net import VideoDit
+from model.conditions import GROUPS, MOTION_GROUPS, Batch
+from model.dit.backbone import Backbone
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.rng import StepRng
 from schemas.recipe import StrictModel
 
-MOTION_GROUPS = ("body", "face", "hands")
 PER_STEP = 0.6180339887498949
 """Fractional part of the golden ratio: the most evenly spreading multiple in one dimension."""
 PER_SLOT = 0.7548776662466927
@@ -28,19 +27,35 @@ PER_SLOT = 0.7548776662466927
 
 
 class FlowRecipe(StrictModel):
-    """t = sigmoid(N(t_mean, t_std)); dropout rates are per sample and make the branches guidance needs."""
+    """t = sigmoid(N(t_mean, t_std)); dropout rates are per sample and make the branches guidance needs.
+
+    groups: those that this stage gives at all. drop: rates of single groups instead of drop_each (a measured camera
+    path is often absent, so that stated moves have to be obeyed). drop_motion leaves the meaning of the motion without
+    its geometry. detail_weight: weight in the loss of tokens that show a face or a hand, over the others' 1.
+    """
 
     t_mean: float = -1.0
     t_std: float = Field(default=1.0, gt=0)
+    groups: tuple[str, ...] = GROUPS
     drop_each: float = Field(default=0.1, ge=0, le=1)
+    drop: dict[str, float] = Field(default={"camera": 0.5})
     drop_motion: float = Field(default=0.08, ge=0, le=1)
     drop_all: float = Field(default=0.06, ge=0, le=1)
+    detail_weight: float = Field(default=2.0, ge=1)
+
+    @field_validator("groups", "drop")
+    @classmethod
+    def _known(cls, value: tuple[str, ...] | dict[str, float]) -> tuple[str, ...] | dict[str, float]:
+        unknown = sorted(set(value) - set(GROUPS))
+        if unknown:
+            raise ValueError(f"unknown condition groups {unknown}; known: {', '.join(GROUPS)}")
+        return value
 
 
 class FlowMatching:
     """One player: the network. Conditions are dropped at random so that it also learns to do without them."""
 
-    def __init__(self, net: VideoDit, recipe: FlowRecipe) -> None:
+    def __init__(self, net: Backbone, recipe: FlowRecipe) -> None:
         self._net = net
         self._recipe = recipe
 
@@ -52,8 +67,9 @@ class FlowMatching:
         t_B = to_tensor(draw_times(self._recipe, len(clean), rng), clean)
         noisy = noised(clean, rng.normal_like(clean, "noise"), t_B)
         keep_BG = draw_keep(self._recipe, len(clean), rng).to(clean.device)
-        predicted = self._net(noisy, t_B, self._net.encode(batch.conditions, keep_BG))
-        return primary_losses(velocity_loss_B(predicted, clean, t_B))
+        predicted = self._net(noisy, t_B, self._net.encode(batch.conditions, keep_BG, batch.grid_thw))
+        weight_BN = 1.0 + (self._recipe.detail_weight - 1.0) * batch.detail_BN
+        return primary_losses(velocity_loss_B(predicted, clean, t_B, weight_BN))
 
 
 def draw_times(recipe: FlowRecipe, batch: int, rng: StepRng) -> list[float]:
@@ -73,10 +89,11 @@ def draw_times(recipe: FlowRecipe, batch: int, rng: StepRng) -> list[float]:
 
 def draw_keep(recipe: FlowRecipe, batch: int, rng: StepRng) -> Tensor:
     """keep_BG: each group dropped alone, the motion groups together, or everything."""
+    rates = [1.0 if name not in recipe.groups else recipe.drop.get(name, recipe.drop_each) for name in GROUPS]
     rows = []
     for slot in range(batch):
         draw = rng.numpy(slot, "dropout").random(len(GROUPS) + 2)
-        keep = [bool(value >= recipe.drop_each) for value in draw[: len(GROUPS)]]
+        keep = [bool(value >= rate) for value, rate in zip(draw[: len(GROUPS)], rates, strict=True)]
         if draw[-2] < recipe.drop_motion:
             keep = [kept and name not in MOTION_GROUPS for kept, name in zip(keep, GROUPS, strict=True)]
         if draw[-1] < recipe.drop_all:

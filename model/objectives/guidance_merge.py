@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import nn
 
 from model.conditions import GROUPS, Batch, keep_mask
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone
 from model.guidance import GuidanceRecipe, guide
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.objectives.flow import FlowRecipe, draw_times
@@ -32,7 +32,7 @@ class MergeRecipe(StrictModel):
 class GuidanceMerge:
     """One player, the student; the teacher is frozen. Which set is dropped, and when, comes from the teacher."""
 
-    def __init__(self, student: VideoDit, teacher: VideoDit, guidance: GuidanceRecipe, recipe: MergeRecipe) -> None:
+    def __init__(self, student: Backbone, teacher: Backbone, guidance: GuidanceRecipe, recipe: MergeRecipe) -> None:
         self._student, self._teacher = student, teacher.requires_grad_(False)
         self._guidance, self._recipe = guidance, recipe
 
@@ -49,9 +49,10 @@ class GuidanceMerge:
         everything = keep_mask(count, device=clean.device)
         kept = keep_mask(count, [name for name in GROUPS if name not in self._guidance.dropped], clean.device)
         with torch.no_grad():
-            full = self._teacher(noisy, t_B, self._teacher.encode(batch.conditions, everything))
-            partial = self._teacher(noisy, t_B, self._teacher.encode(batch.conditions, kept))
+            full = self._teacher(noisy, t_B, self._teacher.encode(batch.conditions, everything, batch.grid_thw))
+            partial = self._teacher(noisy, t_B, self._teacher.encode(batch.conditions, kept, batch.grid_thw))
             applied_B = torch.where(acts_B, strength_B, torch.ones_like(strength_B))
             target = guide(full, partial, applied_B[:, None, None])
-        predicted = self._student(noisy, t_B, self._student.encode(batch.conditions, everything), strength_B)
+        state = self._student.encode(batch.conditions, everything, batch.grid_thw)
+        predicted = self._student(noisy, t_B, state, strength_B)
         return primary_losses(velocity_loss_B(predicted, target, t_B))

@@ -10,10 +10,10 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from model.codec.base import Triple, VideoCodec, grid_of, patchify
 from model.codec.catalog import CODEC_FILE, codec_bytes, codec_hash
@@ -21,7 +21,8 @@ from model.codec.causal_vae import CausalVae, CausalVaeCodec, fit_token_scale
 from model.codec.klt import fit_klt
 from model.codec.pixel import PixelCodec
 from model.conditions import Batch
-from model.data.reader import DataRecipe, WindowReader, dataset_fingerprint, expression_names_of
+from model.data.reader import Clips, DataRecipe, StageData, WindowReader, dataset_fingerprint, expression_names_of
+from model.data.references import ReferenceRecipe
 from model.objectives.reconstruction import Reconstruction, ReconstructionRecipe
 from model.rng import StepRng, seed_from
 from model.store import METRICS_FILE, write_atomically
@@ -50,7 +51,8 @@ class CausalVaeRecipe(StrictModel):
 
 
 class CodecTrainRecipe(StrictModel):
-    """motionloom train-codec."""
+    """motionloom train-codec. loop.precision is fp32 unless given: what the KLT leaves out is as small as bf16's
+    rounding."""
 
     steps: int = Field(default=1500, gt=0)
     data: DataRecipe = DataRecipe()
@@ -59,6 +61,12 @@ class CodecTrainRecipe(StrictModel):
     loop: LoopRecipe = LoopRecipe()
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _precise(cls, values: dict[str, Any]) -> dict[str, Any]:
+        loop = values.get("loop", {})
+        return {**values, "loop": {"precision": "fp32", **loop}} if isinstance(loop, dict) else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,9 @@ def train_codec(data: Path, output: Path, recipe: CodecTrainRecipe, resume: bool
     device = start_torch(recipe.threads, recipe.device)
     prints = {"recipe": fingerprint(recipe.model_dump(mode="json")), "dataset": dataset_fingerprint(data)}
     check_codec_output(output, resume, prints)
-    reader = WindowReader(data, recipe.data, expression_names_of(data), recipe.loop.seed)
+    # One reference from the window's own clip: nobody looks at it, so it shall cost nothing.
+    seen = StageData(references=ReferenceRecipe(counts=(1.0,), other_clip=0.0))
+    reader = WindowReader(Clips(data, recipe.data), seen, expression_names_of(data), recipe.loop.seed)
     # Nobody looks at the words; these cost nothing.
     text, began_from = HashedBytesText(), saved_step(output)
     grid = grid_of((recipe.data.frames, recipe.data.size_px, recipe.data.size_px), recipe.codec.patch_thw)
@@ -105,10 +115,10 @@ def train_codec(data: Path, output: Path, recipe: CodecTrainRecipe, resume: bool
         write_atomically(output / CONFIG_FILE, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
 
     def read_batch(rng: StepRng) -> Batch:
-        return reader.batch(rng, recipe.loop.batch_size, recipe.loop.batch_size, pixels, text)
+        return reader.batch(rng, pixels, text, recipe.loop.batch_size)
 
-    stage = Stage("reconstruction", recipe.steps, 1.0, lambda _: Reconstruction(vae, grid, recipe.loss))
-    run_stages([stage], recipe.loop, CodecStart(codec_hash(klt)), output, read_batch, report, device)
+    stage = Stage("reconstruction", recipe.steps, 1.0, lambda _: Reconstruction(vae, grid, recipe.loss), read_batch)
+    run_stages([stage], recipe.loop, CodecStart(codec_hash(klt)), output, report, device)
     vae.requires_grad_(False)
     fit_token_scale(vae, windows)
     codec = CausalVaeCodec(vae)

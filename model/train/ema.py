@@ -20,5 +20,5 @@ class Ema:
     def update(self, net: nn.Module) -> None:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        for name, tensor in net.state_dict().items():
-            self.tensors[name].lerp_(tensor, 1.0 - decay)
+        now = net.state_dict()
+        torch._foreach_lerp_([self.tensors[name] for name in now], list(now.values()), 1.0 - decay)

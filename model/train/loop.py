@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -23,10 +24,11 @@ from model.conditions import Batch
 from model.objectives.base import PRIMARY, Losses, Objective
 from model.rng import StepRng
 from model.store import EMA_FILE, METRICS_FILE, MODEL_FILE, TrainedWith, fill, weights_bytes, write_atomically
+from model.train.ahead import Ahead
 from model.train.checkpoint import Player, cut_metrics, load_step, save_step, saved_step, stage_file
 from model.train.ema import Ema
 from model.train.muon import Muon
-from schemas.errors import DataError
+from schemas.errors import DataError, RecipeError
 from schemas.recipe import StrictModel
 
 ADAMW, MUON = "adamw", "muon"
@@ -48,19 +50,26 @@ class LoopRecipe(StrictModel):
     ema_decay: float = Field(default=0.995, ge=0, lt=1)
     checkpoint_every: int = Field(default=100, gt=0)
     seed: int = 0
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """bf16: matrix products in bfloat16, weights and moments in fp32."""
 
 
 @dataclass(frozen=True)
 class Stage:
     """`make` gets the file with the previous stage's averaged weights (None for the first stage).
 
-    rate_scale multiplies both learning rates for this stage.
+    read_batch is a pure function of the step's random numbers. rate_scale multiplies both learning rates for this
+    stage. trains: beginnings of the names of the weights that learn; all of them when empty. decay_from: share of the
+    stage after which the rates fall, instead of the recipe's.
     """
 
     name: str
     steps: int
     rate_scale: float
     make: Callable[[Path | None], Objective]
+    read_batch: Callable[[StepRng], Batch]
+    trains: tuple[str, ...] = ()
+    decay_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,6 @@ def run_stages(
     recipe: LoopRecipe,
     config: TrainedWith,
     folder: Path,
-    read_batch: Callable[[StepRng], Batch],
     report: Callable[[StepReport], None],
     device: torch.device,
 ) -> nn.Module:
@@ -99,16 +107,21 @@ def run_stages(
         objective = stage.make(previous)
         if previous is not None:
             fill(objective.players()[PRIMARY], load_file(str(previous)), previous)
-        players = make_players(objective, recipe, device)
+        players = make_players(objective, recipe, device, stage.trains)
         if start < step:
             load_step(folder, players)
-        with (folder / METRICS_FILE).open("a", encoding="utf-8", buffering=1) as metrics:
+        with (
+            (folder / METRICS_FILE).open("a", encoding="utf-8", buffering=1) as metrics,
+            Ahead(stage.read_batch, recipe.seed, step, before) as ahead,
+        ):
             while step < before:
-                rate = stage.rate_scale * rate_factor(step - start, stage.steps, recipe)
+                rate = stage.rate_scale * rate_factor(step - start, stage.steps, recipe, stage.decay_from)
                 began_s = time.perf_counter()
                 rng = StepRng(recipe.seed, step)
-                batch = read_batch(rng).to(device)
-                losses = objective.losses(batch, step, rng)
+                batch = ahead.next().to(device)
+                waited_s = time.perf_counter() - began_s
+                with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                    losses = objective.losses(batch, step, rng)
                 norm = take_step(players, losses, batch, step, rate, recipe)
                 loss = float(losses.per_player[PRIMARY].detach())
                 row = {
@@ -118,6 +131,7 @@ def run_stages(
                     "rate": round(rate, 6),
                     "gradient_norm": norm,
                     "seconds": round(time.perf_counter() - began_s, 4),
+                    "waited_s": round(waited_s, 4),
                 }
                 metrics.write(json.dumps(row) + "\n")
                 step += 1
@@ -131,26 +145,29 @@ def run_stages(
     return primary.net.eval()
 
 
-def make_players(objective: Objective, recipe: LoopRecipe, device: torch.device) -> dict[str, Player]:
+def make_players(
+    objective: Objective, recipe: LoopRecipe, device: torch.device, trains: tuple[str, ...] = ()
+) -> dict[str, Player]:
     """Optimisers and average for everyone who learns. Weight decay is for matrices only.
 
-    A network with the attribute `held_weights` (names of parameters) keeps those as they are.
+    Raises: RecipeError when `trains` fits no weight of the primary player.
     """
     players = {}
     for name, net in objective.players().items():
-        net.to(device).train()
-        held: Collection[str] = getattr(net, "held_weights", ())
-        for key, weight in net.named_parameters():
-            weight.requires_grad_(key not in held)
-        learning = {key: weight for key, weight in net.named_parameters() if weight.requires_grad}
-        inner = {key: weight for key, weight in learning.items() if is_block_matrix(key, weight)}
-        outer = [weight for key, weight in learning.items() if key not in inner]
+        net.to(device).train().requires_grad_(True)
+        if trains and name == PRIMARY:
+            for key, weight in net.named_parameters():
+                weight.requires_grad_(key.startswith(trains))
+            if not any(weight.requires_grad for weight in net.parameters()):
+                raise RecipeError(f"trains: no weight of the network begins with {', '.join(trains)}")
+        inner = {key: weight for key, weight in net.named_parameters() if is_block_matrix(key, weight)}
+        outer = [weight for key, weight in net.named_parameters() if key not in inner]
         groups = [
             {"params": [weight for weight in outer if weight.ndim >= 2], "weight_decay": recipe.weight_decay},
             {"params": [weight for weight in outer if weight.ndim < 2], "weight_decay": 0.0},
         ]
         optimisers = {
-            ADAMW: torch.optim.AdamW(groups, lr=recipe.adamw_rate, betas=(0.9, 0.95)),
+            ADAMW: torch.optim.AdamW(groups, lr=recipe.adamw_rate, betas=(0.9, 0.95), fused=True),
             # As a group: a network without transformer blocks leaves it empty, which a bare list may not be.
             MUON: Muon([{"params": list(inner.values())}], recipe.muon_rate, weight_decay=recipe.weight_decay),
         }
@@ -163,10 +180,10 @@ def is_block_matrix(name: str, weight: torch.Tensor) -> bool:
     return name.startswith("blocks.") and name.endswith(".weight") and weight.ndim == 2
 
 
-def rate_factor(step: int, steps: int, recipe: LoopRecipe) -> float:
+def rate_factor(step: int, steps: int, recipe: LoopRecipe, decay_from: float | None = None) -> float:
     """Warm-up, flat, then linear to 5 %; `step` counts from the stage's start."""
     warm = min(1.0, (step + 1) / max(1, min(recipe.warmup_steps, steps)))
-    flat_until = recipe.decay_from * steps
+    flat_until = (recipe.decay_from if decay_from is None else decay_from) * steps
     fall = 1.0 if step < flat_until else 1.0 - 0.95 * (step - flat_until) / max(1.0, steps - flat_until)
     return warm * fall
 

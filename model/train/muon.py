@@ -15,16 +15,18 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """About the nearest matrix with all singular values 1 (they end between 0.7 and 1.2)."""
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """About the nearest matrices with all singular values 1 (they end between 0.7 and 1.2); (..., rows, columns)."""
     a, b, c = NEWTON_SCHULZ
-    tall = matrix.shape[0] > matrix.shape[1]
-    value: Tensor = matrix.T if tall else matrix
-    value = value / (value.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    value: Tensor = matrices.mT if tall else matrices
+    # The iteration forgives rounding: it only has to push singular values towards 1.
+    value = (value / (value.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
     for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = value @ value.T
+        gram = value @ value.mT
         value = a * value + (b * gram + c * gram @ gram) @ value
-    return value.T if tall else value
+    value = value.to(matrices.dtype)
+    return value.mT if tall else value
 
 
 class Muon(torch.optim.Optimizer):
@@ -41,15 +43,24 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         loss = closure() if closure is not None else None
         for group in self.param_groups:
+            alike: dict[torch.Size, list[Tensor]] = {}
             for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(weight)
-                state["momentum"].lerp_(weight.grad, 1.0 - group["momentum"])
-                update = orthogonalised(weight.grad.lerp(state["momentum"], group["momentum"]))
-                weight.mul_(1.0 - group["lr"] * group["weight_decay"])
+                if weight.grad is not None:
+                    alike.setdefault(weight.shape, []).append(weight)
+            for (rows, columns), weights in alike.items():
+                updates = orthogonalised(torch.stack([self._moved(weight, group["momentum"]) for weight in weights]))
                 # Tall matrices take larger steps, so that every output moves alike.
-                weight.add_(update, alpha=-group["lr"] * max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5)
+                size = group["lr"] * max(1.0, rows / columns) ** 0.5
+                for weight, update in zip(weights, updates, strict=True):
+                    weight.mul_(1.0 - group["lr"] * group["weight_decay"])
+                    weight.add_(update, alpha=-size)
         return loss
+
+    def _moved(self, weight: Tensor, momentum: float) -> Tensor:
+        """The gradient after Nesterov momentum."""
+        state = self.state[weight]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(weight)
+        assert weight.grad is not None  # only weights with gradients come here
+        state["momentum"].lerp_(weight.grad, 1.0 - momentum)
+        return weight.grad.lerp(state["momentum"], momentum)

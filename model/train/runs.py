@@ -16,15 +16,21 @@ from safetensors.torch import load_file
 from model.codec.base import VideoCodec, codec_grid
 from model.codec.catalog import CODEC_FILE, codec_bytes, codec_hash, load_codec, make_codec
 from model.conditions import Batch
-from model.data.motion_inputs import CAMERA_FEATURES, HAND_FEATURES, face_features
-from model.data.reader import WindowReader, dataset_fingerprint, expression_names_of
-from model.dit.config import NetConfig
-from model.dit.net import VideoDit
+from model.data.camera_path import CAMERA_FEATURES
+from model.data.motion_inputs import HAND_SHAPE_FEATURES, face_features
+from model.data.reader import Clips, WindowReader, dataset_fingerprint, expression_names_of
+from model.data.semantic import MOMENTS, SEMANTIC_FEATURES
+from model.dit.backbone import Backbone, first_net, make_net
+from model.dit.config import InputDims
+from model.dit.wan import WanBackbone
 from model.generate import write_samples
 from model.objectives.base import Objective
+from model.objectives.consistency import PhasedConsistency
 from model.objectives.flow import FlowMatching
 from model.objectives.guidance_merge import GuidanceMerge
-from model.objectives.step_distillation import StepDistillation
+from model.objectives.matching import DistributionMatching
+from model.objectives.reflow import Reflow
+from model.objectives.step_distillation import StepDistillation, StepRecipe
 from model.rng import StepRng, seed_from
 from model.sampler import time_grid
 from model.store import (
@@ -40,14 +46,15 @@ from model.store import (
     write_atomically,
     write_config,
 )
-from model.text.encoder import TEXT_DIM, TextEncoder, check_text_encoder, make_text_encoder
+from model.text.directions import DIRECTION_COLUMNS
+from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
 from model.train.checkpoint import saved_step
 from model.train.loop import Stage, StepReport, run_stages
-from model.train.recipes import DistillRecipe, TrainRecipe
+from model.train.recipes import DistillRecipe, TrainRecipe, TrainStage
 from schemas.errors import RecipeError, ResourceError
 from schemas.fingerprint import fingerprint
 
-CODEC_FIT_WINDOWS = 64
+CODEC_FIT_WINDOWS = 128
 Report = Callable[[StepReport], None]
 
 
@@ -78,21 +85,48 @@ def train_teacher(data: Path, output: Path, recipe: TrainRecipe, resume: bool, r
     prints = (fingerprint(recipe.model_dump(mode="json")), dataset_fingerprint(data))
     earlier = check_output(output, resume, "teacher", prints)
     names = earlier.expression_names if earlier else expression_names_of(data)
-    reader = WindowReader(data, recipe.data, names, recipe.loop.seed)
-    text = make_text_encoder()
+    clips = Clips(data, recipe.data)
+    readers = [
+        WindowReader(clips, stage.data, names, seed_from(recipe.loop.seed, "stage", number), first_step)
+        for number, (stage, first_step) in enumerate(zip(recipe.stages, first_steps(recipe.stages), strict=True))
+    ]
+    text = make_text_encoder(recipe.text.name, recipe.text.weights, recipe.text.max_tokens)
     if earlier:
         check_text_encoder(text, earlier.text_encoder, str(output))
         codec = load_codec(output, earlier.codec_name, earlier.codec_patch_thw, earlier.codec_hash)
         config = earlier
     else:
-        codec = make_codec(recipe.codec, reader.training_windows(CODEC_FIT_WINDOWS))
-        config = teacher_config(recipe, codec, text, names, prints)
+        codec = make_codec(recipe.codec, readers[0].training_windows(CODEC_FIT_WINDOWS))
+    torch.manual_seed(seed_from(recipe.loop.seed, "init"))
+    if saved_step(output):
+        net = make_net(config.net, codec)
+    else:
+        net = first_net(recipe.backbone, recipe.transformer, codec, input_dims(text, names))
+    if not earlier:
+        config = teacher_config(recipe, codec, net, text, names, prints)
         write_atomically(output / CODEC_FILE, codec_bytes(codec))
         write_config(output, config)
-    torch.manual_seed(seed_from(recipe.loop.seed, "init"))
-    net = VideoDit(config.net)
-    stage = Stage("flow", recipe.steps, 1.0, lambda _: FlowMatching(net, recipe.flow))
-    return _run([stage], recipe, config, output, net, reader, codec, text, device, report)
+    size = recipe.loop.batch_size
+
+    def stage_of(number: int) -> Stage:
+        chosen, reader = recipe.stages[number], readers[number]
+        return Stage(
+            chosen.name,
+            chosen.steps,
+            chosen.rate_scale,
+            lambda _: FlowMatching(net, chosen.flow),
+            lambda rng: reader.batch(rng, codec, text, size),
+            chosen.trains,
+            chosen.decay_from,
+        )
+
+    stages = [stage_of(number) for number in range(len(recipe.stages))]
+    return _run(stages, recipe, config, output, net, readers[-1], codec, text, device, report)
+
+
+def first_steps(stages: Sequence[TrainStage]) -> list[int]:
+    """The step of the whole run at which each stage begins."""
+    return [sum(stage.steps for stage in stages[:number]) for number in range(len(stages))]
 
 
 def distil_student(
@@ -117,15 +151,30 @@ def distil_student(
     if not earlier:
         write_atomically(output / CODEC_FILE, codec_bytes(taught.codec))
         write_config(output, config)
-    reader = WindowReader(data, config.data, config.expression_names, recipe.loop.seed)
+    reader = WindowReader(Clips(data, config.data), recipe.data, config.expression_names, recipe.loop.seed)
     torch.manual_seed(seed_from(recipe.loop.seed, "init"))
-    student = VideoDit(config.net)
+    student = make_net(config.net, taught.codec)
     student.load_state_dict(taught.net.state_dict(), strict=False)
-    stages = [_distill_stage(recipe, index, student, taught) for index in range(len(recipe.stages))]
+    size = recipe.loop.batch_size
+
+    def read_batch(rng: StepRng) -> Batch:
+        return reader.batch(rng, taught.codec, taught.text, size)
+
+    stages = [_distill_stage(recipe, index, student, taught, read_batch) for index in range(len(recipe.stages))]
     return _run(stages, recipe, config, output, student, reader, taught.codec, taught.text, device, report)
 
 
-def _distill_stage(recipe: DistillRecipe, index: int, student: VideoDit, taught: LoadedModel) -> Stage:
+STEP_OBJECTIVES: dict[str, Callable[[Backbone, Backbone, StepRecipe], Objective]] = {
+    "steps": StepDistillation,
+    "consistency": PhasedConsistency,
+    "reflow": Reflow,
+    "matching": DistributionMatching,
+}
+
+
+def _distill_stage(
+    recipe: DistillRecipe, index: int, student: Backbone, taught: LoadedModel, read_batch: Callable[[StepRng], Batch]
+) -> Stage:
     """A stage of the student. The teacher of a `steps` stage is the student as the stage before left it."""
     chosen = recipe.stages[index]
 
@@ -134,14 +183,15 @@ def _distill_stage(recipe: DistillRecipe, index: int, student: VideoDit, taught:
             guidance = taught.config.sampling.guidance
             assert guidance is not None  # checked before any work
             return GuidanceMerge(student, taught.net, guidance, recipe.merge)
-        frozen = VideoDit(student.config)
+        frozen = make_net(student.config, taught.codec)
         if previous is None:
             frozen.load_state_dict(student.state_dict())
         else:
             fill(frozen, load_file(str(previous)), previous)
-        return StepDistillation(student, frozen.to(next(taught.net.parameters()).device), recipe.sampler)
+        frozen = frozen.to(next(taught.net.parameters()).device)
+        return STEP_OBJECTIVES[chosen.objective](student, frozen, recipe.sampler)
 
-    return Stage(f"{index}_{chosen.objective}", chosen.steps, chosen.rate_scale, make)
+    return Stage(f"{index}_{chosen.objective}", chosen.steps, chosen.rate_scale, make, read_batch)
 
 
 def _run(
@@ -149,7 +199,7 @@ def _run(
     recipe: TrainRecipe | DistillRecipe,
     config: ModelConfig,
     output: Path,
-    net: VideoDit,
+    net: Backbone,
     reader: WindowReader,
     codec: VideoCodec,
     text: TextEncoder,
@@ -157,12 +207,7 @@ def _run(
     report: Report,
 ) -> RunSummary:
     began_from = saved_step(output)
-    size = recipe.loop.batch_size
-
-    def read_batch(rng: StepRng) -> Batch:
-        return reader.batch(rng, size, size, codec, text)
-
-    run_stages(stages, recipe.loop, config, output, read_batch, report, device)
+    run_stages(stages, recipe.loop, config, output, report, device)
     model = LoadedModel(config, net, codec, text)
     if recipe.samples:
         write_samples(output, model, reader, recipe.samples, recipe.loop.seed)
@@ -213,34 +258,50 @@ def check_output(
     return config
 
 
-def teacher_config(
-    recipe: TrainRecipe, codec: VideoCodec, text: TextEncoder, names: tuple[str, ...], prints: tuple[str, str]
-) -> ModelConfig:
-    size_thw = (recipe.data.frames, recipe.data.size_px, recipe.data.size_px)
-    net = NetConfig(
-        transformer=recipe.transformer,
-        grid_thw=codec_grid(codec, size_thw),
-        patch_thw=codec.patch_thw,
-        token_dim=codec.token_dim,
-        text_dim=TEXT_DIM,
+def input_dims(text: TextEncoder, names: tuple[str, ...]) -> InputDims:
+    return InputDims(
+        text_dim=text.width,
         face_dim=face_features(len(names)),
-        hand_dim=HAND_FEATURES,
+        hand_dim=HAND_SHAPE_FEATURES,
         camera_dim=CAMERA_FEATURES,
+        direction_dim=len(DIRECTION_COLUMNS),
+        semantic_dim=SEMANTIC_FEATURES,
+        semantic_moments=MOMENTS,
     )
+
+
+def teacher_config(
+    recipe: TrainRecipe,
+    codec: VideoCodec,
+    net: Backbone,
+    text: TextEncoder,
+    names: tuple[str, ...],
+    prints: tuple[str, str],
+) -> ModelConfig:
+    """Raises: RecipeError for a window size that codec or network cannot take."""
+    for frames, size_px in ((recipe.data.frames, recipe.data.size_px), *_buckets(recipe)):
+        grid = codec_grid(codec, (frames, size_px, size_px))
+        if isinstance(net, WanBackbone):
+            net.check_grid(grid)
     return ModelConfig(
         kind="teacher",
-        net=net,
+        net=net.config,
         codec_name=codec.name,
         codec_patch_thw=codec.patch_thw,
         codec_hash=codec_hash(codec),
         text_encoder=text.name,
+        text_weights=recipe.text.weights,
         data=recipe.data,
         expression_names=names,
-        sampling=SamplingRecipe(**recipe.sampling.model_dump()),
+        sampling=SamplingRecipe(**(recipe.sampling.model_dump() | {"guidance": recipe.guidance})),
         recipe=recipe.model_dump(mode="json"),
         recipe_fingerprint=prints[0],
         dataset_fingerprint=prints[1],
     )
+
+
+def _buckets(recipe: TrainRecipe) -> list[tuple[int, int]]:
+    return [(bucket.frames, bucket.size_px) for stage in recipe.stages for bucket in stage.data.buckets]
 
 
 def student_config(

@@ -151,7 +151,7 @@ def test_footage_without_a_manifest_has_no_notes(footage: Path) -> None:
 def test_takes_cameras_truth_and_capture_rate_are_read_from_every_format(footage: Path, kind: str) -> None:
     (footage / "truth.json").write_text('{"joints": []}', encoding="utf-8")
     (footage / "left.json").write_text('{"f_px": 900}', encoding="utf-8")
-    row = {"file": "b.mp4", "take_id": "7", "view_id": "left", "capture_fps": 240.0, "split": "val"}
+    row = {"file": "b.mp4", "take_id": "7", "view_id": "left", "capture_fps": 240.0, "split": "val", "subject": "ann"}
     row |= {"offset_s": -1.5}
     row |= {"camera": "left.json", "ground_truth": "truth.json"}
     if kind == "csv":
@@ -161,7 +161,8 @@ def test_takes_cameras_truth_and_capture_rate_are_read_from_every_format(footage
     else:
         pq.write_table(pa.Table.from_pylist([row]), footage / "manifest.parquet")
     assert read_notes([footage / "b.mp4"])[footage / "b.mp4"] == SourceNote(
-        take_id="7", view_id="left", camera='{"f_px": 900}', ground_truth=str((footage / "truth.json").resolve()),
+        take_id="7", view_id="left", subject="ann",
+        camera='{"f_px": 900}', ground_truth=str((footage / "truth.json").resolve()),
         capture_fps=240.0, split="val", offset_s=-1.5,
     )  # fmt: skip
 

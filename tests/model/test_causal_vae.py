@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from model.codec.catalog import CODEC_FILE, CodecRecipe, codec_hash, make_codec,
 from model.codec.causal_vae import CausalVae, CausalVaeCodec, fit_token_scale
 from model.codec.klt import TARGET_STD, KltCodec, fit_klt
 from model.conditions import Batch
-from model.data.windows import encode_reference
+from model.data.windows import ReferenceInputs, encode_references
 from model.objectives.reconstruction import Reconstruction, ReconstructionRecipe
 from model.rng import StepRng
 from model.store import read_config
@@ -99,7 +100,8 @@ def test_a_token_sees_its_neighbours_and_the_frames_before() -> None:
 def test_a_still_is_one_latent_frame_of_equal_frames() -> None:
     codec = CausalVaeCodec(opened())
     picture = ((video(1)[0, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
-    assert encode_reference(picture, codec).shape == (1, 1, GRID[1] * GRID[2], CHANNELS)
+    still = ReferenceInputs(picture, np.zeros((33, 3), np.float32))
+    assert encode_references([still], codec, 1)[0].shape == (1, 1, GRID[1] * GRID[2], CHANNELS)
 
 
 def test_tokens_are_centred_and_have_the_common_scale() -> None:
@@ -119,7 +121,7 @@ def test_the_loss_is_zero_only_for_the_same_pixels_and_flips_keep_it_fair() -> N
     klt = fit_klt(patches.flatten(0, 1) + 0.1 * torch.randn(40 * 24, 96), PATCH, 96)
     vae = CausalVae(klt, width=8, depth=1)
     pixels = patchify(video(2), PATCH)
-    batch = Batch(pixels, random_conditions(), ("a", "b"))
+    batch = Batch(pixels, GRID, torch.zeros(pixels.shape[:2]), random_conditions(), ("a", "b"))
     with torch.no_grad():
         vae.encoder_out.bias[96:] = -100.0  # no noise
         lossless = Reconstruction(vae, GRID, ReconstructionRecipe(kl=0.0)).losses(batch, 0, StepRng(0, 0))
@@ -180,7 +182,7 @@ def test_a_killed_run_that_goes_on_ends_with_the_same_codec(shards: Path, traine
 
 def test_a_teacher_is_trained_with_it_and_refuses_another(shards: Path, trained: Path, tmp_path: Path) -> None:
     document = {
-        "steps": 2,
+        "stages": [{"name": "flow", "steps": 2}],
         "data": TINY["data"],
         "codec": {"name": "causal_vae", "weights": str(trained)},
         "transformer": {"width": 24, "depth": 1, "heads": 3},
@@ -193,7 +195,7 @@ def test_a_teacher_is_trained_with_it_and_refuses_another(shards: Path, trained:
     train_teacher(shards, tmp_path / "m", parse_recipe(TrainRecipe, document, "tiny"), False, ignore)
     config = read_config(tmp_path / "m")
     assert (config.codec_name, config.codec_hash) == ("causal_vae", codec_hash(read_codec(trained)))
-    assert (config.net.grid_thw, config.net.token_dim) == ((2, 4, 4), 4)
+    assert (config.net.patch_thw, config.net.token_dim) == ((2, 4, 4), 4)
     assert codec_hash(read_codec(tmp_path / "m")) == config.codec_hash
 
 

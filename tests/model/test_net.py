@@ -8,16 +8,19 @@ import pytest
 import torch
 
 from model.conditions import GROUPS, Conditions, keep_mask
+from model.dit.attention import attend
 from model.dit.block import shift_neighbours
 from model.guidance import call
-from tests.model.tiny import GRID, random_conditions, random_tokens, tiny_net
+from model.motion.wholes import SEMANTIC_TOKENS
+from tests.model.tiny import GRID, PATCH, TEXT_TOKENS, random_conditions, random_tokens, tiny_net
 
 FIELDS = {
-    "reference": ("reference_BKNC",),
-    "body": ("body_map_BTHW3", "body_BTJ3"),
+    "reference": ("reference_BKNC", "reference_mask_BK", "reference_body_BKJ3"),
+    "body": ("body_BTJ3", "body_world_BTJ3"),
     "face": ("face_BTF", "face_anchor_BT2", "face_present_BT"),
-    "hands": ("hands_BT2F", "hands_anchor_BT22", "hands_present_BT2"),
-    "text": ("text_BLD", "text_pooled_BD", "text_mask_BL"),
+    "hands": ("hands_BT2H3", "hands_shape_BT2F"),
+    "semantic": ("semantic_BSF", "actions_BD"),
+    "text": ("text_BLD", "text_pooled_BD", "text_mask_BL", "directions_BTF"),
     "camera": ("camera_BTF",),
 }
 
@@ -37,7 +40,7 @@ def changed(conditions: Conditions, names: tuple[str, ...], wild: bool) -> Condi
 @torch.no_grad()
 def predict(conditions: Conditions, kept: tuple[str, ...] = GROUPS) -> torch.Tensor:
     net = tiny_net()
-    return call(net, random_tokens(), 0.4, net.encode(conditions, keep_mask(2, kept)))
+    return call(net, random_tokens(), 0.4, net.encode(conditions, keep_mask(2, kept), GRID))
 
 
 def test_fields_cover_every_condition() -> None:
@@ -53,7 +56,15 @@ def test_a_kept_group_matters_and_a_dropped_one_does_not(group: str) -> None:
     assert torch.equal(predict(conditions, others), predict(changed(conditions, FIELDS[group], wild=True), others))
 
 
-@pytest.mark.parametrize("name", ["face_anchor_BT2", "hands_anchor_BT22"])
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_input_of_a_group_reaches_the_output(group: str) -> None:
+    conditions = random_conditions()
+    for name in FIELDS[group]:
+        if getattr(conditions, name).dtype != torch.bool:
+            assert not torch.equal(predict(conditions), predict(changed(conditions, (name,), wild=False))), name
+
+
+@pytest.mark.parametrize("name", ["face_anchor_BT2", "hands_BT2H3"])
 def test_anchors_matter_only_while_their_group_is_kept(name: str) -> None:
     conditions = random_conditions()
     moved = replace(conditions, **{name: 1.0 - getattr(conditions, name)})
@@ -67,7 +78,7 @@ def test_dropping_acts_per_sample() -> None:
     keep = keep_mask(2)
     keep[1, GROUPS.index("body")] = False
     with torch.no_grad():
-        mixed = call(net, noisy, 0.4, net.encode(conditions, keep))
+        mixed = call(net, noisy, 0.4, net.encode(conditions, keep, GRID))
     everything = predict(conditions)
     without = predict(conditions, tuple(name for name in GROUPS if name != "body"))
     assert torch.allclose(mixed[0], everything[0], atol=1e-5)
@@ -77,7 +88,7 @@ def test_dropping_acts_per_sample() -> None:
 def test_condition_tokens_see_neither_noise_nor_time() -> None:
     """The condition stream's keys and values have no gradient path from the video tokens or from t."""
     net, conditions = tiny_net(), random_conditions()
-    state = net.encode(conditions, keep_mask(2))
+    state = net.encode(conditions, keep_mask(2), GRID)
     noisy = random_tokens().requires_grad_()
     t_B = torch.tensor([0.1, 0.9], requires_grad=True)
     net(noisy, t_B, state).sum().backward()
@@ -93,20 +104,20 @@ def test_one_condition_state_serves_every_step() -> None:
     """Reusing the state (the cache) is the same as encoding again, bit for bit, at other noise and time."""
     net, conditions = tiny_net(), random_conditions()
     with torch.no_grad():
-        kept = net.encode(conditions, keep_mask(2))
+        kept = net.encode(conditions, keep_mask(2), GRID)
         call(net, random_tokens(seed=5), 0.9, kept)
         again = call(net, random_tokens(), 0.3, kept)
-        fresh = call(net, random_tokens(), 0.3, net.encode(conditions, keep_mask(2)))
+        fresh = call(net, random_tokens(), 0.3, net.encode(conditions, keep_mask(2), GRID))
     assert torch.equal(again, fresh)
 
 
 def test_motion_tokens_speak_to_their_own_frame_only() -> None:
     """With one block and no frame shift, a face change in latent frame 1 leaves frame 0 alone."""
     net, conditions, noisy = tiny_net(depth=1), random_conditions(), random_tokens()
-    state = net.encode(conditions, keep_mask(2))
+    state = net.encode(conditions, keep_mask(2), GRID)
     cells = GRID[1] * GRID[2]
-    reference_cells, frames = GRID[1] * GRID[2], GRID[0]
-    first_face = reference_cells + frames
+    reference_cells, frames, semantic = GRID[1] * GRID[2], GRID[0], SEMANTIC_TOKENS + 1
+    first_face = reference_cells + reference_cells // 4 + semantic + TEXT_TOKENS + frames
     mask = state.mask_video[:, 0, :, noisy.shape[1] :]
     assert bool(mask[:, :cells, first_face].all())
     assert not bool(mask[:, :cells, first_face + 1].any())
@@ -121,6 +132,38 @@ def test_masked_text_tokens_are_not_read() -> None:
     states = conditions.text_BLD.clone()
     states[:, 2:] = 7.0
     assert torch.equal(predict(cut), predict(replace(cut, text_BLD=states)))
+
+
+def test_masked_references_are_not_read() -> None:
+    conditions = random_conditions()
+    mask = torch.tensor([[True, False], [True, False]])
+    one = replace(conditions, reference_mask_BK=mask)
+    tokens, joints = conditions.reference_BKNC.clone(), conditions.reference_body_BKJ3.clone()
+    tokens[:, 1], joints[:, 1] = 7.0, 0.1
+    other = replace(one, reference_BKNC=tokens, reference_body_BKJ3=joints)
+    assert torch.equal(predict(one), predict(other))
+    assert not torch.equal(predict(one), predict(conditions))
+
+
+def test_other_window_sizes_pass_through_the_same_weights() -> None:
+    grid = (1, 4, 2)
+    conditions = random_conditions(frames=grid[0] * PATCH[0])
+    net = tiny_net()
+    with torch.no_grad():
+        out = call(net, random_tokens(grid=grid), 0.4, net.encode(conditions, keep_mask(2), grid))
+    assert out.shape == (2, 8, 20)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_attention_by_hand_and_by_kernel_agree(training: bool) -> None:
+    source = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 3, n, 8, generator=source) for n in (5, 7, 7))
+    mask = torch.rand(2, 1, 5, 7, generator=source) > 0.4
+    mask[..., 0] = True
+    with torch.set_grad_enabled(training):
+        found = attend(query, key, value, mask)
+    scores = (query @ key.transpose(-1, -2) / 8**0.5).masked_fill(~mask, -1e9)
+    assert torch.allclose(found, torch.softmax(scores, -1) @ value, atol=1e-5)
 
 
 def test_shift_moves_channel_groups_by_one_cell() -> None:

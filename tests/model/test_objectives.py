@@ -6,22 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from model.conditions import GROUPS, Batch, keep_mask
+from model.conditions import GROUPS, keep_mask
 from model.dit.net import VideoDit
 from model.guidance import GuidanceRecipe, guide
 from model.objectives.base import velocity_loss_B
+from model.objectives.consistency import PhasedConsistency
 from model.objectives.flow import FlowMatching, FlowRecipe, draw_keep, draw_times
 from model.objectives.guidance_merge import GuidanceMerge, MergeRecipe
+from model.objectives.matching import DistributionMatching
+from model.objectives.reflow import Reflow
 from model.objectives.step_distillation import StepDistillation, StepRecipe
 from model.rng import StepRng, seed_from
 from model.sampler import euler_step, time_grid
 from model.train.ema import Ema
 from model.train.muon import Muon, orthogonalised
-from tests.model.tiny import random_conditions, random_tokens, tiny_net
-
-
-def batch() -> Batch:
-    return Batch(random_tokens(), random_conditions(), ("a", "b"))
+from tests.model.tiny import GRID, random_batch, random_conditions, random_tokens, tiny_net
 
 
 def test_seeds_keep_their_parts_apart() -> None:
@@ -59,9 +58,25 @@ def test_dropout_rates() -> None:
     assert (~keep).all(dim=1).float().mean().item() == pytest.approx(0.06, abs=0.015)
 
 
+def test_what_a_stage_does_not_give_is_never_kept() -> None:
+    recipe = FlowRecipe(groups=("reference", "body"), drop={"body": 0.5})
+    keep = torch.cat([draw_keep(recipe, 4, StepRng(0, step)) for step in range(300)]).float().mean(dim=0)
+    shares = dict(zip(GROUPS, keep.tolist(), strict=True))
+    assert all(shares[name] == 0 for name in GROUPS if name not in recipe.groups)
+    assert shares["body"] == pytest.approx(0.5 * 0.94 * 0.92, abs=0.06)
+
+
+def test_faces_and_hands_weigh_more() -> None:
+    """Two tokens wrong by 1 and 3: the plain mean is 5, with weight 4 on the second it is 7.4."""
+    wrong = torch.tensor([[[1.0], [3.0]]])
+    zero, t_B = torch.zeros_like(wrong), torch.zeros(1)
+    assert velocity_loss_B(wrong, zero, t_B).item() == pytest.approx(5.0)
+    assert velocity_loss_B(wrong, zero, t_B, torch.tensor([[1.0, 4.0]])).item() == pytest.approx(7.4)
+
+
 def test_flow_loss_draws_from_the_step_only() -> None:
     objective = FlowMatching(tiny_net(), FlowRecipe())
-    first, again, later = (objective.losses(batch(), step, StepRng(0, step)).per_sample_B for step in (3, 3, 4))
+    first, again, later = (objective.losses(random_batch(), step, StepRng(0, step)).per_sample_B for step in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
 
@@ -78,7 +93,7 @@ def test_a_merged_student_that_says_what_guidance_says_has_no_loss() -> None:
     def loss(dropped: tuple[str, ...]) -> float:
         recipe = GuidanceRecipe(strength=2.0, dropped=dropped)
         objective = GuidanceMerge(student, teacher, recipe, MergeRecipe())
-        return float(objective.losses(batch(), 0, StepRng(0, 0)).per_sample_B.mean())
+        return float(objective.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.mean())
 
     assert loss(()) == pytest.approx(0.0, abs=1e-9)
     assert loss(GROUPS) > 1e-3
@@ -93,28 +108,78 @@ def test_one_student_step_lands_where_the_teacher_s_small_steps_land() -> None:
     teacher = tiny_net(guidance_embedding=True)
     recipe = StepRecipe(steps=2, shift=1.0, teacher_substeps=3)
     objective = StepDistillation(tiny_net(guidance_embedding=True), teacher, recipe)
-    start, end, noisy, data = 0.5, 1.0, random_tokens(seed=9), batch()
+    start, end, noisy, data = 0.5, 1.0, random_tokens(seed=9), random_batch()
     t_B, next_B, strength_B = (torch.full((2,), value) for value in (start, end, recipe.strength))
-    target = objective._teacher_target(data, noisy, t_B, next_B, strength_B, keep_mask(2))
-    state = teacher.encode(data.conditions, keep_mask(2))
+    target = objective._teacher_target(data, noisy, t_B, next_B, strength_B)
+    state = teacher.encode(data.conditions, keep_mask(2), GRID)
     moving = noisy
     with torch.no_grad():
         for now, after in zip((0.5, 4 / 6, 5 / 6), (4 / 6, 5 / 6, 1.0), strict=True):
             moving = euler_step(moving, teacher(moving, torch.full((2,), now), state, strength_B), now, after)
-    assert torch.allclose(euler_step(noisy, target, start, end), moving, atol=1e-4)
+    landed = euler_step(noisy, target, start, end)
+    assert (landed - moving).abs().max() < 1e-4 * moving.abs().max()
     assert time_grid(2, 1.0) == [0.0, 0.5, 1.0]
 
 
 def test_a_student_of_one_substep_copies_its_teacher() -> None:
     teacher = tiny_net(guidance_embedding=True)
     objective = StepDistillation(tiny_net(guidance_embedding=True), teacher, StepRecipe(teacher_substeps=1))
-    assert float(objective.losses(batch(), 0, StepRng(0, 0)).per_sample_B.mean()) == pytest.approx(0.0, abs=1e-8)
+    assert float(objective.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.mean()) == pytest.approx(0.0, abs=1e-8)
 
 
-def test_teachers_do_not_learn() -> None:
+def test_a_consistent_student_has_no_loss() -> None:
+    """A teacher whose prediction does not depend on where it stands is walked along a straight line: a copy of it is
+    consistent from every point of that line."""
+    teacher = tiny_net(guidance_embedding=True)
+    with torch.no_grad():
+        for weight in (teacher.video_in.weight, *(each[2].weight for each in (teacher.time_in,))):
+            weight.zero_()
+    student = tiny_net(guidance_embedding=True)
+    student.load_state_dict(teacher.state_dict())
+    objective = PhasedConsistency(student, teacher, StepRecipe(steps=2))
+    losses = [float(objective.losses(random_batch(), s, StepRng(0, s)).per_sample_B.mean()) for s in range(6)]
+    assert max(losses) < 1e-6
+    other = PhasedConsistency(tiny_net(seed=3, guidance_embedding=True), teacher, StepRecipe(steps=2))
+    assert float(other.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.mean()) > 1e-2
+
+
+def test_reflow_learns_the_teacher_s_own_videos() -> None:
+    """The pair of a teacher that always says the same is that video, and a copy of the teacher is already right."""
+    teacher = tiny_net(guidance_embedding=True)
+    with torch.no_grad():
+        teacher.video_in.weight.zero_()
+        teacher.time_in[2].weight.zero_()
+    student = tiny_net(guidance_embedding=True)
+    student.load_state_dict(teacher.state_dict())
+    losses = Reflow(student, teacher, StepRecipe(steps=2)).losses(random_batch(), 0, StepRng(0, 0))
+    assert float(losses.per_sample_B.mean()) < 1e-6
+    again = Reflow(tiny_net(seed=3, guidance_embedding=True), teacher, StepRecipe(steps=2))
+    assert float(again.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.mean()) > 1e-2
+
+
+def test_matching_stands_still_when_fake_and_real_agree() -> None:
+    """The fake denoiser starts as the teacher: no gradient for the student, a loss for the fake one."""
+    teacher = tiny_net(guidance_embedding=True)
+    student = tiny_net(seed=3, guidance_embedding=True)
+    objective = DistributionMatching(student, teacher, StepRecipe(steps=2))
+    losses = objective.losses(random_batch(), 0, StepRng(0, 0))
+    assert set(losses.per_player) == set(objective.players()) == {"model", "fake"}
+    assert float(losses.per_sample_B.max()) < 1e-9
+    assert float(losses.per_player["fake"].detach()) > 1e-2
+    with torch.no_grad():
+        for weight in objective.players()["fake"].parameters():
+            weight.add_(0.05)
+    assert float(objective.losses(random_batch(), 0, StepRng(0, 0)).per_sample_B.max()) > 1e-6
+
+
+@pytest.mark.parametrize("kind", [StepDistillation, PhasedConsistency, Reflow, DistributionMatching])
+def test_teachers_do_not_learn(kind: type[StepDistillation]) -> None:
     student, teacher = tiny_net(guidance_embedding=True), tiny_net(seed=4, guidance_embedding=True)
-    objective = StepDistillation(student, teacher, StepRecipe())
-    objective.losses(batch(), 0, StepRng(0, 0)).per_player["model"].backward()  # type: ignore[no-untyped-call]
+    objective = kind(student, teacher, StepRecipe())
+    if kind is DistributionMatching:
+        for weight in objective.players()["fake"].parameters():
+            weight.data.add_(0.05)
+    objective.losses(random_batch(), 0, StepRng(0, 0)).per_player["model"].backward()  # type: ignore[no-untyped-call]
     assert all(weight.grad is None for weight in teacher.parameters())
     assert any(weight.grad is not None and bool(weight.grad.any()) for weight in student.parameters())
 
@@ -149,5 +214,5 @@ def test_a_network_of_the_recipe_s_size_starts_at_zero() -> None:
     """Before the first step the prediction is zero everywhere: the first loss is that of guessing the mean."""
     net = VideoDit(tiny_net().config)
     with torch.no_grad():
-        out = net(random_tokens(), torch.tensor([0.1, 0.9]), net.encode(random_conditions(), keep_mask(2)))
+        out = net(random_tokens(), torch.tensor([0.1, 0.9]), net.encode(random_conditions(), keep_mask(2), GRID))
     assert not out.any()

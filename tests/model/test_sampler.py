@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from model.guidance import DualBranch, GuidanceRecipe, SingleBranch
-from model.sampler import Pinned, euler_step, sample, segment_frames, time_grid
-from tests.model.tiny import random_conditions, random_tokens, tiny_net
+from model.sampler import Pinned, Solver, euler_step, sample, segment_frames, time_grid
+from tests.model.tiny import GRID, random_conditions, random_tokens, tiny_net
 
 
 class Constant:
@@ -26,9 +26,9 @@ class Constant:
 @torch.no_grad()
 def test_evaluations_are_counted_per_branch() -> None:
     net, conditions, noise = tiny_net(), random_conditions(), random_tokens()
-    teacher = DualBranch(net, conditions, GuidanceRecipe(strength=2.0))
+    teacher = DualBranch(net, conditions, GRID, GuidanceRecipe(strength=2.0))
     assert sample(teacher, noise, time_grid(20, 2.0)).evaluations == 40
-    assert sample(SingleBranch(net, conditions), noise, time_grid(4, 2.0)).evaluations == 4
+    assert sample(SingleBranch(net, conditions, GRID), noise, time_grid(4, 2.0)).evaluations == 4
     assert sample(teacher, noise, time_grid(5, 2.0)).evaluations == 10
 
 
@@ -38,6 +38,32 @@ def test_the_path_is_straight_and_its_end_exact() -> None:
     assert torch.equal(sample(predictor, noise, time_grid(3, 1.0)).tokens_BNC, clean)
     assert torch.allclose(predictor.shown[1], clean / 3 + noise * 2 / 3, atol=1e-6)
     assert torch.allclose(euler_step(noise, clean, 0.5, 0.75), (noise + clean) / 2, atol=1e-6)
+
+
+class GaussianData:
+    """The exact prediction for data N(m, s^2): where the flow ends is known in closed form."""
+
+    evaluations, mean, std = 0, 1.5, 0.3
+
+    def predict(self, noisy_BNC: torch.Tensor, t: float) -> torch.Tensor:
+        self.evaluations += 1
+        variance = (t * self.std) ** 2 + (1 - t) ** 2
+        return self.mean + t * self.std**2 / variance * (noisy_BNC - t * self.mean)
+
+
+def test_the_second_order_solver_is_of_second_order() -> None:
+    """Doubling the steps divides Euler's error by about 2, the other's by about 4; both spend one evaluation a step."""
+    noise = torch.randn(1, 400, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    exact = GaussianData.mean + GaussianData.std * noise
+
+    def error(steps: int, solver: Solver) -> float:
+        found = sample(GaussianData(), noise, time_grid(steps, 1.0), solver=solver)
+        assert found.evaluations == steps
+        return float((found.tokens_BNC - exact).abs().mean())
+
+    assert error(32, "euler") / error(64, "euler") == pytest.approx(2.0, abs=0.3)
+    assert error(32, "second_order") / error(64, "second_order") > 3.0
+    assert error(32, "second_order") < 0.5 * error(32, "euler")
 
 
 def test_pinned_tokens_are_held_at_the_step_noise_and_come_back_unchanged() -> None:

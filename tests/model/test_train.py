@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 import model.train.runs as runs
-from model.generate import DrivingMotion, animate
+from model.data.reader import Clips, WindowReader
+from model.generate import DrivingMotion, animate, reference_of
 from model.objectives.base import Losses
 from model.objectives.flow import FlowMatching
-from model.rng import StepRng
+from model.rng import StepRng, seed_from
 from model.store import load_model, read_config, write_config
 from model.text.encoder import HashedBytesText
 from model.train.loop import StepReport
@@ -26,8 +27,8 @@ from schemas.recipe import parse_recipe
 from tests.builders import body_track, camera_track, clock, dataset, face_track, hands_track
 
 TINY = {
-    "steps": 6,
-    "data": {"size_px": 16, "frames": 4, "strides": [1]},
+    "stages": [{"name": "flow", "steps": 6}],
+    "data": {"size_px": 16, "frames": 4, "strides": [1], "max_references": 2},
     "codec": {"name": "klt", "patch_thw": [2, 4, 4], "channels": 12},
     "transformer": {"width": 24, "depth": 2, "heads": 3},
     "loop": {"batch_size": 2, "checkpoint_every": 2, "warmup_steps": 2},
@@ -46,6 +47,10 @@ TINY_STUDENT = {
 }
 RECIPE = parse_recipe(TrainRecipe, TINY, "tiny")
 STUDENT = parse_recipe(DistillRecipe, TINY_STUDENT, "tiny")
+
+
+def hashed(*_asked: object) -> HashedBytesText:
+    return HashedBytesText()
 
 
 class Killed(Exception):
@@ -67,8 +72,8 @@ def kill_after(step: int) -> runs.Report:
 @pytest.fixture(autouse=True)
 def _quick_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading the sentence model takes a second; these tests are about training."""
-    monkeypatch.setattr("model.train.runs.make_text_encoder", HashedBytesText)
-    monkeypatch.setattr("model.store.make_text_encoder", HashedBytesText)
+    monkeypatch.setattr("model.train.runs.make_text_encoder", hashed)
+    monkeypatch.setattr("model.store.make_text_encoder_like", hashed)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +85,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def teacher(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "teacher"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("model.train.runs.make_text_encoder", HashedBytesText)
+        patch.setattr("model.train.runs.make_text_encoder", hashed)
         train_teacher(shards, folder, RECIPE, resume=False, report=ignore)
     return folder
 
@@ -89,7 +94,7 @@ def teacher(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def student(shards: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "student"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("model.store.make_text_encoder", HashedBytesText)
+        patch.setattr("model.store.make_text_encoder_like", hashed)
         distil_student(teacher, shards, folder, STUDENT, resume=False, report=ignore)
     return folder
 
@@ -150,7 +155,7 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(shards: Path, teacher:
 
 
 def test_nothing_is_overwritten_or_mixed(shards: Path, teacher: Path, tmp_path: Path) -> None:
-    other = parse_recipe(TrainRecipe, {**TINY, "steps": 7}, "other")
+    other = parse_recipe(TrainRecipe, {**TINY, "stages": [{"steps": 7}]}, "other")
     with pytest.raises(RecipeError, match="add --resume"):
         train_teacher(shards, teacher, RECIPE, resume=False, report=ignore)
     with pytest.raises(RecipeError, match="belongs to another recipe"):
@@ -199,10 +204,37 @@ def test_a_loss_that_is_not_finite_names_its_samples(
         return Losses({"model": torch.tensor(torch.nan)}, torch.tensor([0.5, torch.nan]))
 
     monkeypatch.setattr(FlowMatching, "losses", broken)
-    keys = runs.WindowReader(shards, RECIPE.data, (), 0)
-    second = keys.entries[keys.sample_index(1)].key
+    clips = Clips(shards, RECIPE.data)
+    reader = WindowReader(clips, RECIPE.stages[0].data, (), seed_from(RECIPE.loop.seed, "stage", 0))
+    second = clips.entries[reader.sample_index(0, 1, 2)].key
     with pytest.raises(DataError, match=f"step 0: the loss is not finite on samples {second};"):
         train_teacher(shards, tmp_path / "m", RECIPE, resume=False, report=ignore)
+
+
+def test_stages_follow_each_other_and_resume_anywhere(shards: Path, tmp_path: Path) -> None:
+    """Only hands learn in the second stage, from the averaged weights of the first; a kill between changes nothing."""
+    stages = [
+        {"name": "body", "steps": 3, "flow": {"groups": ["reference", "body"]}},
+        {"name": "hands", "steps": 3, "trains": ["hands."], "data": {"hand_views": 0.5}},
+    ]
+    recipe = parse_recipe(TrainRecipe, {**TINY, "stages": stages}, "staged")
+    train_teacher(shards, tmp_path / "whole", recipe, resume=False, report=ignore)
+    for killed_at in (3, 5):
+        folder = tmp_path / f"killed{killed_at}"
+        with pytest.raises(Killed):
+            train_teacher(shards, folder, recipe, resume=False, report=kill_after(killed_at))
+        train_teacher(shards, folder, recipe, resume=True, report=ignore)
+        assert same_tensors(folder, tmp_path / "whole", "ema.safetensors")
+    first = load_file(str(tmp_path / "whole/trainer/stage_0.safetensors"))
+    last = load_file(str(tmp_path / "whole/model.safetensors"))
+    learnt = {name.split(".")[0] for name in first if not torch.equal(first[name], last[name])}
+    assert learnt == {"hands"}
+
+
+def test_a_stage_that_trains_nothing_is_refused(shards: Path, tmp_path: Path) -> None:
+    recipe = parse_recipe(TrainRecipe, {**TINY, "stages": [{"steps": 1, "trains": ["legs."]}]}, "bad")
+    with pytest.raises(RecipeError, match="no weight of the network begins with legs"):
+        train_teacher(shards, tmp_path / "m", recipe, resume=False, report=ignore)
 
 
 def test_several_processes_are_refused(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,22 +250,29 @@ def test_animation_has_the_driving_clip_s_frames_and_times(teacher: Path, studen
     driving = DrivingMotion(
         (64, 96), pts_s_T, body_track(frames), face_track(frames), hands_track(frames), camera_track(frames)
     )
-    reference = np.full((48, 48, 3), 200, np.uint8)
+    still = np.full((64, 96, 3), 200, np.uint8)
+    references = [reference_of(still, body_track(1), face_track(1))] * 3
     windows = {3: 1, 4: 1, 11: 5}[frames]
     for folder, evaluations in ((teacher, 20), (student, 2)):
-        made = animate(folder, reference, driving, "a square")
+        made = animate(folder, references, driving, "a square")
         assert made.rgb_THWC.shape == (frames, 16, 16, 3)
         assert np.array_equal(made.pts_s_T, pts_s_T)
         assert (made.stats.segments, made.stats.evaluations) == (windows, windows * evaluations)
-    assert np.array_equal(made.rgb_THWC, animate(student, reference, driving, "a square").rgb_THWC)
-    assert not np.array_equal(made.rgb_THWC, animate(student, reference, driving, "a square", seed=1).rgb_THWC)
+    assert np.array_equal(made.rgb_THWC, animate(student, references, driving, "a square").rgb_THWC)
+    assert not np.array_equal(made.rgb_THWC, animate(student, references, driving, "a square", seed=1).rgb_THWC)
 
 
 @pytest.mark.slow
 def test_the_loss_falls_and_the_square_is_where_it_should_be(shards: Path, tmp_path: Path) -> None:
     recipe = parse_recipe(
         TrainRecipe,
-        {**TINY, "steps": 150, "samples": 0, "loop": {"batch_size": 8}, "transformer": {"width": 48, "heads": 3}},
+        {
+            **TINY,
+            "stages": [{"steps": 150}],
+            "samples": 0,
+            "loop": {"batch_size": 8},
+            "transformer": {"width": 48, "heads": 3},
+        },
         "slow",
     )
     summary = train_teacher(shards, tmp_path / "m", recipe, resume=False, report=ignore)

@@ -1,0 +1,81 @@
+"""Which stills show the network who it is: other moments of the clip, and other clips of the same subject.
+
+Axis legend: T frames of a window, K references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from model.data.clips import Clip
+from model.data.framing import View
+from model.data.motion_inputs import motion_inputs
+from model.data.windows import ReferenceInputs, reference_frame
+from schemas.index import SampleEntry
+from schemas.recipe import StrictModel
+
+
+class ReferenceRecipe(StrictModel):
+    """How many references a window gets, and from where.
+
+    counts: weights of 1, 2, 3, ... references. other_clip: share of first references from another clip of the subject
+    (further ones always are, where there is one). same_view: share in the window's own view (a face for a face).
+    """
+
+    counts: tuple[float, ...] = Field(default=(0.5, 0.25, 0.25), min_length=1)
+    other_clip: float = Field(default=0.5, ge=0, le=1)
+    same_view: float = Field(default=0.5, ge=0, le=1)
+
+
+class References:
+    """Draws references for windows of a dataset; who belongs together is told by `subject` of the index."""
+
+    def __init__(self, entries: Sequence[SampleEntry], recipe: ReferenceRecipe) -> None:
+        self._recipe = recipe
+        self._same: dict[str, list[int]] = {}
+        by_subject: dict[str, list[int]] = {}
+        for index, entry in enumerate(entries):
+            if entry.subject:
+                by_subject.setdefault(entry.subject, []).append(index)
+        for members in by_subject.values():
+            for index in members:
+                self._same[entries[index].key] = [other for other in members if other != index]
+
+    def draw(
+        self,
+        clip_at: Callable[[int], Clip],
+        clip: Clip,
+        frame_T: NDArray[np.int64],
+        view: View,
+        rng: np.random.Generator,
+        size_px: int,
+        most: int,
+    ) -> list[ReferenceInputs]:
+        """One to `most` stills for a window of `clip`."""
+        weights = np.array(self._recipe.counts[:most])
+        count = 1 + int(rng.choice(len(weights), p=weights / weights.sum()))
+        others = self._same.get(clip.key, [])
+        stills = []
+        for place in range(count):
+            pick_other, pick_clip, pick_frame, pick_view = rng.random(4)
+            elsewhere = bool(others) and (place > 0 or pick_other < self._recipe.other_clip)
+            source = clip_at(others[int(pick_clip * len(others))]) if elsewhere else clip
+            if elsewhere:
+                frame = int(pick_frame * len(source.pts_s_T))
+            else:
+                frame = reference_frame(clip.pts_s_T, frame_T, pick_frame)
+            stills.append(still_of(source, frame, view if pick_view < self._recipe.same_view else "subject", size_px))
+        return stills
+
+
+def still_of(clip: Clip, frame: int, view: View, size_px: int) -> ReferenceInputs:
+    """One frame of a clip as a reference."""
+    frame_T = np.array([frame])
+    time_s_T = clip.pts_s_T[frame_T]
+    square = clip.square_of(view, float(time_s_T[0]) - 0.04, float(time_s_T[0]) + 0.04)
+    joints_J3 = motion_inputs(time_s_T, square, (), clip.tracks).body_TJ3[0]
+    return ReferenceInputs(clip.seen(frame_T, square, size_px)[0], joints_J3)

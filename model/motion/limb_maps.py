@@ -1,0 +1,75 @@
+"""Limbs as pictures, one channel per bone: where it runs, at a few cells per patch.
+
+Every bone has a channel of its own, so that crossing limbs, left and right stay apart; brightness is confidence, and
+a bone with an unseen end is not drawn. The falloff is wider than a cell: values between cells carry its exact place.
+Drawn on the device from joints, so nothing but joints has to be read, augmented or sent.
+Source: confidence as brightness follows MimicMotion's pose rendering; bones, channels and falloff are ours.
+Axis legend: B batch, T frames, J joints, L bones, h w cells; positions (x, y) in crop units.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BODY_BONES: tuple[tuple[int, int], ...] = (
+    (11, 12), (11, 23), (12, 24), (23, 24),
+    (11, 13), (13, 15), (12, 14), (14, 16),
+    (23, 25), (25, 27), (27, 31), (24, 26), (26, 28), (28, 32),
+    (0, 7), (0, 8),
+)  # fmt: skip
+"""MediaPipe Pose bones without those of hands and face, which are other groups' business."""
+HAND_BONES: tuple[tuple[int, int], ...] = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 21))
+MIN_CONF = 0.3
+"""A joint below draws nothing: a guess must not look like a fact. Source: MimicMotion."""
+FALLOFF_CELLS = 1.5
+BODY_COLOURS_L3 = tuple(colorsys.hsv_to_rgb(index / len(BODY_BONES), 1.0, 1.0) for index in range(len(BODY_BONES)))
+PICTURE_CELLS = 128
+"""Cells of a drawn picture's shorter side, if it has as many pixels: its lines then look alike at every size."""
+
+
+def limb_cover(joints_BTJ3: Tensor, bones: Sequence[tuple[int, int]], cells_hw: tuple[int, int]) -> Tensor:
+    """(B, T, L, h, w) in [0, 1]: 1 on the bone, falling linearly to 0 at FALLOFF_CELLS from it, times confidence."""
+    h, w = cells_hw
+    starts, ends = (torch.tensor([bone[end] for bone in bones], device=joints_BTJ3.device) for end in (0, 1))
+    joints = joints_BTJ3.float()
+    scale = torch.tensor([w, h], dtype=torch.float32, device=joints.device)
+    start_BTL2, end_BTL2 = joints[..., starts, :2] * scale, joints[..., ends, :2] * scale
+    conf_BTL = joints[..., starts, 2].clamp(0, 1) * joints[..., ends, 2].clamp(0, 1)
+    seen_BTL = torch.minimum(joints[..., starts, 2], joints[..., ends, 2]) >= MIN_CONF
+    x = torch.arange(w, device=joints.device, dtype=torch.float32) + 0.5
+    y = torch.arange(h, device=joints.device, dtype=torch.float32)[:, None] + 0.5
+    along = (end_BTL2 - start_BTL2)[..., None, None]
+    from_x = x - start_BTL2[..., 0, None, None]
+    from_y = y - start_BTL2[..., 1, None, None]
+    along_x, along_y = along.unbind(dim=3)
+    share = ((from_x * along_x + from_y * along_y) / (along_x**2 + along_y**2 + 1e-6)).clamp(0, 1)
+    distance = torch.sqrt((from_x - share * along_x) ** 2 + (from_y - share * along_y) ** 2 + 1e-12)
+    cover = (1.0 - distance / FALLOFF_CELLS).clamp(0, 1)
+    return cover * (conf_BTL * seen_BTL)[..., None, None]
+
+
+def cover_tokens(cover_BTLhw: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
+    """The cells of every patch as its features: (B, N, pt * L * cells * cells), N in (t, y, x) order."""
+    batch, frames, bones, h, w = cover_BTLhw.shape
+    f, rows, columns = grid_thw
+    cut = cover_BTLhw.reshape(batch, f, frames // f, bones, rows, h // rows, columns, w // columns)
+    return cut.permute(0, 1, 4, 6, 2, 3, 5, 7).reshape(batch, f * rows * columns, -1)
+
+
+def limb_picture(body_BTJ3: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """(B, T, H, W, 3) in [0, 1], on black: every bone in a colour of its own; where bones cross the brighter stays."""
+    coarse = max(1, min(size_hw) // PICTURE_CELLS)
+    cells_hw = (size_hw[0] // coarse, size_hw[1] // coarse)
+    colours_L3 = torch.tensor(BODY_COLOURS_L3, device=body_BTJ3.device)[..., None, None]
+    pictures = []
+    # One frame after the other: sixteen bones of a long video at this size are gigabytes.
+    for joints_BJ3 in body_BTJ3.unbind(dim=1):
+        cover_BLhw = limb_cover(joints_BJ3.unsqueeze(1), BODY_BONES, cells_hw)[:, 0]
+        picture = (cover_BLhw.unsqueeze(2) * colours_L3).amax(dim=1)
+        pictures.append(F.interpolate(picture, size=size_hw, mode="bilinear") if coarse > 1 else picture)
+    return torch.stack(pictures, dim=1).permute(0, 1, 3, 4, 2)

@@ -1,0 +1,55 @@
+"""Phased consistency: from anywhere in a step of the student's sampler, the jump to its end is the same.
+
+A step of the student is cut into `teacher_substeps` intervals. From a random one of their starts the frozen, guidance-
+merged teacher takes one Euler step; the student's jump from before that step must land where its own jump from after
+it lands (where the teacher itself landed, in the last interval). The student is its own target, without gradient.
+Source: Wang et al., Phased Consistency Models (2024); without an averaged target as in Geng et al., Consistency Models
+Made Easy (2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from model.conditions import Batch
+from model.dit.backbone import Backbone
+from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
+from model.objectives.step_distillation import StepRecipe, drawn_step
+from model.objectives.walking import everything, implied_clean, stepped, walked
+from model.rng import StepRng
+from model.sampler import time_grid
+
+
+class PhasedConsistency:
+    """One player, the student; the teacher is frozen."""
+
+    def __init__(self, student: Backbone, teacher: Backbone, recipe: StepRecipe) -> None:
+        self._student, self._teacher = student, teacher.requires_grad_(False)
+        self._recipe = recipe
+        self._times = time_grid(recipe.steps, recipe.shift)
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {PRIMARY: self._student}
+
+    def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
+        clean, parts = batch.tokens_BNC, self._recipe.teacher_substeps
+        start_B, end_B = drawn_step(self._times, rng, clean)
+        index_B = to_tensor(rng.uniform_B(len(clean), "interval") * parts, clean).floor()
+        t_B = start_B + (end_B - start_B) * index_B / parts
+        after_B = start_B + (end_B - start_B) * (index_B + 1) / parts
+        strength_B = torch.full_like(t_B, self._recipe.strength)
+        noisy = noised(clean, rng.normal_like(clean, "noise"), t_B)
+        state = everything(self._student, batch)
+        with torch.no_grad():
+            walked_to = walked(self._teacher, everything(self._teacher, batch), noisy, t_B, after_B, strength_B, 1)
+            last_B = index_B >= parts - 1
+            # In the last interval there is nothing left to jump; any time short of 1 keeps the arithmetic finite.
+            jump_B = torch.where(last_B, start_B, after_B)
+            jumped = stepped(walked_to, self._student(walked_to, jump_B, state, strength_B), jump_B, end_B)
+            landed = torch.where(last_B[:, None, None], walked_to, jumped)
+            target = implied_clean(noisy, landed, t_B, end_B)
+        predicted = self._student(noisy, t_B, state, strength_B)
+        return primary_losses(velocity_loss_B(predicted, target, t_B))

@@ -1,0 +1,170 @@
+"""Limb maps, somebody else's limbs, meaning without place: each on joints whose answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from builders import EXPRESSION_NAMES, dataset
+from puppet_pictures import puppet_dataset, tracks_of
+from puppets import draw_identity, draw_scene, stretched
+
+from model.data.augment import AugmentRecipe, augmented, limb_ratios, with_limbs, without_joints
+from model.data.framing import Square, close_square
+from model.data.motion_inputs import MotionInputs, motion_inputs, with_neutral_face
+from model.data.reader import Clips, DataRecipe, StageData, WindowReader
+from model.data.semantic import semantic_motion
+from model.motion.limb_maps import cover_tokens, limb_cover
+from model.rng import StepRng
+
+WHO = draw_identity(np.random.default_rng(1))
+SCENE = draw_scene(WHO, np.random.default_rng(2))
+SQUARE = Square(0, 0, 192)
+
+
+def motion_inputs_of(scene: object = SCENE) -> MotionInputs:
+    tracks = with_neutral_face(*tracks_of(scene))  # type: ignore[arg-type]
+    return motion_inputs(tracks.body.pts_s_T, SQUARE, EXPRESSION_NAMES, tracks)
+
+
+def test_a_limb_is_where_it_runs_and_as_bright_as_it_is_sure() -> None:
+    joints = torch.zeros(1, 3, 33, 3)
+    joints[..., 11, :2], joints[..., 12, :2] = torch.tensor([0.25, 0.5625]), torch.tensor([0.75, 0.5625])
+    joints[0, 0, [11, 12], 2], joints[0, 1, [11, 12], 2], joints[0, 2, [11, 12], 2] = 1.0, 0.6, 0.2
+    cover = limb_cover(joints, [(11, 12), (12, 14)], (8, 8))
+    assert cover.shape == (1, 3, 2, 8, 8)
+    assert cover[0, 0, 0, 4, 2:6].tolist() == pytest.approx([1.0] * 4, abs=1e-5)
+    assert torch.allclose(cover[0, 1, 0], cover[0, 0, 0] * 0.36, atol=1e-6)
+    assert not cover[0, 2].any()
+    assert not cover[0, 0, 0, :3].any()
+    assert not cover[:, :, 1].any()
+
+
+def test_cells_of_a_patch_become_its_token() -> None:
+    cover = torch.arange(2 * 3 * 4 * 4).reshape(1, 2, 3, 4, 4).float()
+    tokens = cover_tokens(cover, (1, 2, 2))
+    assert tokens.shape == (1, 4, 2 * 3 * 4)
+    assert tokens[0, 1].reshape(2, 3, 2, 2)[1, 2].tolist() == cover[0, 1, 2, :2, 2:].tolist()
+
+
+def test_longer_limbs_point_the_same_way_and_stand_on_the_same_floor() -> None:
+    motion = motion_inputs_of()
+    longer = with_limbs(motion, {"arms": 1.3, "legs": 1.2, "torso": 1.0})
+
+    def bone(each: MotionInputs, a: int, b: int) -> np.ndarray:  # type: ignore[type-arg]
+        return each.body_TJ3[:, b, :2] - each.body_TJ3[:, a, :2]
+
+    assert np.allclose(bone(longer, 11, 13), 1.3 * bone(motion, 11, 13), atol=1e-5)
+    assert np.allclose(bone(longer, 24, 26), 1.2 * bone(motion, 24, 26), atol=1e-5)
+    assert np.allclose(bone(longer, 11, 23), bone(motion, 11, 23), atol=1e-5)
+    floor = motion.body_TJ3[:, 27:29, 1].max(axis=1)
+    assert np.allclose(longer.body_TJ3[:, 27:29, 1].max(axis=1), floor, atol=1e-5)
+    wrist = longer.body_TJ3[:, 15, :2] - motion.body_TJ3[:, 15, :2]
+    moved = longer.hands_T2H3[:, 0, 7, :2] - motion.hands_T2H3[:, 0, 7, :2]
+    assert np.allclose(moved, wrist, atol=1e-5)
+
+
+def test_limb_ratios_tell_stretched_limbs() -> None:
+    def ratios(scene: object) -> dict[str, float]:
+        body = tracks_of(scene)[0]  # type: ignore[arg-type]
+        return limb_ratios(body.joints_px_PTJ2[0], body.conf_PTJ[0])
+
+    from dataclasses import replace
+
+    front = replace(SCENE, yaw=0.0, action="raising arms")
+    usual, long = ratios(front), ratios(replace(front, who=stretched(WHO, 1.25)))
+    assert long["arms"] / usual["arms"] == pytest.approx(1.25, abs=0.04)
+    assert long["legs"] / usual["legs"] == pytest.approx(1.25, abs=0.04)
+    assert limb_ratios(np.zeros((3, 33, 2), np.float32), np.zeros((3, 33), np.float32)) == {}
+
+
+def test_augmentation_keeps_its_rates_and_its_seed() -> None:
+    motion = motion_inputs_of()
+    never = AugmentRecipe(limbs=0, missing=0, unsure=0)
+    assert augmented(motion, never, np.random.default_rng(0)) == motion
+    changed = [
+        augmented(motion, AugmentRecipe(limbs=0.5, missing=0, unsure=0), np.random.default_rng(i)) for i in range(60)
+    ]
+    assert 18 <= sum(each is not motion for each in changed) <= 42
+    unsure = augmented(motion, AugmentRecipe(limbs=0, missing=0, unsure=1), np.random.default_rng(0))
+    moved = np.abs(unsure.body_TJ3[..., :2] - motion.body_TJ3[..., :2]).max(axis=(0, 2)) > 0
+    assert moved.sum() == 11
+    assert (unsure.body_TJ3[:, moved, 2] < 0.5).all()
+    again = augmented(motion, AugmentRecipe(limbs=0, missing=0, unsure=1), np.random.default_rng(0))
+    assert np.array_equal(unsure.body_TJ3, again.body_TJ3)
+
+
+def test_a_hand_without_its_wrist_is_not_seen() -> None:
+    without = without_joints(motion_inputs_of(), np.array([15, 3]))
+    assert not without.hands_T2H3[:, 0].any()
+    assert without.hands_T2H3[:, 1].any()
+    assert not without.body_TJ3[:, 15].any()
+
+
+def test_meaning_has_no_place_and_no_length() -> None:
+    from dataclasses import replace
+
+    first = semantic_motion(tracks_of(SCENE)[0], 0.8).directions_SF
+    elsewhere = replace(SCENE, place=(0.3, 0.8), stature=0.7)
+    assert np.allclose(semantic_motion(tracks_of(elsewhere)[0], 0.8).directions_SF, first, atol=1e-5)
+    other = replace(SCENE, action="waving" if SCENE.action != "waving" else "walking")
+    assert np.abs(semantic_motion(tracks_of(other)[0], 0.8).directions_SF - first).max() > 0.3
+
+
+def test_close_views_hold_their_part() -> None:
+    from dataclasses import replace
+
+    scene = replace(SCENE, yaw=0.0)
+    _, face, hands, _ = tracks_of(scene)
+    for view, points in (("face", face.landmarks_px_TL2), ("right_hand", hands.joints_px_T2J2[:, 1])):
+        square = close_square(view, (192, 192), face, hands, 0.0, 0.16)  # type: ignore[arg-type]
+        assert square is not None
+        inside = square.to_crop(points[:3].astype(np.float32))
+        assert inside.min() > 0
+        assert inside.max() < 1
+        assert square.side_px < 110
+    behind = replace(SCENE, yaw=np.pi)
+    assert close_square("face", (192, 192), *tracks_of(behind)[1:3], 0.0, 0.6) is None
+
+
+@pytest.fixture(scope="module")
+def puppets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return puppet_dataset(tmp_path_factory.mktemp("puppets"), subjects=2, clips=4, frames=16)
+
+
+def test_references_come_from_the_same_subject_only(puppets: Path) -> None:
+    clips = Clips(puppets, DataRecipe(size_px=32))
+    stage = StageData.model_validate({"references": {"counts": [0, 0, 1], "other_clip": 1.0}})
+    reader = WindowReader(clips, stage, EXPRESSION_NAMES, 0)
+    asked: list[str] = []
+    original = clips.get
+
+    def get(index: int) -> object:
+        asked.append(clips.entries[index].key)
+        return original(index)
+
+    clips.get = get  # type: ignore[method-assign, assignment]
+    from model.codec.pixel import PixelCodec
+    from model.text.encoder import HashedBytesText
+
+    for step in range(8):
+        asked.clear()
+        batch = reader.batch(StepRng(0, step), PixelCodec(), HashedBytesText(), 1)
+        assert {key[:5] for key in asked} == {batch.keys[0][:5]}
+        assert set(asked) - {batch.keys[0]}
+        assert batch.conditions.reference_mask_BK.all()
+
+
+def test_alone_a_clip_is_its_own_reference(tmp_path: Path) -> None:
+    reader = WindowReader(Clips(dataset(tmp_path, n=1, frames=24), DataRecipe(size_px=32)), StageData(), (), 0)
+    assert reader._references._same == {}
+
+
+def test_puppets_are_the_same_twice_and_say_who_they_are(puppets: Path, tmp_path: Path) -> None:
+    again = puppet_dataset(tmp_path / "again", subjects=2, clips=4, frames=16)
+    assert (again / "index.json").read_bytes() == (puppets / "index.json").read_bytes()
+    from schemas.index import load_samples
+
+    assert {entry.subject for entry in load_samples(puppets)} == {"p0000", "p0001"}
