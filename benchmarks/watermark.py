@@ -31,7 +31,16 @@ from numpy.typing import NDArray
 from model.data.framing import choose_square, crop_resized
 from model.video import iterate_mp4, write_mp4
 from model.watermark import (
-    FALSE_ALARMS, LAYOUTS, PUBLIC_KEY, _carriers, _mean_luma, _measure, _present, _z, detect, embed,
+    FALSE_ALARMS,
+    LAYOUTS,
+    PUBLIC_KEY,
+    _carriers,
+    _mean_luma,
+    _measure,
+    _present,
+    _z,
+    detect,
+    embed,
 )  # fmt: skip
 
 Rgb = NDArray[np.uint8]
@@ -159,7 +168,10 @@ def unmarked(folder: Path) -> Iterator[tuple[str, Rgb]]:
         coarse = source.integers(0, 256, (8, size_px // grain, size_px // grain, 3)).astype(np.uint8)
         if seed % 2:
             coarse[:] = coarse[0]
-        yield f"made {seed}", np.stack([cv2.resize(f, (size_px, size_px), interpolation=cv2.INTER_CUBIC) for f in coarse])
+        yield (
+            f"made {seed}",
+            np.stack([cv2.resize(f, (size_px, size_px), interpolation=cv2.INTER_CUBIC) for f in coarse]),
+        )
     for level in range(0, 256, 5):
         yield f"plain {level}", np.full((8, 64, 64, 3), level, np.uint8)
 
@@ -194,7 +206,9 @@ def alarms(folder: Path, keys: list[bytes]) -> dict[str, object]:
             phase_D = (_measure(luma_HW, carriers) / carriers.step_D - carriers.dither_D)[sync_D]
             statistics.append(_z(float(np.cos(2 * np.pi * phase_D).sum()), int(sync_D.sum())))
     z_N = np.array(statistics)
-    print(f"sync statistic, {len(z_N)} draws of key and video: mean {z_N.mean():.4f}, standard deviation {z_N.std():.4f}")
+    print(
+        f"sync statistic, {len(z_N)} draws of key and video: mean {z_N.mean():.4f}, standard deviation {z_N.std():.4f}"
+    )
     for level in (2.0, 3.0, 3.5, 3.9, 4.5):
         expected = 0.5 * math.erfc(level / math.sqrt(2))
         print(f"| {level} | {(z_N >= level).mean():.2e} | {expected:.2e} | {tail_bound(level, LAYOUTS[0].sync):.2e} |")

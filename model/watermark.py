@@ -58,7 +58,7 @@ class Layout:
 # Measured in benchmarks/results/2026-11-27-watermark.md.
 LAYOUTS = (
     Layout("small", 0, 72, 1, 1.7, 0.66),
-    Layout("medium", 96, 64, 2, 0.95, 0.85),
+    Layout("medium", 112, 64, 2, 0.95, 0.85),
     Layout("large", 192, 64, 2, 0.62, 0.62),
     Layout("huge", 384, 64, 2, 0.47, 0.47),
 )
@@ -180,7 +180,8 @@ def _detect_layout(luma_HW: NDArray[np.float32], key: bytes, layout: Layout) -> 
     phase_D = _measure(luma_HW, carriers) / carriers.step_D - carriers.dither_D
     cosine_D = np.cos(2.0 * np.pi * phase_D)
     coded_D = carriers.bit_D >= 0
-    soft_C = np.bincount(carriers.bit_D[coded_D], weights=cosine_D[coded_D], minlength=CODED_BITS)
+    soft_C = np.zeros(CODED_BITS)
+    np.add.at(soft_C, carriers.bit_D[coded_D], cosine_D[coded_D])
     payload, valid = decode(soft_C)
     agreement = float(((1 - 2 * encode(payload)) * soft_C).sum())
     sync, sync_count = float(cosine_D[~coded_D].sum()), int((~coded_D).sum())
@@ -250,7 +251,8 @@ def _basis(length: int, side: int) -> NDArray[np.float32]:
     basis = np.sqrt(2.0 / length) * np.cos(np.pi * (2 * np.arange(length)[None] + 1) * rows / (2 * length))
     basis[0] /= np.sqrt(2.0)
     basis[length:] = 0.0
-    return basis.astype(np.float32)
+    rows_first: NDArray[np.float32] = basis.astype(np.float32)
+    return rows_first
 
 
 def mean_luma(total_HWC: NDArray[np.uint32], frames: int) -> NDArray[np.float32]:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipelines.responsible_use import UseTerms, add_use_arguments, clear, terms_from
+
 log = logging.getLogger(__name__)
 
 HELP = "move a reference character like the person in a driving video"
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="OUT.mp4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 when it exists")
+    add_use_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -35,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         raise RecipeError(f"--reference: {len(args.reference)} pictures given, this version's models take one")
     result = animate_file(
         Path(args.model), Path(args.driving), Path(args.reference[0]), Path(args.output), args.prompt, args.seed,
-        args.overwrite,
+        args.overwrite, terms=terms_from(args),
     )  # fmt: skip
     if args.json:
         print_json(result)
@@ -52,11 +55,14 @@ def animate_file(
     prompt: str | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    *,
+    terms: UseTerms,
 ) -> dict[str, Any]:
     """Annotates the driving video and generates as many frames, at its times. Returns: costs, size and prompt.
 
-    Raises: RecipeError when a file is missing or OUT.mp4 exists; DataError when the driving video or the picture
-    cannot be read.
+    What is written carries a watermark and a manifest (docs/responsible_use.md).
+    Raises: RecipeError when a file is missing, OUT.mp4 exists, consent is missing or content is refused; DataError when
+    the driving video or the picture cannot be read; ResourceError without c2pa.
     """
     from pipelines.training_output import quiet_threads
 
@@ -65,7 +71,6 @@ def animate_file(
     from model.data.framing import subject_box_px
     from model.generate import DrivingMotion, animate
     from model.store import load_model
-    from model.video import write_mp4
     from pipelines.progress import bar
     from schemas.errors import RecipeError
 
@@ -76,11 +81,13 @@ def animate_file(
     for name, path in (("--driving", driving), ("--reference", reference)):
         if not path.is_file():
             raise RecipeError(f"{name} {path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
+    clearance = clear(terms, prompt, [reference])
     model = load_model(model_dir)
     reference_rgb_HWC, reference_tracks = _annotated_picture(reference)
     tracks, shape, versions = _annotated_video(driving)
     body, face = tracks["body.npz"], tracks["face.npz"]
     text = prompt if prompt is not None else describe(tracks, None, shape, versions)["caption"]
+    clearance.check_prompt(text)
     motion = DrivingMotion(
         (shape.height_px, shape.width_px), body.pts_s_T, body, face, tracks["hands.npz"], tracks["camera.npz"]
     )
@@ -95,7 +102,7 @@ def animate_file(
             model, reference_rgb_HWC, motion, text, box, seed,
             on_segment=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
-    write_mp4(output, made.rgb_THWC, made.pts_s_T)
+    marks = clearance.publish(output, made.rgb_THWC, made.pts_s_T, model_dir, model.config, driving, text, seed)
     stats = made.stats
     return {
         "output": str(output),
@@ -111,6 +118,7 @@ def animate_file(
         "evaluations_per_segment": stats.evaluations / stats.segments,
         "sampling_s": stats.seconds,
         "prompt": text,
+        **marks,
     }
 
 

@@ -1,7 +1,7 @@
 """How a generated video is written: marked, then signed with a C2PA manifest that says what made it from what.
 
-C2PA is a standard for such manifests (https://spec.c2pa.org). Signing and checking work offline: no timestamp authority,
-no remote manifests, no revocation lists.
+C2PA is a standard for such manifests (https://spec.c2pa.org). Signing and checking work offline: no timestamp
+authority, no remote manifests, no revocation lists.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def publish_video(
     """Writes the frames as MP4 with watermark and manifest. The file appears under its name only when it has both.
 
     generation: the content of our assertion; the payload is added to it.
-    Raises: DataError from `write_mp4`; RecipeError when the certificate does not do for C2PA; ResourceError without c2pa.
+    Raises: DataError from `write_mp4`; RecipeError when C2PA refuses the certificate; ResourceError without c2pa.
     """
     from model.video import write_mp4
     from model.watermark import PUBLIC_KEY, embed

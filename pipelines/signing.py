@@ -1,7 +1,7 @@
 """The certificate and key that generated videos are signed with: the user's own, or a self-made chain.
 
-A self-made chain shows that a video has not been changed since it was signed. It does not show who signed: nobody vouches
-for it, so that verifiers call such signatures valid, not trusted.
+A self-made chain shows that a video has not been changed since it was signed. It does not show who signed: nobody
+vouches for it, so that verifiers call such signatures valid, not trusted.
 """
 
 from __future__ import annotations
@@ -109,11 +109,15 @@ def _read(chain: Path, key: Path, self_made: bool) -> Credentials:
         raise RecipeError(f"signing with {error.filename}: {error.strerror}{again}") from error
     # TypeError: the key is encrypted
     except (ValueError, TypeError) as error:
-        raise RecipeError(f"signing with {chain} and {key}: no PEM chain with an open PEM key ({error}){again}") from error
+        raise RecipeError(
+            f"signing with {chain} and {key}: no PEM chain with an open PEM key ({error}){again}"
+        ) from error
     if not fits:
         raise RecipeError(f"signing with {chain} and {key}: the key is not that of the first certificate{again}")
     if certificates[0].not_valid_after_utc < datetime.datetime.now(datetime.timezone.utc):
-        raise RecipeError(f"signing with {chain}: the certificate expired on {certificates[0].not_valid_after_utc:%F}{again}")
+        raise RecipeError(
+            f"signing with {chain}: the certificate expired on {certificates[0].not_valid_after_utc:%F}{again}"
+        )
     return Credentials(chain_pem, key_pem, _algorithm(private, chain), self_made)
 
 
@@ -146,14 +150,21 @@ def _certificate(
     issuer_key: EllipticCurvePrivateKey,
     authority: bool,
 ) -> Certificate:
-    """Extensions as the C2PA specification 2.1, section 14.5, asks: a signer is no authority and has an extended use."""
+    """Extensions as the C2PA specification 2.1, section 14.5, asks: a signer is no authority and states its use."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     now = datetime.datetime.now(datetime.timezone.utc)
     unused = dict.fromkeys(
-        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"),
+        (
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
         False,
     )
     usage = x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, crl_sign=authority, **unused)
@@ -169,9 +180,7 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=authority, path_length=0 if authority else None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if not authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)

@@ -158,7 +158,17 @@ def _print(reports: list[MediaReport]) -> None:
         statistics = f"{mark['z']:.1f}" if mark else None
         chance = f"{mark['p_value']:.1e}" if mark else None
         state = ("found" if mark["found"] else "not found") if mark else None
-        rows.append((report.file, "yes" if report.verified else "no", report.c2pa, state, statistics, chance, mark.get("payload")))
+        rows.append(
+            (
+                report.file,
+                "yes" if report.verified else "no",
+                report.c2pa,
+                state,
+                statistics,
+                chance,
+                mark.get("payload"),
+            )
+        )
     columns = ("file", "verified", "C2PA", "watermark", "z", "p value", "model (payload)")
     print_table("media", columns, rows, right=("z", "p value"))
     for report in reports:
