@@ -1,12 +1,12 @@
 """The watermark: found after what a video goes through, false alarms on unmarked ones, distortion, and cost.
 
-    PYTHONPATH=.:tests python benchmarks/watermark.py WHAT FOLDER [--keys 3] [--json FILE]
+    PYTHONPATH=.:tests python benchmarks/watermark.py WHAT FOLDER [--keys 3] [--only 64x8,512x24] [--json FILE]
 
 WHAT    marks    PSNR; share found and read after encoding (crf 18, 23, 28), after resizing by 0.75, after both, and
                  after changes that nothing is promised for; at several sizes and lengths, under several keys
         alarms   unmarked videos: windows of FOLDER's clips and made ones, encoded or not, and videos marked with
                  another key; then the statistics of the same videos under random keys, for the tail
-        cost     ms per frame of embedding and of detecting, one thread, median of repetitions
+        cost     CPU ms per frame of embedding and of detecting, median of repetitions; set OMP_NUM_THREADS=1
 
 Windows are square, cut from the middle of each clip of FOLDER that has enough frames, and resized.
 """
@@ -20,7 +20,7 @@ import math
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import av
@@ -54,10 +54,15 @@ def main() -> None:
     parser.add_argument("what", choices=("marks", "alarms", "cost"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--keys", type=int, default=3)
+    parser.add_argument("--only", help="sizes and lengths for marks, as 64x8,512x24")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     keys = [PUBLIC_KEY, *(hashlib.sha256(f"benchmark {i}".encode()).digest() for i in range(1, args.keys))]
-    result = {"marks": marks, "alarms": alarms, "cost": cost}[args.what](args.folder, keys)
+    wanted = MARKED
+    if args.only:
+        wanted = tuple((int(size), int(length)) for size, length in (part.split("x") for part in args.only.split(",")))
+    work = {"marks": lambda: marks(args.folder, keys, wanted), "alarms": lambda: alarms(args.folder, keys)}
+    result = work.get(args.what, lambda: cost(args.folder, keys))()
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
@@ -123,9 +128,9 @@ BEYOND: dict[str, Callable[[Rgb], Rgb]] = {
 }
 
 
-def marks(folder: Path, keys: list[bytes]) -> dict[str, object]:
+def marks(folder: Path, keys: list[bytes], wanted: Sequence[tuple[int, int]]) -> dict[str, object]:
     rows: dict[str, object] = {}
-    for size_px, frames in MARKED:
+    for size_px, frames in wanted:
         every = 1 if size_px < 512 else 4
         psnr_db: list[float] = []
         outcomes: dict[str, list[tuple[bool, bool, bool]]] = defaultdict(list)
@@ -239,12 +244,12 @@ def cost(folder: Path, keys: list[bytes]) -> dict[str, object]:
         plain = window(taken, size_px)
         embed_ms, detect_ms = [], []
         for _ in range(9):
-            began_s = time.perf_counter()
+            began_cpu_s = time.process_time()
             marked = embed(plain, keys[0], 1)
-            embed_ms.append((time.perf_counter() - began_s) * 1e3 / frames)
-            began_s = time.perf_counter()
+            embed_ms.append((time.process_time() - began_cpu_s) * 1e3 / frames)
+            began_cpu_s = time.process_time()
             detect(marked, keys[0])
-            detect_ms.append((time.perf_counter() - began_s) * 1e3 / frames)
+            detect_ms.append((time.process_time() - began_cpu_s) * 1e3 / frames)
         rows[f"{size_px}x{frames}"] = [float(np.median(embed_ms)), float(np.median(detect_ms))]
         print(f"| {size_px} | {frames} | {np.median(embed_ms):.3f} | {np.median(detect_ms):.3f} |", flush=True)
     return rows

@@ -64,22 +64,18 @@ def plain_text(text: str) -> str:
 def ways_to_read(prompt: str) -> list[str]:
     """The prompt as it stands, and with each disguise undone."""
     folded = unicodedata.normalize("NFKC", prompt).casefold()
-    readings = [plain_text(folded)]
-    for text in (
-        folded.translate(_LEET),
-        folded.translate(_LOOK_ALIKE),
-        folded.translate(_LOOK_ALIKE).translate(_LEET),
-    ):
-        readings.append(plain_text(text))
-    readings += [_joined(text) for text in readings]
+    latin = folded.translate(_LOOK_ALIKE)
+    texts = [folded, latin, folded.translate(_LEET), latin.translate(_LEET)]
+    readings = [plain_text(text) for text in (*texts, *map(_joined, texts))]
     # "nuuude"; words with honest double letters keep them in the other readings
     readings += [re.sub(r"(.)\1{2,}", r"\1", text) for text in readings]
     return list(dict.fromkeys(readings))
 
 
 def _joined(text: str) -> str:
-    """Runs of three or more single letters as one word: n u d e."""
-    return re.sub(r"\b\w(?: \w){2,}\b", lambda run: run.group().replace(" ", ""), text)
+    """Three or more single letters with the same between each two as one word: n u d e, n.u.d.e."""
+    apart = re.compile(r"(?<!\w)\w(\W{1,3})\w(?:\1\w)+(?!\w)")
+    return apart.sub(lambda run: run.group().replace(run.group(1), ""), text.replace("_", "-"))
 
 
 def _has_term(readings: Iterable[str], group: Iterable[str]) -> bool:

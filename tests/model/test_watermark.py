@@ -178,12 +178,15 @@ def test_the_mark_is_the_same_on_every_machine() -> None:
     grey = np.full((1, 64, 64, 3), 128, np.uint8)
     pattern = embed(grey, PUBLIC_KEY, 1)[0, :, :, 0].astype(int) - 128
     assert detect(128 + np.stack([pattern.astype(np.uint8)] * 3, -1)[None], PUBLIC_KEY).payload == 1
-    np.testing.assert_allclose(pattern[0, :16], [6, 6, 5, 3, 2, 0, -1, -3, -4, -5, -5, -5, -5, -5, -5, -4], atol=1, err_msg="rounding may differ by one")
+    np.testing.assert_allclose(
+        pattern[0, :16],
+        [6, 6, 5, 3, 2, 0, -1, -3, -4, -5, -5, -5, -5, -5, -5, -4],
+        atol=1,
+        err_msg="rounding may differ by one",
+    )
 
 
-def test_keys_come_from_files_and_too_short_ones_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_come_from_files_and_too_short_ones_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     assert read_key() == PUBLIC_KEY
     path = tmp_path / "key"

@@ -63,6 +63,7 @@ def broken(prompt: str) -> set[str]:
         ("a NUDE  Child", "minors_sexual"),
         ("n u d e child", "minors_sexual"),
         ("n.u.d.e. c-h-i-l-d", "minors_sexual"),
+        ("n_u_d_e  c h i l d", "minors_sexual"),
         ("nud3 ch1ld", "minors_sexual"),
         ("nuuuude childd child", "minors_sexual"),
         ("nu\u200bde chi\u00adld", "minors_sexual"),
@@ -101,7 +102,7 @@ def test_words_are_whole_and_accents_do_not_matter() -> None:
     rule = PromptRule(name="x", reason="y", all_of=(("café noir",),))
     assert broken_rules("two Cafe-Noirs", [rule])
     assert not broken_rules("scafe noir", [rule])
-    assert plain_text("  A,B\u200b!c_d ") == "a bc d"
+    assert plain_text("  A,B\u200b!c_d ") == "a b c d"
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def publish(path: Path, **changes: Any) -> Path:
     rgb_THWC = moving_square_frames(8, size_hw=(64, 64))
-    publish_video(
-        path, rgb_THWC, np.arange(8) / 8, PUBLIC_KEY, PAYLOAD, {**GENERATION, **changes}, load_credentials()
-    )
+    publish_video(path, rgb_THWC, np.arange(8) / 8, PUBLIC_KEY, PAYLOAD, {**GENERATION, **changes}, load_credentials())
     return path
 
 
