@@ -194,7 +194,7 @@ def _detect_layout(luma_HW: NDArray[np.float32], key: bytes, layout: Layout) -> 
     p_payload = 2.0**PAYLOAD_BITS * tail(_z(agreement, int(coded_D.sum())))
     return Detection(
         found=False,
-        z=z_sync if p_sync <= p_both else z_both,
+        z=z_both if p_both < min(p_sync, 1.0) else z_sync,
         p_value=min(1.0, p_sync, p_both),
         payload=payload if valid and p_payload <= FALSE_ALARMS else None,
         payload_confidence=agreement / max(int(coded_D.sum()), 1),
