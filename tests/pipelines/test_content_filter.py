@@ -91,6 +91,7 @@ def test_what_is_refused(prompt: str, rule: str) -> None:
         "a girl in Scunthorpe picks up a cup",
         "a person undresses a doll",
         "naked eye astronomy lecture",
+        "a girl posing as a queen, later as a judge",
         "15 years old whisky, a sip",
     ],
 )

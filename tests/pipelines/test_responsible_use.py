@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from pipelines import cli
 from pipelines.provenance import read_manifest
 from pipelines.responsible_use import UseTerms, add_use_arguments, clear, read_consent, terms_from
 from pipelines.signing import CERTIFICATE_VARIABLE
-from schemas.errors import DecodeError, RecipeError
+from schemas.errors import DecodeError, RecipeError, ResourceError
 from schemas.fingerprint import file_sha256
 from schemas.recipe import parse_recipe
 
@@ -111,6 +112,15 @@ def test_the_filter_is_switched_off_with_a_reason_only(picture: Path) -> None:
     clearance = clear(UseTerms(CONSENT, unfiltered_because="study of filters"), "a nude child", [picture])
     assert clearance.filter_record == {"state": "off", "reason": "study of filters"}
     clearance.check_prompt("a nude child")
+
+
+def test_what_could_not_be_signed_is_not_begun(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "no-such-key")
+    with pytest.raises(RecipeError, match="watermark key no-such-key"):
+        clear(UseTerms(CONSENT), "a wave", [picture])
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    with pytest.raises(ResourceError, match="pip install c2pa-python"):
+        clear(UseTerms(CONSENT), "a wave", [picture])
 
 
 @pytest.mark.slow
