@@ -1,4 +1,4 @@
-"""An invisible keyed mark over a whole video: put there once, found again after re-encoding and resizing.
+"""A faint keyed mark over a whole video: put there once, found again after re-encoding and resizing.
 
 Method: quantisation index modulation with a keyed dither (Chen & Wornell 2001, IEEE Trans. Information Theory 47(4)),
 with distortion compensation. Carriers are low-frequency DCT coefficients of the time-averaged luma, indexed in half
