@@ -71,6 +71,7 @@ def animate_file(
     from model.data.framing import subject_box_px
     from model.generate import DrivingMotion, animate
     from model.store import load_model
+    from pipelines.content_filter import read_picture
     from pipelines.progress import bar
     from schemas.errors import RecipeError
 
@@ -81,7 +82,7 @@ def animate_file(
     for name, path in (("--driving", driving), ("--reference", reference)):
         if not path.is_file():
             raise RecipeError(f"{name} {path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
-    clearance = clear(terms, prompt, [reference])
+    clearance = clear(terms, prompt, [read_picture(reference)])
     model = load_model(model_dir)
     reference_rgb_HWC, reference_tracks = _annotated_picture(reference)
     tracks, shape, versions = _annotated_video(driving)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,11 @@ or take 4."""
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A reference picture: its file and its RGB pixels (H, W, 3)."""
+    """A reference picture: what to call it, its RGB pixels (H, W, 3), and the SHA-256 of the file they come from."""
 
-    path: Path
+    name: str
     rgb_HWC: NDArray[np.uint8]
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class BlockedPictures:
             for version in (own, mirrored(own)):
                 near = np.flatnonzero(hamming(self._hash_N, version) <= SAME_PICTURE_BITS)
                 if len(near):
-                    reason = f"{picture.path} looks like a blocked picture ({self._lines[near[0]]})"
+                    reason = f"{picture.name} looks like a blocked picture ({self._lines[near[0]]})"
                     refusals.append(Refusal(self.name, reason))
                     break
         return refusals
@@ -119,7 +121,7 @@ class LikelyPictures:
             share_N = np.exp(logits_N - logits_N.max())
             share = float(share_N[: len(self._texts.refuse)].sum() / share_N.sum())
             if share >= self._texts.at_least:
-                reason = f"{picture.path} looks like what is refused ({share:.2f}, at least {self._texts.at_least:g})"
+                reason = f"{picture.name} looks like what is refused ({share:.2f}, at least {self._texts.at_least:g})"
                 refusals.append(Refusal(self.name, reason))
         return refusals
 
@@ -158,10 +160,12 @@ def read_picture(path: Path) -> Picture:
     """Raises: DecodeError when the file is no picture."""
     import cv2
 
-    bgr = cv2.imdecode(np.frombuffer(path.read_bytes() or b"\0", dtype=np.uint8), cv2.IMREAD_COLOR)
+    data = path.read_bytes()
+    bgr = cv2.imdecode(np.frombuffer(data or b"\0", dtype=np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         raise DecodeError(f"{path} is not a readable picture")
-    return Picture(path, np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8))
+    rgb_HWC = np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
+    return Picture(str(path), rgb_HWC, hashlib.sha256(data).hexdigest())
 
 
 def picture_hash(rgb_HWC: NDArray[np.uint8]) -> int:

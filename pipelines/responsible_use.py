@@ -31,7 +31,10 @@ MAX_CONSENT_CHARS = 2000
 
 @dataclass(frozen=True, slots=True)
 class UseTerms:
-    """What the caller states. unfiltered_because: the reason for working without content filters; None with them."""
+    """What the caller states. unfiltered_because: the reason for working without content filters; None with them.
+
+    consent: "" where the caller states none, because what is animated carries its own.
+    """
 
     consent: str
     rule_files: tuple[Path, ...] = ()
@@ -80,7 +83,7 @@ class Clearance:
                 "weights_sha256": file_sha256(model_dir / EMA_FILE),
             },
             "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest(),
-            "references": [{"sha256": file_sha256(picture.path)} for picture in self.references],
+            "references": [{"sha256": picture.sha256} for picture in self.references],
             "driving_sha256": file_sha256(driving),
             "consent": self.consent,
             "content_filter": dict(self.filter_record),
@@ -113,7 +116,7 @@ def add_use_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def terms_from(args: argparse.Namespace) -> UseTerms:
-    """Raises: RecipeError when consent is missing, unreadable or too long."""
+    """Raises: RecipeError when consent is given in a file that cannot be read."""
     rules, blocked = list(args.content_rules), args.blocked_pictures or os.environ.get(BLOCKED_VARIABLE)
     if os.environ.get(RULES_VARIABLE):
         rules.insert(0, os.environ[RULES_VARIABLE])
@@ -126,14 +129,14 @@ def terms_from(args: argparse.Namespace) -> UseTerms:
 
 
 def read_consent(given: str | None) -> str:
-    """The text itself, or that of the file it names."""
+    """The text itself, or that of the file it names, on one line; "" for None."""
     text = given or ""
     if text and len(text) < 1024 and Path(text).is_file():
         try:
             text = Path(text).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"--consent {given}: cannot be read as text: {error}") from error
-    return check_consent(" ".join(text.split()))
+    return " ".join(text.split())
 
 
 def check_consent(text: str) -> str:
@@ -147,26 +150,28 @@ def check_consent(text: str) -> str:
     return text
 
 
-def clear(terms: UseTerms, prompt: str | None, references: Sequence[Path]) -> Clearance:
+def clear(
+    terms: UseTerms, prompt: str | None, references: Sequence[Picture], recorded_consent: str | None = None
+) -> Clearance:
     """Everything that could forbid the work, or could not be done afterwards, is tried before it.
 
-    Raises: RecipeError for missing consent, refused content, or a key or certificate that does not do; DecodeError for
-    a reference that is no picture; ResourceError without c2pa.
+    recorded_consent: what is kept beside the references, where they come from a collection that says it.
+    Raises: RecipeError for missing consent, refused content, or a key or certificate that does not do; ResourceError
+    without c2pa.
     """
     from model.watermark import read_key
-    from pipelines.content_filter import filter_record, make_filters, read_picture, refuse
+    from pipelines.content_filter import filter_record, make_filters, refuse
     from pipelines.provenance import require_c2pa
     from pipelines.signing import load_credentials
 
-    consent = check_consent(terms.consent)
+    consent = check_consent("; ".join(text for text in (recorded_consent, terms.consent) if text))
     require_c2pa()
     key, credentials = read_key(), load_credentials()
-    pictures = tuple(read_picture(path) for path in references)
     if terms.unfiltered_because is not None:
         if not any(char.isalnum() for char in terms.unfiltered_because):
             raise RecipeError("--no-content-filter: give the reason; it is written into the manifest")
         record: dict[str, Any] = {"state": "off", "reason": terms.unfiltered_because}
-        return Clearance(consent, (), record, pictures, key, credentials)
+        return Clearance(consent, (), record, tuple(references), key, credentials)
     filters, absent = make_filters(terms.rule_files, terms.blocked_pictures)
-    refuse(filters, prompt or "", pictures)
-    return Clearance(consent, tuple(filters), filter_record(filters, absent), pictures, key, credentials)
+    refuse(filters, prompt or "", references)
+    return Clearance(consent, tuple(filters), filter_record(filters, absent), tuple(references), key, credentials)

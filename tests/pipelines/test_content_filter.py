@@ -42,6 +42,10 @@ def portrait(seed: int = 0, size_hw: tuple[int, int] = (180, 160)) -> NDArray[np
     return picture
 
 
+def named(name: str, rgb_HWC: NDArray[np.uint8]) -> Picture:
+    return Picture(name, rgb_HWC, "")
+
+
 def broken(prompt: str) -> set[str]:
     return {rule.name for rule in broken_rules(prompt, RULES)}
 
@@ -146,9 +150,9 @@ def test_a_blocked_picture_is_known_again_resized_recoded_and_mirrored(tmp_path:
         "brighter": np.clip(rgb_HWC * 0.8 + 30, 0, 255).astype(np.uint8),
     }
     for name, copy in copies.items():
-        (refusal,) = blocked.check("", [Picture(Path(name), copy)])
+        (refusal,) = blocked.check("", [named(name, copy)])
         assert refusal == Refusal("blocked_pictures", f"{name} looks like a blocked picture (list.txt line 2)")
-    assert not any(blocked.check("", [Picture(Path("other"), portrait(seed))]) for seed in range(1, 40))
+    assert not any(blocked.check("", [named("other", portrait(seed))]) for seed in range(1, 40))
 
 
 def test_a_block_list_may_name_pictures_and_says_which_line_is_wrong(tmp_path: Path) -> None:
@@ -184,11 +188,11 @@ def test_pictures_nearer_to_refused_texts_are_refused() -> None:
     likely = LikelyPictures(LikeMeans(), texts)  # type: ignore[arg-type]
     red, blue = np.zeros((2, 8, 8, 3), np.uint8)
     red[..., 0], blue[..., 2] = 200, 200
-    (refusal,) = likely.check("", [Picture(Path("red.png"), red), Picture(Path("blue.png"), blue)])
+    (refusal,) = likely.check("", [named("red.png", red), named("blue.png", blue)])
     assert refusal.rule == "open_clip_pictures"
     assert refusal.reason.startswith("red.png looks like what is refused (1.00")
     between = np.full((8, 8, 3), 90, np.uint8)
-    assert likely.check("", [Picture(Path("grey.png"), between)]) == []
+    assert likely.check("", [named("grey.png", between)]) == []
 
 
 @pytest.mark.slow
@@ -199,9 +203,9 @@ def test_a_model_of_the_weights_folder_is_asked(weights: Path, tmp_path: Path) -
     assert absent == []
     assert [each.name for each in filters] == ["prompt_rules", "open_clip_pictures", "open_clip_pictures"]
     with pytest.raises(RecipeError, match="open_clip_pictures"):
-        refuse(filters[2:], "", [Picture(Path("a.png"), portrait())])
+        refuse(filters[2:], "", [named("a.png", portrait())])
     share = LikelyPictures(filters[1]._clip, filters[1]._texts)  # type: ignore[attr-defined]
-    assert len(share.check("", [Picture(Path("a.png"), portrait())])) in (0, 1)
+    assert len(share.check("", [named("a.png", portrait())])) in (0, 1)
     (weights / "open_clip_model.safetensors").write_bytes(b"damaged")
     with pytest.raises(ResourceError, match="cannot be loaded"):
         make_filters()

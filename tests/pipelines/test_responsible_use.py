@@ -16,6 +16,7 @@ from model.train.runs import train_teacher
 from model.video import png_bytes
 from model.watermark import KEY_VARIABLE
 from pipelines import cli
+from pipelines.content_filter import Picture, read_picture
 from pipelines.provenance import read_manifest
 from pipelines.responsible_use import UseTerms, add_use_arguments, clear, read_consent, terms_from
 from pipelines.signing import CERTIFICATE_VARIABLE
@@ -46,10 +47,15 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def reference(tmp_path: Path) -> Path:
     path = tmp_path / "reference.png"
     path.write_bytes(png_bytes(moving_square_frames(1)[0]))
     return path
+
+
+@pytest.fixture
+def picture(reference: Path) -> Picture:
+    return read_picture(reference)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +72,13 @@ def terms(*argv: str) -> UseTerms:
     return terms_from(parser.parse_args(list(argv)))
 
 
-def test_consent_is_asked_for_in_words(tmp_path: Path) -> None:
+def test_consent_is_asked_for_in_words(tmp_path: Path, picture: Picture) -> None:
     for argv in ((), ("--consent", ""), ("--consent", " - ")):
         with pytest.raises(RecipeError, match='--consent "own picture"'):
-            terms(*argv)
+            clear(terms(*argv), "a wave", [picture])
+    assert clear(terms(), "a wave", [picture], "model release 7").consent == "model release 7"
+    both = clear(terms("--consent", "asked again in May"), "a wave", [picture], "model release 7")
+    assert both.consent == "model release 7; asked again in May"
     assert terms("--consent", "  own\n picture ").consent == "own picture"
     paper = tmp_path / "consent.txt"
     paper.write_text("Signed by Ada,\n3 May", encoding="utf-8")
@@ -78,7 +87,7 @@ def test_consent_is_asked_for_in_words(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot be read as text"):
         read_consent(str(paper))
     with pytest.raises(RecipeError, match="2001 characters"):
-        read_consent("x" * 2001)
+        clear(terms("--consent", "x" * 2001), "a wave", [picture])
 
 
 def test_rules_and_lists_come_from_options_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,23 +99,23 @@ def test_rules_and_lists_come_from_options_and_environment(monkeypatch: pytest.M
     assert terms("--consent", "own", "--blocked-pictures", "b.txt").blocked_pictures == Path("b.txt")
 
 
-def test_refused_prompts_and_pictures_stop_before_work(picture: Path, tmp_path: Path) -> None:
+def test_refused_prompts_and_pictures_stop_before_work(picture: Picture, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="minors_sexual"):
         clear(UseTerms(CONSENT), "a nude child", [picture])
     clearance = clear(UseTerms(CONSENT), None, [picture])
     with pytest.raises(RecipeError, match="minors_sexual"):
         clearance.check_prompt("a nude child")
     clearance.check_prompt("a person waves")
-    (tmp_path / "blocked.txt").write_text(f"{picture.name}\n")
+    (tmp_path / "blocked.txt").write_text("reference.png\n")
     with pytest.raises(RecipeError, match="blocked_pictures"):
         clear(UseTerms(CONSENT, blocked_pictures=tmp_path / "blocked.txt"), "a wave", [picture])
     with pytest.raises(RecipeError, match="--consent"):
         clear(UseTerms(""), "a wave", [picture])
     with pytest.raises(DecodeError, match="not a readable picture"):
-        clear(UseTerms(CONSENT), "a wave", [tmp_path / "blocked.txt"])
+        read_picture(tmp_path / "blocked.txt")
 
 
-def test_the_filter_is_switched_off_with_a_reason_only(picture: Path) -> None:
+def test_the_filter_is_switched_off_with_a_reason_only(picture: Picture) -> None:
     with pytest.raises(RecipeError, match="give the reason"):
         clear(UseTerms(CONSENT, unfiltered_because=""), "a wave", [picture])
     clearance = clear(UseTerms(CONSENT, unfiltered_because="study of filters"), "a nude child", [picture])
@@ -114,7 +123,7 @@ def test_the_filter_is_switched_off_with_a_reason_only(picture: Path) -> None:
     clearance.check_prompt("a nude child")
 
 
-def test_what_could_not_be_signed_is_not_begun(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_signed_is_not_begun(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, "no-such-key")
     with pytest.raises(RecipeError, match="watermark key no-such-key"):
         clear(UseTerms(CONSENT), "a wave", [picture])
@@ -125,10 +134,10 @@ def test_what_could_not_be_signed_is_not_begun(picture: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_an_animation_says_where_it_comes_from(
-    model_dir: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_dir: Path, reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     driving, output = moving_square_video(tmp_path / "driving.mp4", frames=8), tmp_path / "out" / "a.mp4"
-    files = ("--model", model_dir, "--driving", driving, "--reference", picture, "--output", output)
+    files = ("--model", model_dir, "--driving", driving, "--reference", reference, "--output", output)
     animate = ["animate", *map(str, files), "--json"]
     assert cli.main(animate) == 2
     assert '--consent "own picture"' in capsys.readouterr().err
@@ -144,7 +153,7 @@ def test_an_animation_says_where_it_comes_from(
     assert generation is not None
     assert generation["consent"] == CONSENT
     assert generation["prompt_sha256"] == hashlib.sha256(b"a square moves").hexdigest()
-    assert generation["references"] == [{"sha256": file_sha256(picture)}]
+    assert generation["references"] == [{"sha256": file_sha256(reference)}]
     assert generation["driving_sha256"] == file_sha256(driving)
     assert generation["content_filter"] == {
         "state": "passed", "filters": ["prompt_rules"], "not_run": ["open_clip_pictures"],
