@@ -30,7 +30,9 @@ from model.store import SAMPLES_DIR, LoadedModel, load_model, write_atomically
 from model.text.directions import direction_features
 from model.text.stage_directions import parse_directions
 from model.video import png_bytes, write_mp4
+from model.watermark import PUBLIC_KEY, embed, model_payload
 from schemas.errors import DataError
+from schemas.fingerprint import fingerprint
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
 SAMPLES_FPS = 8.0
@@ -235,7 +237,8 @@ def write_samples(folder: Path, model: LoadedModel, reader: WindowReader, count:
     write_atomically(folder / SAMPLES_DIR / "samples.json", (json.dumps(cost, indent=1) + "\n").encode())
     still_grid = (1, grid[1], grid[2])
     reference_BHWC = to_rgb(model.codec.decode(batch.conditions.reference_BKNC[:, 0], still_grid)[:, 0])
-    return _write_pictures(folder, reference_BHWC, to_rgb(truth), to_rgb(made))
+    payload = model_payload(fingerprint(model.config.model_dump(mode="json")))
+    return _write_pictures(folder, reference_BHWC, to_rgb(truth), to_rgb(made), payload)
 
 
 def _write_pictures(
@@ -243,6 +246,7 @@ def _write_pictures(
     reference_BHWC: NDArray[np.uint8],
     truth_BTHWC: NDArray[np.uint8],
     made_BTHWC: NDArray[np.uint8],
+    payload: int,
 ) -> Sequence[Path]:
     rows = []
     for reference_HWC, truth_THWC, made_THWC in zip(reference_BHWC, truth_BTHWC, made_BTHWC, strict=True):
@@ -253,5 +257,7 @@ def _write_pictures(
     pairs = [np.concatenate([truth, made], axis=1) for truth, made in zip(truth_BTHWC, made_BTHWC, strict=True)]
     wall_THWC = np.concatenate(pairs, axis=2)
     clip = folder / SAMPLES_DIR / "samples.mp4"
-    write_mp4(clip, wall_THWC, np.arange(len(wall_THWC)) / SAMPLES_FPS)
+    # True and made frames lie in one picture: the mark covers both.
+    marked_THWC = embed(wall_THWC, PUBLIC_KEY, payload)
+    write_mp4(clip, marked_THWC, np.arange(len(wall_THWC)) / SAMPLES_FPS)
     return sheet, clip

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.responsible_use import UseTerms, add_use_arguments, clear, terms_from
 from pipelines.subjects import add_library_argument, library_folder
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="OUT.mp4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 when it exists")
+    add_use_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     result = animate_file(
         Path(args.model), Path(args.driving), [Path(path) for path in args.reference or ()], Path(args.output),
         args.prompt, args.seed, args.overwrite, args.subject, args.library,
-        args.enhance, endpoint,
+        args.enhance, endpoint, terms=terms_from(args),
     )  # fmt: skip
     if args.json:
         print_json(result)
@@ -80,6 +82,8 @@ def animate_file(
     library: Path | None = None,
     enhance: bool = False,
     endpoint: ChatEndpoint | None = None,
+    *,
+    terms: UseTerms,
 ) -> dict[str, Any]:
     """Annotates the driving video and generates as many frames, at its times.
 
@@ -87,8 +91,9 @@ def animate_file(
     model gets, and in which order, follows from the views that the driving video shows (docs/subjects).
     enhance: fill what the prompt leaves open from the driving motion; endpoint: and let it reword the result.
     Returns: costs, size, prompt, and which references were used and left out.
-    Raises: RecipeError when a file or the subject is missing or OUT.mp4 exists; DataError when the driving video or a
-            picture cannot be read.
+    What is written carries a watermark and a manifest (docs/responsible_use.md).
+    Raises: RecipeError when a file or the subject is missing, OUT.mp4 exists, consent is missing or content is
+            refused; DataError when the driving video or a picture cannot be read; ResourceError without c2pa.
     """
     from pipelines.training_output import quiet_threads
 
@@ -97,11 +102,11 @@ def animate_file(
     from model.generate import DrivingMotion, animate
     from model.identity.choose import needs_of
     from model.store import load_model
-    from model.video import write_mp4
     from pipelines.annotated_media import annotated_video
+    from pipelines.content_filter import read_picture
     from pipelines.enhance import described
     from pipelines.progress import bar
-    from pipelines.references import candidates_of_files, candidates_of_subject, choose
+    from pipelines.references import candidates_of_files, candidates_of_subject, choose, consent_of, picture_of
     from schemas.errors import RecipeError
 
     if output.suffix.lower() != ".mp4":
@@ -111,14 +116,19 @@ def animate_file(
     for name, path in (("--driving", driving), *(("--reference", path) for path in references)):
         if not path.is_file():
             raise RecipeError(f"{name} {path}: {'is a folder, not a file' if path.is_dir() else 'no such file'}")
+    if subject is None:
+        # Before the networks that look at the pictures: a refusal should cost nothing.
+        clearance = clear(terms, prompt, [read_picture(path) for path in references])
+        candidates = candidates_of_files(references)
+    else:
+        candidates = candidates_of_subject(library_folder(library), subject)
+        clearance = clear(terms, prompt, [picture_of(each) for each in candidates], consent_of(candidates))
     model = load_model(model_dir)
-    candidates = (
-        candidates_of_files(references) if subject is None else candidates_of_subject(library_folder(library), subject)
-    )
     tracks, shape, versions = annotated_video(driving, f"--driving {driving}")
     size_hw = (shape.height_px, shape.width_px)
     document = described(tracks.by_suffix, shape, versions)
     text, enhanced = _prompt_for(prompt, enhance, endpoint, document)
+    clearance.check_prompt(text)
     motion = DrivingMotion(
         size_hw, tracks.body.pts_s_T, tracks.body, tracks.face, tracks.hands, tracks.camera, read_actions(document)
     )
@@ -129,7 +139,8 @@ def animate_file(
             model, chosen.references, motion, text, seed,
             on_segment=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
-    write_mp4(output, made.rgb_THWC, made.pts_s_T)
+    used = clearance.using([candidate.sha256 for candidate in chosen.used])
+    marks = used.publish(output, made.rgb_THWC, made.pts_s_T, model_dir, model.config, driving, text, seed)
     stats = made.stats
     return {
         "output": str(output),
@@ -148,6 +159,7 @@ def animate_file(
         **({"enhanced": enhanced} if enhanced else {}),
         "references": [candidate.name for candidate in chosen.used],
         "references_left_out": list(chosen.left_out),
+        **marks,
     }
 
 

