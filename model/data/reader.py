@@ -106,7 +106,7 @@ class WindowReader:
         self.expression_names = tuple(expression_names)
         self.seed = seed
         self._first_step = first_step
-        self._starts = [0]
+        self._starts: dict[int, list[int]] = {}
         self._references = References(clips.entries, stage.references)
 
     def bucket(self, step: int) -> Bucket:
@@ -130,10 +130,11 @@ class WindowReader:
     def _start(self, step: int, nominal: int) -> int:
         """How many windows the stage had before this step."""
         done = step - self._first_step
-        while len(self._starts) <= done:
-            earlier = self._first_step + len(self._starts) - 1
-            self._starts.append(self._starts[-1] + self.batch_size(earlier, nominal))
-        return self._starts[done]
+        # By batch size: fitting a codec asks for single windows, which must not shift the batches of a fresh run.
+        starts = self._starts.setdefault(nominal, [0])
+        while len(starts) <= done:
+            starts.append(starts[-1] + self.batch_size(self._first_step + len(starts) - 1, nominal))
+        return starts[done]
 
     def sample_index(self, step: int, slot: int, nominal: int) -> int:
         """Which sample a slot of a step's batch shows: the same for `windows_per_clip` steps in a row."""

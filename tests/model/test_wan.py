@@ -398,7 +398,7 @@ def test_a_codec_that_does_not_go_with_the_weights_is_refused(folders: dict[str,
 
 @torch.no_grad()
 def test_one_real_reference_is_taken_and_a_second_refused(folders: dict[str, Path], codec: WanVaeCodec) -> None:
-    net = backbone(folders, "wan", codec)
+    net = opened(backbone(folders, "wan", codec))
     one = own_text(conditions())
     two = dataclasses.replace(
         one,
@@ -408,7 +408,7 @@ def test_one_real_reference_is_taken_and_a_second_refused(folders: dict[str, Pat
     with pytest.raises(RecipeError, match=r"2 reference pictures, but a Wan backbone takes one; set data\.max_ref"):
         net.encode(two, keep_mask(2), GRID)
     masked = dataclasses.replace(two, reference_mask_BK=torch.tensor([[True, False], [True, False]]))
-    found, expected = (opened(net).encode(given, keep_mask(2), GRID) for given in (masked, one))
+    found, expected = (net.encode(given, keep_mask(2), GRID) for given in (masked, one))
     assert torch.equal(found.added_BDfhw, expected.added_BDfhw)
 
 
