@@ -94,6 +94,9 @@ class WanBackbone(nn.Module):
         self.transformer = transformer or diffusers_class(CLASSES[config.kind])(**config.transformer)
         wan = self.transformer.config
         check_fit(config, wan.in_channels)
+        for layer in self.transformer.modules():
+            if isinstance(layer, nn.RMSNorm):
+                layer.register_forward_pre_hook(in_own_precision)
         self.animate = config.kind == "wan_animate"
         self.takes_given = wan.in_channels == 2 * config.token_dim + MASK_CHANNELS
         rows, columns = wan.patch_size[1:]
@@ -171,14 +174,16 @@ class WanBackbone(nn.Module):
         # The patch tokens exist only inside diffusers' forward; a hook adds to them without copying its code.
         hook = self.transformer.patch_embedding.register_forward_hook(lambda _, __, tokens: tokens + added)
         try:
-            velocity = self.transformer(
-                hidden_states=hidden,
-                timestep=TIMESTEPS * (1.0 - t_B),
-                encoder_hidden_states=state.text_BLD,
-                encoder_hidden_states_image=state.image_BLD,
-                return_dict=False,
-                **own,
-            )[0]
+            # On the CPU diffusers' attention does not take what autocast mixes.
+            with torch.autocast("cpu", enabled=False):
+                velocity = self.transformer(
+                    hidden_states=hidden,
+                    timestep=TIMESTEPS * (1.0 - t_B),
+                    encoder_hidden_states=state.text_BLD.float(),
+                    encoder_hidden_states_image=state.image_BLD,
+                    return_dict=False,
+                    **own,
+                )[0]
         finally:
             hook.remove()
         clean: Tensor = noisy - (1.0 - t) * velocity[:, :, -state.grid_thw[0] :]
@@ -221,6 +226,11 @@ class WanBackbone(nn.Module):
         side = self.transformer.config.motion_encoder_size
         nobody = torch.full((len(keep_B), 3, self._frames(grid_thw), side, side), -1.0, device=keep_B.device)
         return nobody if face_B3SHW is None else where_kept(keep_B, face_B3SHW, nobody)
+
+
+def in_own_precision(layer: nn.RMSNorm, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """Norms of queries and keys in fp32 also inside autocast, as in our own network; torch does not mix the two."""
+    return (inputs[0].to(layer.weight.dtype),)
 
 
 def latents_of(tokens_BNC: Tensor, grid_thw: Triple) -> Tensor:
