@@ -174,16 +174,14 @@ class WanBackbone(nn.Module):
         # The patch tokens exist only inside diffusers' forward; a hook adds to them without copying its code.
         hook = self.transformer.patch_embedding.register_forward_hook(lambda _, __, tokens: tokens + added)
         try:
-            # On the CPU diffusers' attention does not take what autocast mixes.
-            with torch.autocast("cpu", enabled=False):
-                velocity = self.transformer(
-                    hidden_states=hidden,
-                    timestep=TIMESTEPS * (1.0 - t_B),
-                    encoder_hidden_states=state.text_BLD.float(),
-                    encoder_hidden_states_image=state.image_BLD,
-                    return_dict=False,
-                    **own,
-                )[0]
+            velocity = self.transformer(
+                hidden_states=hidden,
+                timestep=TIMESTEPS * (1.0 - t_B),
+                encoder_hidden_states=state.text_BLD,
+                encoder_hidden_states_image=state.image_BLD,
+                return_dict=False,
+                **own,
+            )[0]
         finally:
             hook.remove()
         clean: Tensor = noisy - (1.0 - t) * velocity[:, :, -state.grid_thw[0] :]
