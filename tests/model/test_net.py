@@ -117,7 +117,7 @@ def test_motion_tokens_speak_to_their_own_frame_only() -> None:
     state = net.encode(conditions, keep_mask(2), GRID)
     cells = GRID[1] * GRID[2]
     reference_cells, frames, semantic = GRID[1] * GRID[2], GRID[0], SEMANTIC_TOKENS + 1
-    first_face = reference_cells + reference_cells // 4 + semantic + TEXT_TOKENS + frames
+    first_face = 2 * reference_cells // 4 + semantic + TEXT_TOKENS + frames
     mask = state.mask_video[:, 0, :, noisy.shape[1] :]
     assert bool(mask[:, :cells, first_face].all())
     assert not bool(mask[:, :cells, first_face + 1].any())
