@@ -117,6 +117,9 @@ class VideoDit(nn.Module):
         first_image = conditions.reference_BKNC[:, 0].repeat(1, frames, 1)
         first_image = where_kept(keep["reference"], first_image, torch.zeros_like(first_image))
         added = self.body.added_map(conditions.body_BTJ3, grid_thw, keep["body"])
+        added = added + self.body.added_paint(
+            conditions.body_BTJ3, conditions.limb_colours_BL4, grid_thw, keep["body"] & keep["reference"]
+        )
         added = added + self.hands.added_map(conditions.hands_BT2H3, grid_thw, keep["hands"])
         added = added + self.camera.added_map(conditions.camera_BTF, grid_thw, keep["camera"])
         added = added + stated_BfD.repeat_interleave(grid_thw[1] * grid_thw[2], dim=1)
