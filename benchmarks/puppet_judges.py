@@ -35,36 +35,44 @@ JUDGE_VIEWS = ("subject", "face", "hand")
 FACE_NUMBERS = ("mouth", "smile", "gaze_x", "gaze_y", "yaw", "pitch")
 
 
+def _layer(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
 class PointJudge(nn.Module):
-    """Heatmaps to points, and pooled features to a few numbers."""
+    """A small U-Net: heatmaps of 32 x 32 to points, the coarsest features to a few numbers."""
 
     def __init__(self, points: int, numbers: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(3, 24, 5, 2, 2), nn.BatchNorm2d(24), nn.ReLU(),
-            nn.Conv2d(24, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU(),
-            nn.Conv2d(48, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.ReLU(),
-            nn.Conv2d(64, 64, 3, 1, 2, 2), nn.BatchNorm2d(64), nn.ReLU(),
-            nn.Conv2d(64, 64, 3, 1, 4, 4), nn.BatchNorm2d(64), nn.ReLU(),
-        )  # fmt: skip
-        self.heat = nn.Conv2d(64, max(points, 1), 1)
-        self.down = nn.Sequential(nn.Conv2d(64, 64, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten())
-        self.numbers = nn.Sequential(nn.Linear(1024, 64), nn.ReLU(), nn.Linear(64, max(numbers, 1)))
+        self.fine = _layer(3, 32, 5, 2)
+        self.middle = nn.Sequential(_layer(32, 64, 3, 2), _layer(64, 64))
+        self.coarse = nn.Sequential(_layer(64, 96, 3, 2), _layer(96, 96), _layer(96, 96))
+        self.to_middle = _layer(96 + 64, 64)
+        self.to_fine = _layer(64 + 32, 32)
+        self.heat = nn.Conv2d(32, points, 1)
+        self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        self.numbers = nn.Sequential(nn.Linear(1536, 64), nn.ReLU(), nn.Linear(64, numbers))
 
     def features(self, rgb_M3HW: Tensor) -> Tensor:
-        """(M, 1024): what a Fréchet distance is taken over."""
-        return self.down(self.body(rgb_M3HW))  # type: ignore[no-any-return]
+        """(M, 1536): what a Frechet distance is taken over."""
+        return self.pool(self.coarse(self.middle(self.fine(rgb_M3HW))))  # type: ignore[no-any-return]
 
     def forward(self, rgb_M3HW: Tensor) -> tuple[Tensor, Tensor]:
         """Points (M, J, 2) in px and numbers (M, K)."""
-        hidden = self.body(rgb_M3HW)
-        heat = self.heat(hidden)
+        fine = self.fine(rgb_M3HW)
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        hidden = self.to_middle(torch.cat((F.interpolate(coarse, scale_factor=2), middle), dim=1))
+        hidden = self.to_fine(torch.cat((F.interpolate(hidden, scale_factor=2), fine), dim=1))
+        heat = self.heat(hidden).float()
         count, points, h, w = heat.shape
         share = torch.softmax(heat.reshape(count, points, -1), dim=-1).reshape(count, points, h, w)
         x = (torch.arange(w, device=heat.device) + 0.5) * (SIZE_PX / w)
         y = (torch.arange(h, device=heat.device) + 0.5) * (SIZE_PX / h)
         at = torch.stack(((share.sum(dim=2) * x).sum(dim=-1), (share.sum(dim=3) * y).sum(dim=-1)), dim=-1)
-        return at, self.numbers(self.down(hidden))
+        return at, self.numbers(self.pool(coarse))
 
 
 @dataclass
@@ -176,7 +184,7 @@ def _spoilt(rgb_M3HW: Tensor, source: torch.Generator) -> Tensor:
     return out * (1 - share) + soft * share
 
 
-def train_judges(dataset: Path, folder: Path, steps: int = 1500, frames: int = 5000, seed: int = 11) -> Judges:
+def train_judges(dataset: Path, folder: Path, steps: int = 1800, frames: int = 6000, seed: int = 11) -> Judges:
     """Each is trained once and kept in `folder`."""
     torch.manual_seed(seed)
     sizes = {"subject": (len(BODY_JOINTS), 2), "face": (1, len(FACE_NUMBERS)), "hand": (len(HAND_POINTS), 1)}
@@ -215,7 +223,7 @@ def _fit(net: PointJudge, pictures: Tensor, points: Tensor, numbers: Tensor, ste
     inside = ((points > -2) & (points < SIZE_PX + 2)).all(dim=-1)
     loss = torch.tensor(0.0)
     for _ in range(steps):
-        index = torch.randint(len(pictures), (48,), generator=source)
+        index = torch.randint(len(pictures), (64,), generator=source)
         with torch.autocast("cpu", torch.bfloat16):
             at, values = net(_spoilt(pictures[index], source))
         off = F.smooth_l1_loss(at.float(), points[index], reduction="none", beta=1.0).mean(dim=-1)

@@ -31,6 +31,7 @@ class Conditions:
 
     reference_mask_BK: which references are real; the first always is.
     reference_body_BKJ3, body_BTJ3: x, y in crop units and confidence; 0 where not seen.
+    limb_colours_BL4:  red, green, blue in [-1, 1] of each of BODY_BONES in the references, and whether it was seen.
     body_world_BTJ3:   x, y, z from the middle of the hips in torso lengths.
     hands_BT2H3:       x, y in crop units and confidence; hands_shape_BT2F the same hand without place, size and tilt.
     semantic_BSF:      bone directions at S moments of the whole clip; actions_BD the mean text state of its labels.
@@ -42,6 +43,7 @@ class Conditions:
     reference_BKNC: Tensor
     reference_mask_BK: Tensor
     reference_body_BKJ3: Tensor
+    limb_colours_BL4: Tensor
     body_BTJ3: Tensor
     body_world_BTJ3: Tensor
     face_BTF: Tensor

@@ -55,7 +55,7 @@ def backdrop(scene: Scene) -> NDArray[np.uint8]:
     cells = rng.normal(0, 1, (44, 44)).astype(np.float32)
     side = 3 * SIZE_PX
     blobs = cv2.resize(cells, (side, side), interpolation=cv2.INTER_CUBIC)
-    canvas = np.clip(np.array(COLOURS[scene.backdrop], np.float32) * 0.75 + 32 + 34 * blobs[..., None], 0, 255)
+    canvas = np.clip(np.array(COLOURS[scene.backdrop], np.float32) * 0.75 + 32 + 24 * blobs[..., None], 0, 255)
     step = backdrop_homography(scene)
     # The middle of the clip sits in the middle of the canvas.
     at = np.linalg.matrix_power(np.linalg.inv(step), scene.frames // 2)
@@ -179,7 +179,7 @@ def _head(picture: NDArray[np.uint8], scene: Scene, motion: Motion, t: int) -> N
     _polygon(picture, outline, who.skin)
     if front < 0.1:
         return
-    for eye, sign in enumerate((-1, 1)):
+    for sign in (-1, 1):
         x = 0.36 * sign * who.eye_gap
         place = at(x, -0.08)
         _ellipse(picture, place, 0.19 * radius, 0.15 * radius, (250, 250, 250))
@@ -187,7 +187,6 @@ def _head(picture: NDArray[np.uint8], scene: Scene, motion: Motion, t: int) -> N
         _disc(picture, place + radius * 0.22 * np.sin(gaze), 0.1 * radius, (25, 25, 30))
         brow = -0.36 - 0.06 * motion.smile_T[t]
         _line(picture, at(x - 0.16, brow), at(x + 0.16, brow), 0.09 * radius, who.hair)
-        del eye
     _mouth(picture, scene, motion, t, at, radius)
 
 

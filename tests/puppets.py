@@ -8,7 +8,7 @@ The backdrop moves with the camera, the puppet stays where it is: it is filmed b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from figure import bend, over, rotation
@@ -69,7 +69,6 @@ class Identity:
     back: tuple[int, int, int]
     trousers: tuple[int, int, int]
     shoes: tuple[int, int, int]
-    top_name: str
     arm: float = 1.0
     leg: float = 1.0
     torso: float = 1.0
@@ -136,7 +135,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
 
     return Identity(
         SKINS[int(rng.integers(len(SKINS)))], HAIRS[int(rng.integers(len(HAIRS)))], shade(top), shade(chest),
-        shade(back), shade(trousers), shade(shoes), top, *np.exp(rng.normal(0, 0.12, 4)).clip(0.78, 1.28),
+        shade(back), shade(trousers), shade(shoes), *np.exp(rng.normal(0, 0.12, 4)).clip(0.78, 1.28),
         *np.exp(rng.normal(0, 0.12, 3)).clip(0.8, 1.25),
     )  # fmt: skip
 
@@ -180,22 +179,20 @@ def with_looks_of(limbs: Identity, looks: Identity) -> Identity:
 
 
 def caption_of(scene: Scene) -> str:
-    turned = scene.yaw + 0.0
     view = ""
-    if abs(turned) > 2.6:
+    if abs(scene.yaw) > 2.6:
         view = ", seen from behind"
-    elif 1.1 < turned <= 2.6:
+    elif 1.1 < scene.yaw <= 2.6:
         view = ", in profile facing right"
-    elif -2.6 <= turned < -1.1:
+    elif -2.6 <= scene.yaw < -1.1:
         view = ", in profile facing left"
-    elif abs(turned) < 0.3:
+    elif abs(scene.yaw) < 0.3:
         view = ", facing the camera"
+    doing = {"facepalm": "doing a facepalm", "jumping jacks": "doing jumping jacks"}.get(scene.action, scene.action)
+    article = "an" if scene.backdrop[0] in "aeiou" else "a"
     speed = "" if scene.camera == "static" else " slowly" if scene.camera_speed < 0.85 else ""
     speed = " quickly" if scene.camera != "static" and scene.camera_speed > 1.15 else speed
-    return (
-        f"A person in a {scene.who.top_name} top is {scene.action} in front of a {scene.backdrop} wall{view}. "
-        f"{CAMERAS[scene.camera]}{speed}."
-    )
+    return f"A person is {doing} in front of {article} {scene.backdrop} wall{view}. {CAMERAS[scene.camera]}{speed}."
 
 
 def camera_step(scene: Scene) -> tuple[float, float, float, float]:
@@ -364,7 +361,3 @@ def _hand(scene: Scene, joints: Vector, torso_R: Vector, curls_T25: Vector, side
     axes = np.stack([across, along, normal], axis=1)
     placed: Vector = wrist[:, None] + PALM * np.einsum("tjk,tki->tji", local, axes)
     return placed
-
-
-def scene_fields() -> tuple[str, ...]:
-    return tuple(field.name for field in fields(Scene))

@@ -17,8 +17,11 @@ from model.codec.base import Triple, VideoCodec
 from model.conditions import Conditions
 from model.data.motion_inputs import MotionInputs
 from model.data.semantic import SemanticMotion
+from model.motion.limb_maps import BODY_BONES, MIN_CONF
 from model.text.encoder import TextEncoder
 
+COLOUR_POINTS = 5
+"""Places along a bone whose colours are averaged."""
 REFERENCE_GAP_S = 0.5
 """A reference this far from the window shows the same person in another pose, so copying it does not pay."""
 
@@ -84,9 +87,19 @@ def to_rgb(values: Tensor) -> NDArray[np.uint8]:
     return np.asarray(((values.clamp(-1, 1) + 1.0) * 127.5).round().to(torch.uint8).cpu().numpy(), dtype=np.uint8)
 
 
-def encode_references(references: Sequence[ReferenceInputs], codec: VideoCodec, count: int) -> tuple[Tensor, ...]:
-    """Tokens (1, K, N, C), mask (1, K) and joints (1, K, J, 3) of stills, filled up to K = count with masked copies
-    of the first. The codec sees a still held for its first latent frame."""
+@dataclass(frozen=True, slots=True)
+class EncodedReferences:
+    """Tokens (1, K, N, C), mask (1, K), joints (1, K, J, 3) and limb colours (1, L, 4) of a window's references."""
+
+    tokens_1KNC: Tensor
+    mask_1K: Tensor
+    body_1KJ3: Tensor
+    limb_colours_1L4: Tensor
+
+
+def encode_references(references: Sequence[ReferenceInputs], codec: VideoCodec, count: int) -> EncodedReferences:
+    """Stills, filled up to K = count with masked copies of the first. The codec sees one held for its first latent
+    frame."""
     real = list(references[:count])
     filled = real + [real[0]] * (count - len(real))
     stills = torch.stack([to_model_range(reference.rgb_HWC) for reference in real])
@@ -95,7 +108,28 @@ def encode_references(references: Sequence[ReferenceInputs], codec: VideoCodec, 
     index = torch.tensor([*range(len(real)), *[0] * (count - len(real))])
     body_KJ3 = torch.from_numpy(np.stack([reference.body_J3 for reference in filled]))
     mask_K = torch.arange(count) < len(real)
-    return tokens_KNC[index].unsqueeze(0), mask_K.unsqueeze(0), body_KJ3.unsqueeze(0)
+    colours_L4 = torch.from_numpy(limb_colours(real))
+    return EncodedReferences(
+        tokens_KNC[index].unsqueeze(0), mask_K.unsqueeze(0), body_KJ3.unsqueeze(0), colours_L4.unsqueeze(0)
+    )
+
+
+def limb_colours(references: Sequence[ReferenceInputs]) -> NDArray[np.float32]:
+    """(L, 4): mean colour along every bone over the references that show it, in [-1, 1]; and 1 where any does."""
+    total_L3, seen_L = np.zeros((len(BODY_BONES), 3), np.float32), np.zeros(len(BODY_BONES), np.float32)
+    starts, ends = (np.array([bone[end] for bone in BODY_BONES]) for end in (0, 1))
+    for reference in references:
+        body_J3, size_px = reference.body_J3, reference.rgb_HWC.shape[0]
+        share_S = np.linspace(0.2, 0.8, COLOUR_POINTS, dtype=np.float32)[:, None, None]
+        at_SL2 = body_J3[starts, :2] * (1 - share_S) + body_J3[ends, :2] * share_S
+        inside_L = ((at_SL2 >= 0) & (at_SL2 < 1)).all(axis=(0, 2))
+        shown_L = inside_L & (np.minimum(body_J3[starts, 2], body_J3[ends, 2]) >= MIN_CONF)
+        place = (at_SL2.clip(0, 0.999) * size_px).astype(int)
+        colours_L3 = reference.rgb_HWC[place[..., 1], place[..., 0]].astype(np.float32).mean(axis=0) / 127.5 - 1
+        total_L3 += np.where(shown_L[:, None], colours_L3, 0)
+        seen_L += shown_L
+    mean_L3 = total_L3 / np.maximum(seen_L, 1)[:, None]
+    return np.asarray(np.concatenate((mean_L3, np.minimum(seen_L, 1)[:, None]), axis=1), np.float32)
 
 
 def lead_in_rows(frames: int, lead_in_frames: int) -> NDArray[np.int64]:
@@ -107,7 +141,7 @@ def lead_in_rows(frames: int, lead_in_frames: int) -> NDArray[np.int64]:
 def window_conditions(
     motion: MotionInputs,
     time_s_T: NDArray[np.float64],
-    references: tuple[Tensor, ...],
+    references: EncodedReferences,
     semantic: SemanticMotion,
     words: Words,
     text: TextEncoder,
@@ -124,12 +158,12 @@ def window_conditions(
     encoded = text.encode(words.caption)
     labels = [text.encode(label).pooled_D for label in words.actions]
     actions_D = torch.stack(labels).mean(dim=0) if labels else torch.zeros_like(encoded.pooled_D)
-    tokens_1KNC, mask_1K, body_1KJ3 = references
     return Conditions(
         time_s_BT=frames((time_s_T - time_s_T[0]).astype(np.float32)),
-        reference_BKNC=tokens_1KNC,
-        reference_mask_BK=mask_1K,
-        reference_body_BKJ3=body_1KJ3,
+        reference_BKNC=references.tokens_1KNC,
+        reference_mask_BK=references.mask_1K,
+        reference_body_BKJ3=references.body_1KJ3,
+        limb_colours_BL4=references.limb_colours_1L4,
         body_BTJ3=frames(motion.body_TJ3),
         body_world_BTJ3=frames(motion.body_world_TJ3),
         face_BTF=frames(motion.face_TF),

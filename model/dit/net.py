@@ -27,10 +27,13 @@ from model.dit.config import NetConfig
 from model.dit.rope import grid_coordinates, rotary_table
 from model.motion.encoders import BodyEncoder, FaceEncoder, HandsEncoder, perceptron, where_kept
 from model.motion.wholes import CameraEncoder, DirectionsEncoder, SemanticEncoder
+from schemas.errors import RecipeError
 
 REFERENCE_TIME_UNITS = -4.0
 """Rotary time of reference image 0; image i sits at this times (i + 1), apart from every video frame."""
 TEXT_COORDINATE, SEMANTIC_COORDINATE = -1.0, -2.0
+REFERENCE_MERGE = 2
+"""Cells of a still that become one reference token, per side: a quarter of the tokens."""
 EVERY_FRAME = -1
 """Frame number of a condition token that all frames may look at."""
 SINUSOIDS = 64
@@ -68,7 +71,7 @@ class VideoDit(nn.Module):
         size = config.transformer
         width, patch_frames = size.width, config.patch_thw[0]
         self.video_in = nn.Linear(config.token_dim, width)
-        self.reference_in = nn.Linear(config.token_dim, width)
+        self.reference_in = nn.Linear(REFERENCE_MERGE**2 * config.token_dim, width)
         self.reference_added = nn.Linear(config.token_dim, width)
         self.null_reference = nn.Parameter(torch.randn(width) * 0.02)
         self.reference_pool = nn.Linear(width, width)
@@ -114,6 +117,9 @@ class VideoDit(nn.Module):
         first_image = conditions.reference_BKNC[:, 0].repeat(1, frames, 1)
         first_image = where_kept(keep["reference"], first_image, torch.zeros_like(first_image))
         added = self.body.added_map(conditions.body_BTJ3, grid_thw, keep["body"])
+        added = added + self.body.added_paint(
+            conditions.body_BTJ3, conditions.limb_colours_BL4, grid_thw, keep["body"] & keep["reference"]
+        )
         added = added + self.hands.added_map(conditions.hands_BT2H3, grid_thw, keep["hands"])
         added = added + self.camera.added_map(conditions.camera_BTF, grid_thw, keep["camera"])
         added = added + stated_BfD.repeat_interleave(grid_thw[1] * grid_thw[2], dim=1)
@@ -188,19 +194,22 @@ class VideoDit(nn.Module):
         )
 
     def _references(self, conditions: Conditions, keep_B: Tensor, grid_thw: Triple) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens, places and visibility of all reference images; those after the first are pooled 2 x 2 cells."""
+        """Tokens, places and visibility of all reference images; a token is 2 x 2 cells of a still."""
         batch, images = conditions.reference_BKNC.shape[:2]
-        still = (1, *grid_thw[1:])
-        tokens = self.reference_in(conditions.reference_BKNC)
-        tokens = tokens + self.body.of_stills(conditions.reference_body_BKJ3, grid_thw[1:])
+        if grid_thw[1] % REFERENCE_MERGE or grid_thw[2] % REFERENCE_MERGE:
+            raise RecipeError(f"a grid of {grid_thw[1:]} cells; references need multiples of {REFERENCE_MERGE}")
+        half = (grid_thw[1] // REFERENCE_MERGE, grid_thw[2] // REFERENCE_MERGE)
+        tokens = self.reference_in(merged_cells(conditions.reference_BKNC, grid_thw[1:]))
+        tokens = tokens + self.body.of_stills(conditions.reference_body_BKJ3, half)
         tokens = where_kept(keep_B, tokens, self.null_reference)
         out, places, seen = [], [], []
         for image in range(images):
             time_B1 = torch.full((batch, 1), REFERENCE_TIME_UNITS * (image + 1), device=tokens.device)
-            token, at = tokens[:, image], grid_coordinates(still, time_B1)
-            if image and not (grid_thw[1] % 2 or grid_thw[2] % 2):
-                token, at = pooled_cells(token, grid_thw[1:]), pooled_cells(at, grid_thw[1:])
+            token = tokens[:, image]
             out.append(token)
+            # In cells of the video's grid: the middle of 2 x 2 cells lies between them.
+            at = grid_coordinates((1, *half), time_B1)
+            at = torch.cat((at[..., :1], at[..., 1:] * REFERENCE_MERGE + (REFERENCE_MERGE - 1) / 2), dim=-1)
             places.append(at)
             real_B = conditions.reference_mask_BK[:, image].bool()
             # A dropped group shows one image of nulls, whatever was given: the count would tell something.
@@ -235,11 +244,13 @@ def nowhere(tokens_BND: Tensor, coordinate: float) -> Tensor:
     return torch.full((*tokens_BND.shape[:2], 3), coordinate, device=tokens_BND.device)
 
 
-def pooled_cells(values_BND: Tensor, rows_columns: tuple[int, int]) -> Tensor:
-    """Means over 2 x 2 cells of a still's grid: a quarter of the tokens."""
+def merged_cells(stills_BKNC: Tensor, rows_columns: tuple[int, int]) -> Tensor:
+    """Tokens of 2 x 2 cells side by side: (B, K, N / 4, 4 C)."""
     rows, columns = rows_columns
-    batch, _, width = values_BND.shape
-    return values_BND.reshape(batch, rows // 2, 2, columns // 2, 2, width).mean(dim=(2, 4)).reshape(batch, -1, width)
+    batch, images, _, channels = stills_BKNC.shape
+    shape = (batch, images, rows // REFERENCE_MERGE, REFERENCE_MERGE, columns // REFERENCE_MERGE, REFERENCE_MERGE)
+    cut = stills_BKNC.reshape(*shape, channels).permute(0, 1, 2, 4, 3, 5, 6)
+    return cut.reshape(batch, images, -1, REFERENCE_MERGE**2 * channels)
 
 
 def weighted_mean(tokens_BND: Tensor, seen_BN: Tensor) -> Tensor:

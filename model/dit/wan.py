@@ -15,8 +15,8 @@ ours, z = t x + (1 - t) noise. So x = z - sigma v, and our loss, the x error ove
 | hands, camera | adapter | adapter |
 | semantic | the last text states | the same |
 
-The adapters are model/dit/wan_adapters.py's. Not used: body joints in three dimensions, joints of the reference,
-pooled text. Source of the layout: diffusers pipelines/wan/pipeline_wan_animate.py and
+The adapters are model/dit/wan_adapters.py's. Not used: body joints in three dimensions, joints and limb
+colours of the reference, pooled text. Source of the layout: diffusers pipelines/wan/pipeline_wan_animate.py and
 models/transformers/transformer_wan*.py.
 
 Axis legend: see model/conditions.py; f h w the latent grid, C latent channels, D width, S face frames (those of the

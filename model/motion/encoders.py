@@ -16,12 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from model.codec.base import Triple
-from model.motion.limb_maps import BODY_BONES, HAND_BONES, cover_tokens, limb_cover
+from model.motion.limb_maps import BODY_BONES, HAND_BONES, cover_tokens, limb_cover, painted
 
 BODY_JOINTS = (0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32)
 """MediaPipe Pose joints that are the body's business; fingers and features of the face are other groups'."""
 MAP_CELLS = 2
 """Cells of a limb map per patch side."""
+PAINT_CELLS = 4
+"""Cells of the painted limbs per patch side: colours need no channel per bone, so they can be finer."""
 
 
 class MotionTokens(NamedTuple):
@@ -70,6 +72,8 @@ class BodyEncoder(nn.Module):
         super().__init__()
         self.map_in = nn.Linear(patch_frames * len(BODY_BONES) * MAP_CELLS**2, width)
         self.pose = perceptron(patch_frames * len(BODY_JOINTS) * 6, width, width)
+        self.painted_in = nn.Linear(patch_frames * 4 * PAINT_CELLS**2, width)
+        self.null_painted = nn.Parameter(torch.zeros(width))
         self.still_map_in = nn.Linear(len(BODY_BONES) * MAP_CELLS**2, width)
         self.null_map = nn.Parameter(torch.zeros(width))
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
@@ -78,6 +82,15 @@ class BodyEncoder(nn.Module):
         """What is added to the video tokens, (B, N, D)."""
         cover = limb_cover(body_BTJ3, BODY_BONES, (grid_thw[1] * MAP_CELLS, grid_thw[2] * MAP_CELLS))
         return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
+
+    def added_paint(self, body_BTJ3: Tensor, limb_colours_BL4: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
+        """The driver's limbs in the reference's colours, a first guess of the picture, (B, N, D).
+
+        keep_B: where both body and reference are kept.
+        """
+        cover = limb_cover(body_BTJ3, BODY_BONES, (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS))
+        tokens = self.painted_in(cover_tokens(painted(cover, limb_colours_BL4.float()), grid_thw))
+        return where_kept(keep_B, tokens, self.null_painted)
 
     def of_stills(self, body_BKJ3: Tensor, rows_columns: tuple[int, int]) -> Tensor:
         """What is added to reference tokens, (B, K, N, D): which part of the picture is which limb."""

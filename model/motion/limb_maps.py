@@ -53,6 +53,14 @@ def limb_cover(joints_BTJ3: Tensor, bones: Sequence[tuple[int, int]], cells_hw: 
     return cover * (conf_BTL * seen_BTL)[..., None, None]
 
 
+def painted(cover_BTLhw: Tensor, colours_BL4: Tensor) -> Tensor:
+    """(B, T, 4, h, w): the limbs in their colours, mixed where they cross, and how much is painted."""
+    weight = cover_BTLhw * colours_BL4[:, None, :, 3, None, None]
+    total = weight.sum(dim=2, keepdim=True)
+    mixed = torch.einsum("btlhw,blc->btchw", weight, colours_BL4[..., :3]) / total.clamp_min(1.0)
+    return torch.cat((mixed, total.clamp_max(1.0)), dim=2)
+
+
 def cover_tokens(cover_BTLhw: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
     """The cells of every patch as its features: (B, N, pt * L * cells * cells), N in (t, y, x) order."""
     batch, frames, bones, h, w = cover_BTLhw.shape

@@ -20,6 +20,7 @@ from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_te
 from model.rng import StepRng
 from schemas.recipe import StrictModel
 
+AT_NOISE_UNTIL = 0.05
 PER_STEP = 0.6180339887498949
 """Fractional part of the golden ratio: the most evenly spreading multiple in one dimension."""
 PER_SLOT = 0.7548776662466927
@@ -29,6 +30,8 @@ PER_SLOT = 0.7548776662466927
 class FlowRecipe(StrictModel):
     """t = sigmoid(N(t_mean, t_std)); dropout rates are per sample and make the branches guidance needs.
 
+    at_noise: share of the samples with t in [0, AT_NOISE_UNTIL] instead: further on, the mean of a thousand noisy pixels
+    already tells the colour of a wall, and only almost pure noise makes the network ask the conditions.
     groups: those that this stage gives at all. drop: rates of single groups instead of drop_each (a measured camera
     path is often absent, so that stated moves have to be obeyed). drop_motion leaves the meaning of the motion without
     its geometry. detail_weight: weight in the loss of tokens that show a face or a hand, over the others' 1.
@@ -36,6 +39,7 @@ class FlowRecipe(StrictModel):
 
     t_mean: float = -1.0
     t_std: float = Field(default=1.0, gt=0)
+    at_noise: float = Field(default=0.1, ge=0, lt=1)
     groups: tuple[str, ...] = GROUPS
     drop_each: float = Field(default=0.1, ge=0, le=1)
     drop: dict[str, float] = Field(default={"camera": 0.5})
@@ -82,6 +86,10 @@ def draw_times(recipe: FlowRecipe, batch: int, rng: StepRng) -> list[float]:
     times = []
     for slot in range(batch):
         share = (start + rng.step * PER_STEP + (rng.first_slot + slot) * PER_SLOT) % 1.0
+        if share < recipe.at_noise:
+            times.append(AT_NOISE_UNTIL * share / recipe.at_noise)
+            continue
+        share = (share - recipe.at_noise) / (1.0 - recipe.at_noise)
         normal = NormalDist().inv_cdf(min(max(share, 1e-6), 1.0 - 1e-6))
         times.append(1.0 / (1.0 + math.exp(-(recipe.t_mean + recipe.t_std * normal))))
     return times

@@ -101,7 +101,7 @@ def test_a_still_is_one_latent_frame_of_equal_frames() -> None:
     codec = CausalVaeCodec(opened())
     picture = ((video(1)[0, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
     still = ReferenceInputs(picture, np.zeros((33, 3), np.float32))
-    assert encode_references([still], codec, 1)[0].shape == (1, 1, GRID[1] * GRID[2], CHANNELS)
+    assert encode_references([still], codec, 1).tokens_1KNC.shape == (1, 1, GRID[1] * GRID[2], CHANNELS)
 
 
 def test_tokens_are_centred_and_have_the_common_scale() -> None:

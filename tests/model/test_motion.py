@@ -16,7 +16,8 @@ from model.data.framing import Square, close_square
 from model.data.motion_inputs import MotionInputs, motion_inputs, with_neutral_face
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
 from model.data.semantic import semantic_motion
-from model.motion.limb_maps import BODY_COLOURS_L3, cover_tokens, limb_cover, limb_picture
+from model.data.windows import ReferenceInputs, limb_colours
+from model.motion.limb_maps import BODY_BONES, BODY_COLOURS_L3, cover_tokens, limb_cover, limb_picture, painted
 from model.rng import StepRng
 
 WHO = draw_identity(np.random.default_rng(1))
@@ -57,6 +58,25 @@ def test_cells_of_a_patch_become_its_token() -> None:
     tokens = cover_tokens(cover, (1, 2, 2))
     assert tokens.shape == (1, 4, 2 * 3 * 4)
     assert tokens[0, 1].reshape(2, 3, 2, 2)[1, 2].tolist() == cover[0, 1, 2, :2, 2:].tolist()
+
+
+def test_limbs_take_the_colours_of_the_reference() -> None:
+    """A red left and a blue right forearm in the references are a red and a blue forearm in the driver's pose."""
+    rgb = np.zeros((32, 32, 3), np.uint8)
+    rgb[8:12, :16], rgb[8:12, 16:] = (255, 0, 0), (0, 0, 255)
+    body = np.zeros((33, 3), np.float32)
+    body[[13, 15]] = [(0.1, 0.3, 1), (0.4, 0.3, 1)]
+    body[[14, 16]] = [(0.9, 0.3, 1), (0.6, 0.3, 1)]
+    colours = limb_colours([ReferenceInputs(rgb, body), ReferenceInputs(rgb[::-1], np.zeros((33, 3), np.float32))])
+    left, right = BODY_BONES.index((13, 15)), BODY_BONES.index((14, 16))
+    assert colours[left].tolist() == [1, -1, -1, 1]
+    assert colours[right].tolist() == [-1, -1, 1, 1]
+    assert colours[BODY_BONES.index((11, 13))].tolist() == [0, 0, 0, 0]
+    driver = torch.zeros(1, 1, 33, 3)
+    driver[0, 0, [13, 15]] = torch.tensor([[0.2, 0.8, 1.0], [0.4, 0.8, 1.0]])
+    made = painted(limb_cover(driver, BODY_BONES, (10, 10)), torch.from_numpy(colours)[None])
+    assert made[0, 0, :, 8, 3].tolist() == pytest.approx([2 / 3, -2 / 3, -2 / 3, 2 / 3], abs=0.01)
+    assert not made[0, 0, :, :5].any()
 
 
 def test_longer_limbs_point_the_same_way_and_stand_on_the_same_floor() -> None:

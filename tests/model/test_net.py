@@ -15,7 +15,7 @@ from model.motion.wholes import SEMANTIC_TOKENS
 from tests.model.tiny import GRID, PATCH, TEXT_TOKENS, random_conditions, random_tokens, tiny_net
 
 FIELDS = {
-    "reference": ("reference_BKNC", "reference_mask_BK", "reference_body_BKJ3"),
+    "reference": ("reference_BKNC", "reference_mask_BK", "reference_body_BKJ3", "limb_colours_BL4"),
     "body": ("body_BTJ3", "body_world_BTJ3"),
     "face": ("face_BTF", "face_anchor_BT2", "face_present_BT"),
     "hands": ("hands_BT2H3", "hands_shape_BT2F"),
@@ -117,7 +117,7 @@ def test_motion_tokens_speak_to_their_own_frame_only() -> None:
     state = net.encode(conditions, keep_mask(2), GRID)
     cells = GRID[1] * GRID[2]
     reference_cells, frames, semantic = GRID[1] * GRID[2], GRID[0], SEMANTIC_TOKENS + 1
-    first_face = reference_cells + reference_cells // 4 + semantic + TEXT_TOKENS + frames
+    first_face = 2 * reference_cells // 4 + semantic + TEXT_TOKENS + frames
     mask = state.mask_video[:, 0, :, noisy.shape[1] :]
     assert bool(mask[:, :cells, first_face].all())
     assert not bool(mask[:, :cells, first_face + 1].any())

@@ -41,12 +41,21 @@ def test_velocity_loss_is_the_squared_velocity_error() -> None:
 
 
 def test_timesteps_are_logit_normal_and_spread_in_every_few_steps() -> None:
-    recipe = FlowRecipe(t_mean=-1.0, t_std=0.8)
+    recipe = FlowRecipe(t_mean=-1.0, t_std=0.8, at_noise=0.0)
     logits = [np.log(t / (1 - t)) for step in range(400) for t in draw_times(recipe, 2, StepRng(0, step))]
     assert np.mean(logits) == pytest.approx(-1.0, abs=0.02)
     assert np.std(logits) == pytest.approx(0.8, abs=0.02)
     means = [np.mean([draw_times(recipe, 1, StepRng(0, 5 * k + i))[0] for i in range(5)]) for k in range(40)]
     assert np.std(means) < 0.045  # independent draws give 0.067
+
+
+def test_a_share_of_the_samples_is_almost_pure_noise() -> None:
+    recipe = FlowRecipe(t_mean=3.0, t_std=0.5, at_noise=0.2)
+    times = np.array([t for step in range(500) for t in draw_times(recipe, 2, StepRng(0, step))])
+    low = times[times < 0.5]
+    assert len(low) / len(times) == pytest.approx(0.2, abs=0.01)
+    assert low.max() <= 0.05
+    assert np.mean(low) == pytest.approx(0.025, abs=0.002)
 
 
 def test_dropout_rates() -> None:

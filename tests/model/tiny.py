@@ -7,6 +7,7 @@ import torch
 from model.conditions import Batch, Conditions
 from model.dit.config import NetConfig, TransformerRecipe
 from model.dit.net import VideoDit
+from model.motion.limb_maps import BODY_BONES
 
 GRID = (2, 2, 4)
 PATCH = (2, 4, 4)
@@ -55,6 +56,7 @@ def random_conditions(batch: int = 2, seed: int = 1, frames: int = GRID[0] * PAT
         reference_BKNC=normal(batch, REFERENCES, GRID[1] * GRID[2], TOKEN_DIM),
         reference_mask_BK=torch.ones(batch, REFERENCES, dtype=torch.bool),
         reference_body_BKJ3=joints(batch, REFERENCES, 33),
+        limb_colours_BL4=torch.rand(batch, len(BODY_BONES), 4, generator=source),
         body_BTJ3=joints(batch, frames, 33),
         body_world_BTJ3=normal(batch, frames, 33, 3),
         face_BTF=normal(batch, frames, FACE_DIM),
