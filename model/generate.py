@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.codec.base import Triple, grid_of
+from model.codec.base import Triple, codec_grid
 from model.conditions import Conditions
 from model.data.framing import Square, choose_square, crop_resized, subject_box_px
 from model.data.motion_inputs import body_in, motion_inputs, with_neutral_face
@@ -110,7 +110,7 @@ def animate(
     if not references:
         raise DataError("no reference picture; nothing says who is to move")
     square = choose_square(driving.size_hw, subject_box_px(driving.body, driving.face, driving.size_hw))
-    size_px, patch = config.data.size_px, config.net.patch_thw
+    size_px = config.data.size_px
     stills = [
         ReferenceInputs(crop_resized(still.rgb_HWC[None], still.square, size_px)[0], still.body_J3)
         for still in references
@@ -121,8 +121,9 @@ def animate(
     stated = parse_directions(caption)
     tracks = with_neutral_face(driving.body, driving.face, driving.hands, driving.camera)
 
-    window, overlap = config.data.frames, whole_latents(config.sampling.overlap_frames, patch[0])
-    grid = grid_of((window, size_px, size_px), patch)
+    window, lead_in = config.data.frames, model.codec.lead_in_frames
+    overlap = whole_latents(config.sampling.overlap_frames, config.net.patch_thw[0], lead_in)
+    grid = window_grid(model)
     plan = segment_frames(len(pts_s_T), window, overlap)
     made: list[NDArray[np.uint8]] = []
     evaluations = 0
@@ -141,7 +142,7 @@ def animate(
         words = Words(caption, direction_features(stated, len(frame_T), shown), actions)
         conditions = window_conditions(
             motion, window_times(pts_s_T, frame_T), encoded, semantic_motion(driving.body, (start_s + end_s) / 2),
-            words, model.text,
+            words, model.text, lead_in,
         ).to(device)  # fmt: skip
         predictor = make_predictor(model, conditions, grid)
         result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise), config.sampling.solver)
@@ -180,12 +181,15 @@ def segment_noise(model: LoadedModel, batch: int, seed: int, segment: int) -> Te
 def window_grid(model: LoadedModel) -> Triple:
     """Token grid of the model's own window size."""
     data = model.config.data
-    return grid_of((data.frames, data.size_px, data.size_px), model.config.net.patch_thw)
+    return codec_grid(model.codec, (data.frames, data.size_px, data.size_px))
 
 
-def whole_latents(frames: int, patch_frames: int) -> int:
-    """The overlap rounded down to whole latent frames: a latent frame cannot be half known."""
-    return frames // patch_frames * patch_frames
+def whole_latents(frames: int, patch_frames: int, lead_in_frames: int = 0) -> int:
+    """The overlap rounded down to whole latent frames: a latent frame cannot be half known.
+
+    Where the first frame stands alone (lead_in_frames), those are 1, pt + 1, 2 pt + 1, ... frames.
+    """
+    return max(0, (frames + lead_in_frames) // patch_frames * patch_frames - lead_in_frames)
 
 
 def pin_start(tail: Tensor | None, noise_BNC: Tensor) -> Pinned | None:

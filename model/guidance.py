@@ -20,7 +20,7 @@ from torch import Tensor
 
 from model.codec.base import Triple
 from model.conditions import GROUPS, Conditions, keep_mask
-from model.dit.net import ConditionState, VideoDit
+from model.dit.backbone import Backbone, BackboneState
 from schemas.recipe import StrictModel
 
 
@@ -58,7 +58,7 @@ class SingleBranch:
     """One network call per prediction: a plain conditional model, or a student told which strength to imitate."""
 
     def __init__(
-        self, net: VideoDit, conditions: Conditions, grid_thw: Triple, strength: float | None = None,
+        self, net: Backbone, conditions: Conditions, grid_thw: Triple, strength: float | None = None,
         given: Sequence[str] = GROUPS,
     ) -> None:  # fmt: skip
         self.evaluations = 0
@@ -79,7 +79,7 @@ class DualBranch:
     """
 
     def __init__(
-        self, net: VideoDit, conditions: Conditions, grid_thw: Triple, recipe: GuidanceRecipe,
+        self, net: Backbone, conditions: Conditions, grid_thw: Triple, recipe: GuidanceRecipe,
         given: Sequence[str] = GROUPS,
     ) -> None:  # fmt: skip
         self.evaluations = 0
@@ -102,7 +102,7 @@ class FullChain:
     """The reference: one branch per group, in the order given, each with its own weight."""
 
     def __init__(
-        self, net: VideoDit, conditions: Conditions, grid_thw: Triple, order: Sequence[str], weights: Sequence[float]
+        self, net: Backbone, conditions: Conditions, grid_thw: Triple, order: Sequence[str], weights: Sequence[float]
     ) -> None:
         self.evaluations = 0
         self._net, self._weights = net, tuple(weights)
@@ -125,7 +125,7 @@ def guide(full_BNC: Tensor, kept_BNC: Tensor, strength: float | Tensor) -> Tenso
     return full_BNC + (strength - 1.0) * (full_BNC - kept_BNC)
 
 
-def call(net: VideoDit, noisy_BNC: Tensor, t: float, state: ConditionState, strength: float | None = None) -> Tensor:
+def call(net: Backbone, noisy_BNC: Tensor, t: float, state: BackboneState, strength: float | None = None) -> Tensor:
     """One network evaluation at one time for the whole batch."""
     t_B = torch.full((noisy_BNC.shape[0],), t, device=noisy_BNC.device)
     guidance_B = None if strength is None else torch.full_like(t_B, strength)

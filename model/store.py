@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from pydantic import ValidationError
@@ -22,8 +22,8 @@ from torch import Tensor
 from model.codec.base import Triple, VideoCodec
 from model.codec.catalog import load_codec
 from model.data.reader import DataRecipe
-from model.dit.config import NetConfig
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone, make_net
+from model.dit.config import NetConfig, WanConfig
 from model.guidance import GuidanceRecipe
 from model.sampler import Solver
 from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder_like
@@ -51,7 +51,7 @@ class ModelConfig(StrictModel):
 
     format_version: Literal[1] = 1
     kind: Literal["teacher", "student"]
-    net: NetConfig
+    net: NetConfig | WanConfig
     codec_name: str
     codec_patch_thw: Triple
     codec_hash: str
@@ -72,7 +72,7 @@ class LoadedModel:
     """A network ready to use, with the codec and text encoder it was trained with."""
 
     config: ModelConfig
-    net: VideoDit
+    net: Backbone
     codec: VideoCodec
     text: TextEncoder
 
@@ -91,7 +91,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 _HEADER = "trained_with"
 
 
-def weights_bytes(tensors: Mapping[str, Tensor], config: ModelConfig) -> bytes:
+class TrainedWith(Protocol):
+    """What a weights file says about its surroundings: a ModelConfig, or what a codec's training has in its place."""
+
+    @property
+    def codec_hash(self) -> str: ...
+
+    @property
+    def text_encoder(self) -> str: ...
+
+
+def weights_bytes(tensors: Mapping[str, Tensor], config: TrainedWith) -> bytes:
     """Weights with the hashes of codec and text encoder in the header."""
     # One header entry: safetensors writes several in an order that changes from run to run.
     header = {_HEADER: canonical_json({"codec": config.codec_hash, "text": config.text_encoder})}
@@ -147,7 +157,7 @@ def load_model(folder: Path, weights: str = EMA_FILE, device: torch.device | Non
     codec = load_codec(folder, config.codec_name, config.codec_patch_thw, config.codec_hash)
     text = make_text_encoder_like(config.text_encoder, config.text_weights)
     check_text_encoder(text, config.text_encoder, str(folder))
-    net = VideoDit(config.net)
+    net = make_net(config.net, codec)
     fill(net, load_weights(folder / weights, config), folder / weights)
     return LoadedModel(config, net.to(device or torch.device("cpu")).eval(), codec, text)
 

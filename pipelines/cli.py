@@ -22,6 +22,7 @@ COMMANDS = (
     "annotate",
     "relabel",
     "shards",
+    "train-codec",
     "train",
     "distill",
     "subjects",

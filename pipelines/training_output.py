@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
+    from model.train.codec_run import CodecSummary
     from model.train.loop import StepReport
     from model.train.runs import RunSummary
 
@@ -48,7 +49,7 @@ def step_progress(title: str) -> Iterator[Callable[[StepReport], None]]:
         yield report
 
 
-def print_summary(summary: RunSummary, as_json: bool) -> None:
+def print_summary(summary: RunSummary | CodecSummary, as_json: bool) -> None:
     """The run's numbers on stdout."""
     values = asdict(summary)
     if as_json:

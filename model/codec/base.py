@@ -28,12 +28,22 @@ class VideoCodec(Protocol):
     @property
     def token_dim(self) -> int: ...
 
+    @property
+    def lead_in_frames(self) -> int:
+        """How many frames of its first latent frame a codec leaves out: 0, or pt - 1 where the first frame stands
+        alone (T = pt n + 1). What is given per frame repeats its first frame so often to line up with the tokens."""
+        ...
+
     def encode(self, rgb_BTHW3: Tensor) -> Tensor: ...
 
     def decode(self, tokens_BNC: Tensor, grid_thw: Triple) -> Tensor: ...
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Everything fitted; empty for a codec without parameters. The codec's hash is taken over these."""
+        ...
+
+    def facts(self) -> Mapping[str, object]:
+        """What the tensors do not tell and is needed to build the codec again; plain JSON values."""
         ...
 
 
@@ -46,6 +56,19 @@ def grid_of(size_thw: Triple, patch_thw: Triple) -> Triple:
         if size % patch or size <= 0:
             raise RecipeError(f"{axis} {size} is not a positive multiple of the codec patch {patch}; change either")
     return size_thw[0] // patch_thw[0], size_thw[1] // patch_thw[1], size_thw[2] // patch_thw[2]
+
+
+def codec_grid(codec: VideoCodec, size_thw: Triple) -> Triple:
+    """Token grid of a clip of this codec.
+
+    Raises: RecipeError for a size the codec cannot take, naming the number of frames it could.
+    """
+    frames, height, width = size_thw
+    patch, lead = codec.patch_thw[0], codec.lead_in_frames
+    if lead and (frames <= 0 or (frames + lead) % patch):
+        fitting = max(1, (frames - 1) // patch * patch + 1)
+        raise RecipeError(f"frames {frames}: the codec {codec.name} takes {patch} n + 1 frames, such as {fitting}")
+    return grid_of((frames + lead, height, width), codec.patch_thw)
 
 
 def patchify(rgb_BTHW3: Tensor, patch_thw: Triple) -> Tensor:

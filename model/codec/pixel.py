@@ -18,6 +18,7 @@ from model.codec.base import Triple, patchify, unpatchify
 class PixelCodec:
     patch_thw: Triple = (2, 8, 8)
     name: str = "pixel"
+    lead_in_frames: int = 0
 
     @property
     def token_dim(self) -> int:
@@ -31,4 +32,7 @@ class PixelCodec:
         return unpatchify(tokens_BNC, self.patch_thw, grid_thw)
 
     def tensors(self) -> Mapping[str, Tensor]:
+        return {}
+
+    def facts(self) -> Mapping[str, object]:
         return {}

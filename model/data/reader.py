@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from model.codec.base import Triple, VideoCodec, grid_of
+from model.codec.base import Triple, VideoCodec, codec_grid
 from model.conditions import Batch, Conditions, stack_conditions
 from model.data.augment import AugmentRecipe, augmented
 from model.data.clips import Clip, ClipCache, load_clip, member
@@ -29,6 +29,7 @@ from model.data.windows import (
     detail_cells,
     draw_window,
     encode_references,
+    lead_in_rows,
     to_model_range,
     window_conditions,
 )
@@ -105,7 +106,7 @@ class WindowReader:
         self.expression_names = tuple(expression_names)
         self.seed = seed
         self._first_step = first_step
-        self._starts = [0]
+        self._starts: dict[int, list[int]] = {}
         self._references = References(clips.entries, stage.references)
 
     def bucket(self, step: int) -> Bucket:
@@ -129,10 +130,11 @@ class WindowReader:
     def _start(self, step: int, nominal: int) -> int:
         """How many windows the stage had before this step."""
         done = step - self._first_step
-        while len(self._starts) <= done:
-            earlier = self._first_step + len(self._starts) - 1
-            self._starts.append(self._starts[-1] + self.batch_size(earlier, nominal))
-        return self._starts[done]
+        # By batch size: fitting a codec asks for single windows, which must not shift the batches of a fresh run.
+        starts = self._starts.setdefault(nominal, [0])
+        while len(starts) <= done:
+            starts.append(starts[-1] + self.batch_size(self._first_step + len(starts) - 1, nominal))
+        return starts[done]
 
     def sample_index(self, step: int, slot: int, nominal: int) -> int:
         """Which sample a slot of a step's batch shows: the same for `windows_per_clip` steps in a row."""
@@ -160,7 +162,7 @@ class WindowReader:
         slots = range(process * size // processes, (process + 1) * size // processes)
         rows = [self.window(rng, slot, bucket, nominal, codec, text) for slot in slots]
         tokens, details, conditions, keys = zip(*rows, strict=True)
-        grid = grid_of((bucket.frames, bucket.size_px, bucket.size_px), codec.patch_thw)
+        grid = codec_grid(codec, (bucket.frames, bucket.size_px, bucket.size_px))
         return Batch(torch.cat(tokens), grid, torch.stack(details), stack_conditions(conditions), keys)
 
     def window(
@@ -192,7 +194,7 @@ class WindowReader:
             self.clips.get, clip, frame_T, view, draw, size_px, self.clips.recipe.max_references
         )
         tokens = codec.encode(to_model_range(clip.seen(frame_T, square, size_px)).unsqueeze(0))
-        grid: Triple = grid_of((len(frame_T), size_px, size_px), codec.patch_thw)
+        grid: Triple = codec_grid(codec, (len(frame_T), size_px, size_px))
         conditions = window_conditions(
             motion,
             time_s_T,
@@ -200,8 +202,10 @@ class WindowReader:
             semantic_motion(clip.tracks.body, (start_s + end_s) / 2),
             words_of(clip, time_s_T),
             text,
+            codec.lead_in_frames,
         )
-        return tokens, detail_cells(motion.detail_boxes_TN4, grid), conditions, clip.key
+        boxes_TN4 = motion.detail_boxes_TN4[lead_in_rows(len(frame_T), codec.lead_in_frames)]
+        return tokens, detail_cells(boxes_TN4, grid), conditions, clip.key
 
     def sampling_batch(self, count: int, seed: int, codec: VideoCodec, text: TextEncoder) -> Batch:
         """`count` windows of the data recipe's own size, to look at what was learnt."""
@@ -210,7 +214,7 @@ class WindowReader:
         rng = StepRng(seed, self._first_step)
         rows = [self.window(rng, slot, own, count, codec, text) for slot in range(count)]
         tokens, details, conditions, keys = zip(*rows, strict=True)
-        grid = grid_of((own.frames, own.size_px, own.size_px), codec.patch_thw)
+        grid = codec_grid(codec, (own.frames, own.size_px, own.size_px))
         return Batch(torch.cat(tokens), grid, torch.stack(details), stack_conditions(conditions), keys)
 
     def training_windows(self, count: int) -> Tensor:

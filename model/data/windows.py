@@ -98,11 +98,12 @@ class EncodedReferences:
 
 
 def encode_references(references: Sequence[ReferenceInputs], codec: VideoCodec, count: int) -> EncodedReferences:
-    """Stills, filled up to K = count with masked copies of the first. The codec sees one held for a latent frame."""
+    """Stills, filled up to K = count with masked copies of the first. The codec sees one held for its first latent
+    frame."""
     real = list(references[:count])
     filled = real + [real[0]] * (count - len(real))
     stills = torch.stack([to_model_range(reference.rgb_HWC) for reference in real])
-    held = stills.unsqueeze(1).expand(-1, codec.patch_thw[0], -1, -1, -1)
+    held = stills.unsqueeze(1).expand(-1, codec.patch_thw[0] - codec.lead_in_frames, -1, -1, -1)
     tokens_KNC = codec.encode(held)
     index = torch.tensor([*range(len(real)), *[0] * (count - len(real))])
     body_KJ3 = torch.from_numpy(np.stack([reference.body_J3 for reference in filled]))
@@ -131,6 +132,12 @@ def limb_colours(references: Sequence[ReferenceInputs]) -> NDArray[np.float32]:
     return np.asarray(np.concatenate((mean_L3, np.minimum(seen_L, 1)[:, None]), axis=1), np.float32)
 
 
+def lead_in_rows(frames: int, lead_in_frames: int) -> NDArray[np.int64]:
+    """Rows of what is given per frame, the first repeated `lead_in_frames` times in front (VideoCodec.lead_in_frames):
+    then every latent frame has its pt rows."""
+    return np.maximum(np.arange(-lead_in_frames, frames), 0)
+
+
 def window_conditions(
     motion: MotionInputs,
     time_s_T: NDArray[np.float64],
@@ -138,35 +145,39 @@ def window_conditions(
     semantic: SemanticMotion,
     words: Words,
     text: TextEncoder,
+    lead_in_frames: int = 0,
 ) -> Conditions:
-    """Conditions (batch of one) of a window whose frames are shown at `time_s_T`."""
+    """Conditions (batch of one) of a window whose frames are shown at `time_s_T`, after the codec's lead-in."""
 
     def one(values: NDArray[np.float32] | NDArray[np.bool_]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).unsqueeze(0)
+
+    def frames(values_T: NDArray[np.float32] | NDArray[np.bool_]) -> Tensor:
+        return one(values_T[lead_in_rows(len(values_T), lead_in_frames)])
 
     encoded = text.encode(words.caption)
     labels = [text.encode(label).pooled_D for label in words.actions]
     actions_D = torch.stack(labels).mean(dim=0) if labels else torch.zeros_like(encoded.pooled_D)
     return Conditions(
-        time_s_BT=one((time_s_T - time_s_T[0]).astype(np.float32)),
+        time_s_BT=frames((time_s_T - time_s_T[0]).astype(np.float32)),
         reference_BKNC=references.tokens_1KNC,
         reference_mask_BK=references.mask_1K,
         reference_body_BKJ3=references.body_1KJ3,
         limb_colours_BL4=references.limb_colours_1L4,
-        body_BTJ3=one(motion.body_TJ3),
-        body_world_BTJ3=one(motion.body_world_TJ3),
-        face_BTF=one(motion.face_TF),
-        face_anchor_BT2=one(motion.face_anchor_T2),
-        face_present_BT=one(motion.face_present_T),
-        hands_BT2H3=one(motion.hands_T2H3),
-        hands_shape_BT2F=one(motion.hands_shape_T2F),
+        body_BTJ3=frames(motion.body_TJ3),
+        body_world_BTJ3=frames(motion.body_world_TJ3),
+        face_BTF=frames(motion.face_TF),
+        face_anchor_BT2=frames(motion.face_anchor_T2),
+        face_present_BT=frames(motion.face_present_T),
+        hands_BT2H3=frames(motion.hands_T2H3),
+        hands_shape_BT2F=frames(motion.hands_shape_T2F),
         semantic_BSF=one(semantic.directions_SF),
         actions_BD=actions_D.unsqueeze(0),
         text_BLD=encoded.states_LD.unsqueeze(0),
         text_mask_BL=encoded.mask_L.unsqueeze(0),
         text_pooled_BD=encoded.pooled_D.unsqueeze(0),
-        directions_BTF=one(words.directions_TF),
-        camera_BTF=one(motion.camera_TF),
+        directions_BTF=frames(words.directions_TF),
+        camera_BTF=frames(motion.camera_TF),
     )
 
 

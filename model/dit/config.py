@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,18 @@ class TransformerRecipe(StrictModel):
         return self
 
 
+class InputDims(NamedTuple):
+    """What text encoder and data fix: widths of the conditions, under the names of NetConfig and WanConfig."""
+
+    text_dim: int
+    face_dim: int
+    hand_dim: int
+    camera_dim: int
+    direction_dim: int
+    semantic_dim: int
+    semantic_moments: int
+
+
 class NetConfig(StrictModel):
     """TransformerRecipe plus what the codec, the text encoder and the data fix."""
 
@@ -47,3 +59,23 @@ class NetConfig(StrictModel):
     semantic_moments: int
     guidance_embedding: bool = False
     """True for a distilled student: the guidance strength is an input instead of a second branch."""
+
+
+WanKind = Literal["wan", "wan_animate"]
+
+
+class WanConfig(StrictModel):
+    """A public Wan transformer and its adapters (model/dit/wan.py); `transformer` is diffusers' own config."""
+
+    kind: WanKind
+    patch_thw: Triple
+    token_dim: int
+    text_dim: int
+    face_dim: int
+    hand_dim: int
+    camera_dim: int
+    direction_dim: int
+    semantic_dim: int
+    semantic_moments: int
+    guidance_embedding: bool = False
+    transformer: dict[str, Any]

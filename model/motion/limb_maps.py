@@ -9,9 +9,11 @@ Axis legend: B batch, T frames, J joints, L bones, h w cells; positions (x, y) i
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 BODY_BONES: tuple[tuple[int, int], ...] = (
@@ -25,6 +27,9 @@ HAND_BONES: tuple[tuple[int, int], ...] = tuple((0 if joint % 4 == 1 else joint 
 MIN_CONF = 0.3
 """A joint below draws nothing: a guess must not look like a fact. Source: MimicMotion."""
 FALLOFF_CELLS = 1.5
+BODY_COLOURS_L3 = tuple(colorsys.hsv_to_rgb(index / len(BODY_BONES), 1.0, 1.0) for index in range(len(BODY_BONES)))
+PICTURE_CELLS = 128
+"""Cells of a drawn picture's shorter side, if it has as many pixels: its lines then look alike at every size."""
 
 
 def limb_cover(joints_BTJ3: Tensor, bones: Sequence[tuple[int, int]], cells_hw: tuple[int, int]) -> Tensor:
@@ -62,3 +67,17 @@ def cover_tokens(cover_BTLhw: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
     f, rows, columns = grid_thw
     cut = cover_BTLhw.reshape(batch, f, frames // f, bones, rows, h // rows, columns, w // columns)
     return cut.permute(0, 1, 4, 6, 2, 3, 5, 7).reshape(batch, f * rows * columns, -1)
+
+
+def limb_picture(body_BTJ3: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """(B, T, H, W, 3) in [0, 1], on black: every bone in a colour of its own; where bones cross the brighter stays."""
+    coarse = max(1, min(size_hw) // PICTURE_CELLS)
+    cells_hw = (size_hw[0] // coarse, size_hw[1] // coarse)
+    colours_L3 = torch.tensor(BODY_COLOURS_L3, device=body_BTJ3.device)[..., None, None]
+    pictures = []
+    # One frame after the other: sixteen bones of a long video at this size are gigabytes.
+    for joints_BJ3 in body_BTJ3.unbind(dim=1):
+        cover_BLhw = limb_cover(joints_BJ3.unsqueeze(1), BODY_BONES, cells_hw)[:, 0]
+        picture = (cover_BLhw.unsqueeze(2) * colours_L3).amax(dim=1)
+        pictures.append(F.interpolate(picture, size=size_hw, mode="bilinear") if coarse > 1 else picture)
+    return torch.stack(pictures, dim=1).permute(0, 1, 3, 4, 2)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from model.conditions import Batch
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.objectives.step_distillation import StepRecipe, drawn_step
 from model.objectives.walking import everything, implied_clean, stepped, walked
@@ -26,7 +26,7 @@ from model.sampler import time_grid
 class PhasedConsistency:
     """One player, the student; the teacher is frozen."""
 
-    def __init__(self, student: VideoDit, teacher: VideoDit, recipe: StepRecipe) -> None:
+    def __init__(self, student: Backbone, teacher: Backbone, recipe: StepRecipe) -> None:
         self._student, self._teacher = student, teacher.requires_grad_(False)
         self._recipe = recipe
         self._times = time_grid(recipe.steps, recipe.shift)

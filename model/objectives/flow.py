@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from model.conditions import GROUPS, MOTION_GROUPS, Batch
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.rng import StepRng
 from schemas.recipe import StrictModel
@@ -59,7 +59,7 @@ class FlowRecipe(StrictModel):
 class FlowMatching:
     """One player: the network. Conditions are dropped at random so that it also learns to do without them."""
 
-    def __init__(self, net: VideoDit, recipe: FlowRecipe) -> None:
+    def __init__(self, net: Backbone, recipe: FlowRecipe) -> None:
         self._net = net
         self._recipe = recipe
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import nn
 
 from model.conditions import GROUPS, Batch, keep_mask
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone
 from model.guidance import GuidanceRecipe, guide
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.objectives.flow import FlowRecipe, draw_times
@@ -32,7 +32,7 @@ class MergeRecipe(StrictModel):
 class GuidanceMerge:
     """One player, the student; the teacher is frozen. Which set is dropped, and when, comes from the teacher."""
 
-    def __init__(self, student: VideoDit, teacher: VideoDit, guidance: GuidanceRecipe, recipe: MergeRecipe) -> None:
+    def __init__(self, student: Backbone, teacher: Backbone, guidance: GuidanceRecipe, recipe: MergeRecipe) -> None:
         self._student, self._teacher = student, teacher.requires_grad_(False)
         self._guidance, self._recipe = guidance, recipe
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from model.conditions import Batch
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone
 from model.objectives.base import PRIMARY, Losses, noised, to_tensor, velocity_loss_B
 from model.objectives.flow import FlowRecipe, draw_times
 from model.objectives.step_distillation import StepRecipe
@@ -30,7 +30,7 @@ FAKE = "fake"
 class DistributionMatching:
     """Players: the student, and the fake denoiser (a copy of the teacher at the start)."""
 
-    def __init__(self, student: VideoDit, teacher: VideoDit, recipe: StepRecipe) -> None:
+    def __init__(self, student: Backbone, teacher: Backbone, recipe: StepRecipe) -> None:
         self._student, self._teacher = student, teacher.requires_grad_(False)
         self._fake = copy.deepcopy(teacher).requires_grad_(True)
         self._recipe = recipe

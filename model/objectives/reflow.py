@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from model.conditions import Batch
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, velocity_loss_B
 from model.objectives.step_distillation import StepRecipe, drawn_step
 from model.objectives.walking import everything, walked
@@ -24,7 +24,7 @@ from model.sampler import time_grid
 class Reflow:
     """One player, the student; the teacher is frozen. Its steps for a pair: teacher_substeps times the student's."""
 
-    def __init__(self, student: VideoDit, teacher: VideoDit, recipe: StepRecipe) -> None:
+    def __init__(self, student: Backbone, teacher: Backbone, recipe: StepRecipe) -> None:
         self._student, self._teacher = student, teacher.requires_grad_(False)
         self._recipe = recipe
         self._times = time_grid(recipe.steps, recipe.shift)

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from model.conditions import Batch
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.objectives.walking import everything, implied_clean, walked
 from model.rng import StepRng
@@ -38,7 +38,7 @@ class StepRecipe(StrictModel):
 class StepDistillation:
     """One player, the student; the teacher (already merged with guidance) is frozen."""
 
-    def __init__(self, student: VideoDit, teacher: VideoDit, recipe: StepRecipe) -> None:
+    def __init__(self, student: Backbone, teacher: Backbone, recipe: StepRecipe) -> None:
         self._student, self._teacher = student, teacher.requires_grad_(False)
         self._recipe = recipe
         self._times = time_grid(recipe.steps, recipe.shift)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.conditions import Batch, keep_mask
-from model.dit.net import ConditionState, VideoDit
+from model.dit.backbone import Backbone, BackboneState
 
 
 def stepped(noisy_BNC: Tensor, clean_BNC: Tensor, t_B: Tensor, next_B: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def implied_clean(noisy_BNC: Tensor, landed_BNC: Tensor, t_B: Tensor, next_B: Te
     return noisy_BNC + ((1.0 - t_B) / (next_B - t_B))[:, None, None] * (landed_BNC - noisy_BNC)
 
 
-def everything(net: VideoDit, batch: Batch) -> ConditionState:
+def everything(net: Backbone, batch: Batch) -> BackboneState:
     """The condition state with all groups kept."""
     return net.encode(
         batch.conditions, keep_mask(len(batch.tokens_BNC), device=batch.tokens_BNC.device), batch.grid_thw
@@ -33,8 +33,8 @@ def everything(net: VideoDit, batch: Batch) -> ConditionState:
 
 @torch.no_grad()
 def walked(
-    net: VideoDit,
-    state: ConditionState,
+    net: Backbone,
+    state: BackboneState,
     noisy_BNC: Tensor,
     t_B: Tensor,
     end_B: Tensor,

@@ -23,7 +23,7 @@ from torch import nn
 from model.conditions import Batch
 from model.objectives.base import PRIMARY, Losses, Objective
 from model.rng import StepRng
-from model.store import EMA_FILE, METRICS_FILE, MODEL_FILE, ModelConfig, fill, weights_bytes, write_atomically
+from model.store import EMA_FILE, METRICS_FILE, MODEL_FILE, TrainedWith, fill, weights_bytes, write_atomically
 from model.train.ahead import Ahead
 from model.train.checkpoint import Player, cut_metrics, load_step, save_step, saved_step, stage_file
 from model.train.ema import Ema
@@ -85,7 +85,7 @@ class StepReport:
 def run_stages(
     stages: Sequence[Stage],
     recipe: LoopRecipe,
-    config: ModelConfig,
+    config: TrainedWith,
     folder: Path,
     report: Callable[[StepReport], None],
     device: torch.device,
@@ -168,7 +168,8 @@ def make_players(
         ]
         optimisers = {
             ADAMW: torch.optim.AdamW(groups, lr=recipe.adamw_rate, betas=(0.9, 0.95), fused=True),
-            MUON: Muon(inner.values(), recipe.muon_rate, weight_decay=recipe.weight_decay),
+            # As a group: a network without transformer blocks leaves it empty, which a bare list may not be.
+            MUON: Muon([{"params": list(inner.values())}], recipe.muon_rate, weight_decay=recipe.weight_decay),
         }
         players[name] = Player(net, Ema(net.state_dict(), recipe.ema_decay), optimisers)
     return players
@@ -210,7 +211,7 @@ def take_step(
     return norms[PRIMARY]
 
 
-def save(folder: Path, step: int, players: Mapping[str, Player], config: ModelConfig) -> None:
+def save(folder: Path, step: int, players: Mapping[str, Player], config: TrainedWith) -> None:
     """The resume state first, then the two files that other programs read."""
     save_step(folder, step, players)
     primary = players[PRIMARY]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from model.codec.catalog import CodecRecipe
 from model.data.reader import DataRecipe, StageData
+from model.dit.backbone import BackboneRecipe
 from model.dit.config import TransformerRecipe
 from model.guidance import GuidanceRecipe
 from model.objectives.flow import FlowRecipe
@@ -46,13 +47,22 @@ class TrainStage(StrictModel):
     decay_from: float | None = Field(default=None, ge=0, le=1)
 
 
+WAN_DROPPED = ("face", "hands", "semantic", "text")
+"""What guidance drops on a public Wan unless the recipe says otherwise: it never saw a video without a reference and a
+pose, and where the camera goes is not a matter of more or less."""
+
+
 class TrainRecipe(StrictModel):
-    """motionloom train. `stages` follow each other, each from the averaged weights of the one before."""
+    """motionloom train. `stages` follow each other, each from the averaged weights of the one before.
+
+    transformer: sizes of the `native` backbone. A Wan backbone takes one reference picture: data.max_references is 1.
+    """
 
     stages: tuple[TrainStage, ...] = Field(default=(TrainStage(steps=1500),), min_length=1)
     data: DataRecipe = DataRecipe()
     codec: CodecRecipe = CodecRecipe()
     text: TextRecipe = TextRecipe()
+    backbone: BackboneRecipe = BackboneRecipe()
     transformer: TransformerRecipe = TransformerRecipe()
     loop: LoopRecipe = LoopRecipe()
     sampling: TeacherSampling = TeacherSampling()
@@ -61,6 +71,23 @@ class TrainRecipe(StrictModel):
     threads: int | None = None
     """CPU threads of torch; None leaves torch's choice."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainRecipe:
+        name = self.backbone.name
+        if name != "native" and "transformer" in self.model_fields_set:
+            raise ValueError(f"transformer: fixed by the weights of {name}; leave it out")
+        if name != "native" and self.data.max_references != 1:
+            raise ValueError(f"data.max_references is {self.data.max_references}, but {name} takes 1 picture; set it")
+        return self
+
+    @property
+    def guidance(self) -> GuidanceRecipe:
+        """The teacher's guidance, with what fits the backbone where the recipe names no dropped groups."""
+        chosen = self.sampling.guidance
+        if self.backbone.name == "native" or "dropped" in chosen.model_fields_set:
+            return chosen
+        return chosen.model_copy(update={"dropped": WAN_DROPPED})
 
 
 class DistillStage(StrictModel):

@@ -13,15 +13,16 @@ from typing import Literal
 import torch
 from safetensors.torch import load_file
 
-from model.codec.base import VideoCodec, grid_of
+from model.codec.base import VideoCodec, codec_grid
 from model.codec.catalog import CODEC_FILE, codec_bytes, codec_hash, load_codec, make_codec
 from model.conditions import Batch
 from model.data.camera_path import CAMERA_FEATURES
 from model.data.motion_inputs import HAND_SHAPE_FEATURES, face_features
 from model.data.reader import Clips, WindowReader, dataset_fingerprint, expression_names_of
 from model.data.semantic import MOMENTS, SEMANTIC_FEATURES
-from model.dit.config import NetConfig
-from model.dit.net import VideoDit
+from model.dit.backbone import Backbone, first_net, make_net
+from model.dit.config import InputDims
+from model.dit.wan import WanBackbone
 from model.generate import write_samples
 from model.objectives.base import Objective
 from model.objectives.consistency import PhasedConsistency
@@ -53,7 +54,7 @@ from model.train.recipes import DistillRecipe, TrainRecipe, TrainStage
 from schemas.errors import RecipeError, ResourceError
 from schemas.fingerprint import fingerprint
 
-CODEC_FIT_WINDOWS = 64
+CODEC_FIT_WINDOWS = 128
 Report = Callable[[StepReport], None]
 
 
@@ -96,11 +97,15 @@ def train_teacher(data: Path, output: Path, recipe: TrainRecipe, resume: bool, r
         config = earlier
     else:
         codec = make_codec(recipe.codec, readers[0].training_windows(CODEC_FIT_WINDOWS))
-        config = teacher_config(recipe, codec, text, names, prints)
+    torch.manual_seed(seed_from(recipe.loop.seed, "init"))
+    if saved_step(output):
+        net = make_net(config.net, codec)
+    else:
+        net = first_net(recipe.backbone, recipe.transformer, codec, input_dims(text, names))
+    if not earlier:
+        config = teacher_config(recipe, codec, net, text, names, prints)
         write_atomically(output / CODEC_FILE, codec_bytes(codec))
         write_config(output, config)
-    torch.manual_seed(seed_from(recipe.loop.seed, "init"))
-    net = VideoDit(config.net)
     size = recipe.loop.batch_size
 
     def stage_of(number: int) -> Stage:
@@ -148,7 +153,7 @@ def distil_student(
         write_config(output, config)
     reader = WindowReader(Clips(data, config.data), recipe.data, config.expression_names, recipe.loop.seed)
     torch.manual_seed(seed_from(recipe.loop.seed, "init"))
-    student = VideoDit(config.net)
+    student = make_net(config.net, taught.codec)
     student.load_state_dict(taught.net.state_dict(), strict=False)
     size = recipe.loop.batch_size
 
@@ -159,7 +164,7 @@ def distil_student(
     return _run(stages, recipe, config, output, student, reader, taught.codec, taught.text, device, report)
 
 
-STEP_OBJECTIVES: dict[str, Callable[[VideoDit, VideoDit, StepRecipe], Objective]] = {
+STEP_OBJECTIVES: dict[str, Callable[[Backbone, Backbone, StepRecipe], Objective]] = {
     "steps": StepDistillation,
     "consistency": PhasedConsistency,
     "reflow": Reflow,
@@ -168,7 +173,7 @@ STEP_OBJECTIVES: dict[str, Callable[[VideoDit, VideoDit, StepRecipe], Objective]
 
 
 def _distill_stage(
-    recipe: DistillRecipe, index: int, student: VideoDit, taught: LoadedModel, read_batch: Callable[[StepRng], Batch]
+    recipe: DistillRecipe, index: int, student: Backbone, taught: LoadedModel, read_batch: Callable[[StepRng], Batch]
 ) -> Stage:
     """A stage of the student. The teacher of a `steps` stage is the student as the stage before left it."""
     chosen = recipe.stages[index]
@@ -178,7 +183,7 @@ def _distill_stage(
             guidance = taught.config.sampling.guidance
             assert guidance is not None  # checked before any work
             return GuidanceMerge(student, taught.net, guidance, recipe.merge)
-        frozen = VideoDit(student.config)
+        frozen = make_net(student.config, taught.codec)
         if previous is None:
             frozen.load_state_dict(student.state_dict())
         else:
@@ -194,7 +199,7 @@ def _run(
     recipe: TrainRecipe | DistillRecipe,
     config: ModelConfig,
     output: Path,
-    net: VideoDit,
+    net: Backbone,
     reader: WindowReader,
     codec: VideoCodec,
     text: TextEncoder,
@@ -253,15 +258,8 @@ def check_output(
     return config
 
 
-def teacher_config(
-    recipe: TrainRecipe, codec: VideoCodec, text: TextEncoder, names: tuple[str, ...], prints: tuple[str, str]
-) -> ModelConfig:
-    for bucket in ((recipe.data.frames, recipe.data.size_px), *_buckets(recipe)):
-        grid_of((bucket[0], bucket[1], bucket[1]), codec.patch_thw)
-    net = NetConfig(
-        transformer=recipe.transformer,
-        patch_thw=codec.patch_thw,
-        token_dim=codec.token_dim,
+def input_dims(text: TextEncoder, names: tuple[str, ...]) -> InputDims:
+    return InputDims(
         text_dim=text.width,
         face_dim=face_features(len(names)),
         hand_dim=HAND_SHAPE_FEATURES,
@@ -270,9 +268,24 @@ def teacher_config(
         semantic_dim=SEMANTIC_FEATURES,
         semantic_moments=MOMENTS,
     )
+
+
+def teacher_config(
+    recipe: TrainRecipe,
+    codec: VideoCodec,
+    net: Backbone,
+    text: TextEncoder,
+    names: tuple[str, ...],
+    prints: tuple[str, str],
+) -> ModelConfig:
+    """Raises: RecipeError for a window size that codec or network cannot take."""
+    for frames, size_px in ((recipe.data.frames, recipe.data.size_px), *_buckets(recipe)):
+        grid = codec_grid(codec, (frames, size_px, size_px))
+        if isinstance(net, WanBackbone):
+            net.check_grid(grid)
     return ModelConfig(
         kind="teacher",
-        net=net,
+        net=net.config,
         codec_name=codec.name,
         codec_patch_thw=codec.patch_thw,
         codec_hash=codec_hash(codec),
@@ -280,7 +293,7 @@ def teacher_config(
         text_weights=recipe.text.weights,
         data=recipe.data,
         expression_names=names,
-        sampling=SamplingRecipe(**recipe.sampling.model_dump()),
+        sampling=SamplingRecipe(**(recipe.sampling.model_dump() | {"guidance": recipe.guidance})),
         recipe=recipe.model_dump(mode="json"),
         recipe_fingerprint=prints[0],
         dataset_fingerprint=prints[1],

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from model.codec.base import grid_of, patchify
-from model.codec.catalog import CODEC_FILE, CodecRecipe, codec_bytes, codec_hash, load_codec, make_codec
+from model.codec.catalog import CODEC_FILE, CodecRecipe, codec_bytes, codec_hash, load_codec, make_codec, read_codec
 from model.codec.pixel import PixelCodec
 from schemas.errors import DataError, RecipeError
+from schemas.recipe import parse_recipe
 
 PATCH = (2, 4, 4)
 NUMBERS = 2 * 4 * 4 * 3
@@ -49,6 +52,17 @@ def test_klt_keeps_the_strong_direction_of_unseen_data() -> None:
     assert (codec.decode(codec.encode(unseen), (2, 2, 2)) - unseen).abs().max() < 1e-4
 
 
+def test_klt_counts_mirror_images() -> None:
+    """Fitted on a ramp that rises to the right, it holds the same ramp falling, and one that rises in time."""
+    rise = torch.linspace(-1, 1, 8).reshape(1, 1, 1, 8, 1).expand(1, 4, 8, 8, 3)
+    gains = torch.linspace(-0.2, 1, 40).reshape(-1, 1, 1, 1, 1)
+    codec = make_codec(CodecRecipe(name="klt", patch_thw=PATCH, channels=2), gains * rise)
+    assert codec.tensors()["mean_P"].abs().max() < 0.5 * gains.mean()
+    one_sided, mirrored = gains * rise, (gains * rise).flip(3)
+    for rgb in (one_sided, mirrored):
+        assert (codec.decode(codec.encode(rgb), (2, 2, 2)) - rgb).abs().max() < 1e-4
+
+
 def test_klt_fit_is_repeatable_and_hash_follows_the_data() -> None:
     recipe = CodecRecipe(name="klt", patch_thw=PATCH, channels=8)
     same, again, other = make_codec(recipe, video(0)), make_codec(recipe, video(0)), make_codec(recipe, video(1))
@@ -67,6 +81,44 @@ def test_a_codec_of_another_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / CODEC_FILE).write_bytes(b"nothing")
     with pytest.raises(DataError, match="cannot read the codec"):
         load_codec(tmp_path, "klt", PATCH, codec_hash(mine))
+
+
+@pytest.mark.parametrize("name", ["pixel", "klt"])
+def test_later_frames_do_not_reach_earlier_tokens(name: str) -> None:
+    """First-frame causality, exactly: what windows, segments and stills rely on."""
+    rgb = video()
+    codec = make_codec(parse_recipe(CodecRecipe, {"name": name, "patch_thw": PATCH, "channels": 8}, "test"), rgb)
+    changed = rgb.clone()
+    changed[:, 2:] = 0.3
+    difference = (codec.encode(rgb) - codec.encode(changed)).reshape(len(rgb), 2, -1).abs().amax(dim=(0, 2))
+    assert difference[0] == 0.0
+    assert difference[1] > 0.0
+
+
+def test_a_codec_file_says_what_it_is(tmp_path: Path) -> None:
+    codec = make_codec(CodecRecipe(name="klt", patch_thw=PATCH, channels=8), video())
+    (tmp_path / CODEC_FILE).write_bytes(codec_bytes(codec))
+    again = read_codec(tmp_path)
+    assert (again.name, again.patch_thw, codec_hash(again)) == ("klt", PATCH, codec_hash(codec))
+    with pytest.raises(RecipeError, match="the codec 'other' is not known; known: pixel, klt, causal_vae, wan_vae"):
+        load_codec(tmp_path, "other", PATCH, codec_hash(codec))
+    (tmp_path / CODEC_FILE).write_bytes(save(dict(codec.tensors())))
+    with pytest.raises(DataError, match="the header does not describe a codec"):
+        read_codec(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "causal_vae"}, "causal_vae needs weights: the folder that holds it"),
+        ({"name": "klt", "weights": "x"}, "klt is not read from weights"),
+        ({"name": "causal_vae", "weights": "x", "patch_thw": [2, 8, 8]}, "patch_thw: fixed by the weights"),
+        ({"name": "jpeg"}, "'pixel', 'klt', 'causal_vae' or 'wan_vae'"),
+    ],
+)
+def test_a_recipe_that_cannot_be_meant_is_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        parse_recipe(CodecRecipe, values, "test")
 
 
 def test_sizes_that_do_not_divide_are_refused() -> None:

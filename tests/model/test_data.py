@@ -21,7 +21,7 @@ from model.data.reader import (
     dataset_fingerprint,
     expression_names_of,
 )
-from model.data.windows import back_and_forth, draw_window, reference_frame
+from model.data.windows import back_and_forth, draw_window, lead_in_rows, reference_frame
 from model.rng import StepRng
 from model.text.encoder import HashedBytesText
 from schemas.errors import DataError, DecodeError
@@ -91,6 +91,19 @@ def test_an_epoch_visits_every_sample_once_in_changing_order(shards: Path, windo
     epochs = steps[::windows_per_clip]
     assert all(sorted(epoch) == [0, 1, 2] for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_fitting_a_codec_first_does_not_shift_the_batches(shards: Path) -> None:
+    """A resumed run does not fit again, and must see what the unbroken one saw."""
+    fitted, resumed = reader_of(shards), reader_of(shards)
+    fitted.training_windows(6)
+    one, other = ([each.sample_index(step, 0, 3) for step in range(12)] for each in (fitted, resumed))
+    assert one == other
+
+
+def test_what_is_given_per_frame_fills_the_first_latent_frame() -> None:
+    assert lead_in_rows(3, 2).tolist() == [0, 0, 0, 1, 2]
+    assert lead_in_rows(3, 0).tolist() == [0, 1, 2]
 
 
 def test_buckets_change_size_and_batch_but_hardly_the_tokens(shards: Path) -> None:

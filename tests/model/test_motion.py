@@ -17,7 +17,7 @@ from model.data.motion_inputs import MotionInputs, motion_inputs, with_neutral_f
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
 from model.data.semantic import semantic_motion
 from model.data.windows import ReferenceInputs, limb_colours
-from model.motion.limb_maps import BODY_BONES, cover_tokens, limb_cover, painted
+from model.motion.limb_maps import BODY_BONES, BODY_COLOURS_L3, cover_tokens, limb_cover, limb_picture, painted
 from model.rng import StepRng
 
 WHO = draw_identity(np.random.default_rng(1))
@@ -41,6 +41,16 @@ def test_a_limb_is_where_it_runs_and_as_bright_as_it_is_sure() -> None:
     assert not cover[0, 2].any()
     assert not cover[0, 0, 0, :3].any()
     assert not cover[:, :, 1].any()
+
+
+def test_a_skeleton_picture_has_a_colour_per_bone_and_lines_that_grow_with_it() -> None:
+    joints = torch.zeros(1, 2, 33, 3)
+    joints[0, 0, 11], joints[0, 0, 13] = torch.tensor([0.25, 0.5, 1.0]), torch.tensor([0.75, 0.5, 0.8])
+    small, large = (limb_picture(joints, (size, size)) for size in (128, 512))
+    assert torch.allclose(small[0, 0, 64, 64], 0.8 * torch.tensor(BODY_COLOURS_L3[4]) * (1 - 0.5 / 1.5), atol=1e-4)
+    assert small[0, 1].abs().max() == 0.0  # nobody seen
+    assert small[0, 0, 10].abs().max() == 0.0
+    assert float(large.mean()) == pytest.approx(float(small.mean()), rel=1e-3)
 
 
 def test_cells_of_a_patch_become_its_token() -> None:
