@@ -30,7 +30,7 @@ PER_SLOT = 0.7548776662466927
 class FlowRecipe(StrictModel):
     """t = sigmoid(N(t_mean, t_std)); dropout rates are per sample and make the branches guidance needs.
 
-    at_noise: share of the samples with t in [0, AT_NOISE_UNTIL] instead: further on, the mean of a thousand noisy pixels
+    at_noise: share of the samples with t in [0, AT_NOISE_UNTIL] instead: further on, the mean of many noisy pixels
     already tells the colour of a wall, and only almost pure noise makes the network ask the conditions.
     groups: those that this stage gives at all. drop: rates of single groups instead of drop_each (a measured camera
     path is often absent, so that stated moves have to be obeyed). drop_motion leaves the meaning of the motion without
