@@ -232,7 +232,7 @@ def test_the_trainer_sees_the_newest_labels(data: Path) -> None:
     before = dataset_fingerprint(data)
     only_labels(data)
     entry = load_samples(data)[0]
-    assert load_clip(data, entry, 32, ()).caption == entry.caption != "a person walks to the right"
+    assert load_clip(data, entry, 32).caption == entry.caption != "a person walks to the right"
     with_overlay = dataset_fingerprint(data)
     assert with_overlay != before
     remove_overlay(data, "relabel-001")
