@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -104,6 +105,7 @@ class WindowReader:
         self.seed = seed
         self._first_step = first_step
         self._starts = [0]
+        self._lock = Lock()
         self._references = References(clips.entries, stage.references)
 
     def bucket(self, step: int) -> Bucket:
@@ -120,17 +122,32 @@ class WindowReader:
 
     def batch_size(self, step: int, nominal: int) -> int:
         """Windows of a step: `nominal` of the data recipe's own size, as many more or fewer as tokens allow."""
-        recipe, bucket = self.clips.recipe, self.bucket(step)
-        own = recipe.frames * recipe.size_px**2
+        return self._size_of(self.bucket(step), nominal)
+
+    def _size_of(self, bucket: Bucket, nominal: int) -> int:
+        own = self.clips.recipe.frames * self.clips.recipe.size_px**2
         return max(1, round(nominal * own / (bucket.frames * bucket.size_px**2)))
+
+    def check_shares(self, nominal: int, processes: int) -> None:
+        """Raises: RecipeError when a step has fewer windows than processes that read."""
+        recipe = self.clips.recipe
+        own = Bucket(frames=recipe.frames, size_px=recipe.size_px)
+        for bucket in self.stage.buckets or (own,):
+            size = self._size_of(bucket, nominal)
+            if size < processes:
+                raise RecipeError(
+                    f"loop.batch_size {nominal} makes {size} window{'s' * (size > 1)} of {bucket.frames} frames at "
+                    f"{bucket.size_px} px a step, too few for {processes} processes; raise it or start fewer processes"
+                )
 
     def _start(self, step: int, nominal: int) -> int:
         """How many windows the stage had before this step."""
         done = step - self._first_step
-        while len(self._starts) <= done:
-            earlier = self._first_step + len(self._starts) - 1
-            self._starts.append(self._starts[-1] + self.batch_size(earlier, nominal))
-        return self._starts[done]
+        with self._lock:
+            while len(self._starts) <= done:
+                earlier = self._first_step + len(self._starts) - 1
+                self._starts.append(self._starts[-1] + self.batch_size(earlier, nominal))
+            return self._starts[done]
 
     def sample_index(self, step: int, slot: int, nominal: int) -> int:
         """Which sample a slot of a step's batch shows: the same for `windows_per_clip` steps in a row."""
@@ -159,7 +176,7 @@ class WindowReader:
         rows = [self.window(rng, slot, bucket, nominal, codec, text) for slot in slots]
         tokens, details, conditions, keys = zip(*rows, strict=True)
         grid = grid_of((bucket.frames, bucket.size_px, bucket.size_px), codec.patch_thw)
-        return Batch(torch.cat(tokens), grid, torch.stack(details), stack_conditions(conditions), keys)
+        return Batch(torch.cat(tokens), grid, torch.stack(details), stack_conditions(conditions), keys, slots.start)
 
     def window(
         self, rng: StepRng, slot: int, bucket: Bucket, nominal: int, codec: VideoCodec, text: TextEncoder

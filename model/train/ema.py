@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from model.parallel.shards import own
+
 
 class Ema:
     """average <- d * average + (1 - d) * weights, where d grows as (1 + n) / (10 + n) up to `decay`."""
@@ -21,4 +23,4 @@ class Ema:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         for name, tensor in net.state_dict().items():
-            self.tensors[name].lerp_(tensor, 1.0 - decay)
+            own(self.tensors[name]).lerp_(own(tensor), 1.0 - decay)

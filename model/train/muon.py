@@ -11,6 +11,8 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
+from model.parallel.shards import full, like, own
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
 
@@ -49,9 +51,11 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[weight]
                 if "momentum" not in state:
                     state["momentum"] = torch.zeros_like(weight)
-                state["momentum"].lerp_(weight.grad, 1.0 - group["momentum"])
-                update = orthogonalised(weight.grad.lerp(state["momentum"], group["momentum"]))
+                own(state["momentum"]).lerp_(own(weight.grad), 1.0 - group["momentum"])
+                # A spread matrix is gathered: its singular values are those of the whole.
+                update = orthogonalised(full(weight.grad.lerp(state["momentum"], group["momentum"])))
                 weight.mul_(1.0 - group["lr"] * group["weight_decay"])
                 # Tall matrices take larger steps, so that every output moves alike.
-                weight.add_(update, alpha=-group["lr"] * max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5)
+                step = group["lr"] * max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5
+                own(weight).add_(own(like(update, weight)), alpha=-step)
         return loss
