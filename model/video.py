@@ -39,7 +39,8 @@ def iterate_mp4(data: bytes, where: str) -> Iterator[tuple[RgbHWC, float]]:
                 raise DecodeError(f"{where}: the mp4 has no video stream; annotate the dataset again")
             for frame in container.decode(container.streams.video[0]):
                 time_s = frame.time if frame.time is not None else float(frames)
-                yield converter.reformat(frame, format="rgb24", threads=1).to_ndarray(), float(time_s)
+                rgb_HWC = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                yield np.asarray(rgb_HWC, np.uint8), float(time_s)
                 frames += 1
     except FFmpegError as error:
         raise DecodeError(f"{where}: the mp4 cannot be decoded after {frames} frames ({error})") from error

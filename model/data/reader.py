@@ -6,6 +6,7 @@ clip serves `windows_per_clip` batches in a row (one window in each), which divi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -19,7 +20,7 @@ from torch import Tensor
 from model.codec.base import Triple, VideoCodec, grid_of
 from model.conditions import Batch, Conditions, stack_conditions
 from model.data.augment import AugmentRecipe, augmented
-from model.data.clips import Clip, ClipCache, load_clip, member
+from model.data.clips import WORKING_SIZE_RATIO, Clip, ClipCache, load_clip, member
 from model.data.framing import View
 from model.data.motion_inputs import motion_inputs
 from model.data.references import ReferenceRecipe, References
@@ -41,6 +42,8 @@ from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
 from schemas.recipe import StrictModel
 from schemas.shard import read_sample
 from schemas.tracks import FaceTrack
+
+log = logging.getLogger(__name__)
 
 
 class DataRecipe(StrictModel):
@@ -128,17 +131,28 @@ class WindowReader:
         own = self.clips.recipe.frames * self.clips.recipe.size_px**2
         return max(1, round(nominal * own / (bucket.frames * bucket.size_px**2)))
 
-    def check_shares(self, nominal: int, processes: int) -> None:
-        """Raises: RecipeError when a step has fewer windows than processes that read."""
-        recipe = self.clips.recipe
+    def check(self, nominal: int, processes: int) -> None:
+        """Warn of window sizes that no clip fills.
+
+        Raises: RecipeError when a step has fewer windows than processes that read.
+        """
+        recipe, entries = self.clips.recipe, self.clips.entries
         own = Bucket(frames=recipe.frames, size_px=recipe.size_px)
+        longest = max(entry.frames for entry in entries)
+        largest = max(min(entry.height_px, entry.width_px) for entry in entries)
         for bucket in self.stage.buckets or (own,):
-            size = self._size_of(bucket, nominal)
+            what, size = f"{bucket.frames} frames at {bucket.size_px} px", self._size_of(bucket, nominal)
             if size < processes:
                 raise RecipeError(
-                    f"loop.batch_size {nominal} makes {size} window{'s' * (size > 1)} of {bucket.frames} frames at "
-                    f"{bucket.size_px} px a step, too few for {processes} processes; raise it or start fewer processes"
+                    f"loop.batch_size {nominal} makes {size} window{'s' * (size > 1)} of {what} a step, too few for "
+                    f"{processes} processes; raise it or start fewer processes"
                 )
+            if bucket.frames > longest:
+                log.warning(
+                    "windows of %s: no clip has so many frames (at most %d), they go back and forth", what, longest
+                )
+            if bucket.size_px > min(largest, WORKING_SIZE_RATIO * recipe.size_px):
+                log.warning("windows of %s: no clip is kept so large, they are enlarged", what)
 
     def _start(self, step: int, nominal: int) -> int:
         """How many windows the stage had before this step."""

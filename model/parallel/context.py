@@ -35,22 +35,22 @@ class ContextGroup:
 
     def whole(self, part: Tensor, dim: int) -> Tensor:
         """All parts along `dim`, for what every process then computes alike: each gets its own gradient only."""
-        return _Whole.apply(part, dim, self)  # type: ignore[no-any-return, no-untyped-call]
+        return _Whole.apply(part, dim, self)  # type: ignore[no-any-return]
 
     def shared(self, part: Tensor, dim: int) -> Tensor:
         """All parts along `dim`, for what every process uses differently: gradients come back from all of them."""
-        return _Shared.apply(part, dim, self)  # type: ignore[no-any-return, no-untyped-call]
+        return _Shared.apply(part, dim, self)  # type: ignore[no-any-return]
 
     def to_heads(self, own_BHnD: Tensor) -> Tensor:
         batch, heads, count, width = own_BHnD.shape
         sent = own_BHnD.reshape(batch, self.size, heads // self.size, count, width).movedim(1, 0)
-        got_cBhnD = _AllToAll.apply(sent, self)  # type: ignore[no-untyped-call]
+        got_cBhnD = _AllToAll.apply(sent, self)
         return got_cBhnD.movedim(0, 2).reshape(batch, heads // self.size, -1, width)  # type: ignore[no-any-return]
 
     def to_tokens(self, mixed_BhND: Tensor) -> Tensor:
         batch, heads, count, width = mixed_BhND.shape
         sent = mixed_BhND.reshape(batch, heads, self.size, count // self.size, width).movedim(2, 0)
-        got_cBhnD = _AllToAll.apply(sent, self)  # type: ignore[no-untyped-call]
+        got_cBhnD = _AllToAll.apply(sent, self)
         return got_cBhnD.movedim(0, 1).reshape(batch, -1, count // self.size, width)  # type: ignore[no-any-return]
 
 

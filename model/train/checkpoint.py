@@ -110,6 +110,15 @@ def stage_file(folder: Path, stage: int) -> Path:
     return folder / TRAINER_DIR / f"stage_{stage}.safetensors"
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a kill left half written."""
+    for part in sorted(folder.rglob(".*.part")):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
+
+
 def cut_metrics(folder: Path, step: int) -> None:
     """Drop lines of steps that will be taken again, and a line that a kill left half written."""
     path = folder / METRICS_FILE

@@ -30,7 +30,7 @@ from model.parallel.world import ParallelRecipe, World
 from model.rng import StepRng
 from model.store import EMA_FILE, MODEL_FILE, SAMPLES_DIR, ModelConfig, fill, weights_bytes, write_atomically
 from model.train.ahead import Ahead
-from model.train.checkpoint import Player, below, cut_metrics, load_step, save_step, saved_step, stage_file
+from model.train.checkpoint import Player, below, cut_metrics, load_step, save_step, saved_step, stage_file, sweep
 from model.train.ema import Ema
 from model.train.metrics import Metrics, step_row
 from model.train.muon import Muon
@@ -158,6 +158,7 @@ def run_stages(
 
 
 def _start_from(folder: Path) -> int:
+    sweep(folder)
     step = saved_step(folder)
     cut_metrics(folder, step)
     return step

@@ -71,7 +71,7 @@ class Metrics:
             self._file.write(json.dumps(row) + "\n")
         if self._board is not None:
             for name in ("loss", "rate", "gradient_norm", "windows_per_s", "waited_share"):
-                self._board.add_scalar(f"{row['stage']}/{name}", row[name], row["step"])  # type: ignore[no-untyped-call]
+                self._board.add_scalar(f"{row['stage']}/{name}", row[name], row["step"])
         self._recent.append((row["waited_s"], row["seconds"]))
         if not self._warned and len(self._recent) == WATCHED_STEPS:
             self._warn_of_waiting()
@@ -88,7 +88,7 @@ class Metrics:
 
     def picture(self, step: int, rgb_HWC: NDArray[np.uint8]) -> None:
         if self._board is not None:
-            self._board.add_image("samples", rgb_HWC, step, dataformats="HWC")  # type: ignore[no-untyped-call]
+            self._board.add_image("samples", rgb_HWC, step, dataformats="HWC")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,7 +96,7 @@ class Metrics:
         if self._file is not None:
             self._file.close()
         if self._board is not None:
-            self._board.close()  # type: ignore[no-untyped-call]
+            self._board.close()
 
 
 def check_tensorboard() -> None:
@@ -114,4 +114,4 @@ def open_board(folder: Path, step: int) -> SummaryWriter:
     check_tensorboard()
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder / TENSORBOARD_DIR), purge_step=step)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder / TENSORBOARD_DIR), purge_step=step)

@@ -47,7 +47,7 @@ from model.train.checkpoint import saved_step
 from model.train.configs import check_output, student_config, teacher_config
 from model.train.loop import Stage, StepReport, run_stages
 from model.train.recipes import DistillRecipe, TrainRecipe, TrainStage, meaning_of
-from model.train.start import check_context, check_loop, start_torch
+from model.train.start import check_loop, check_windows, start_torch
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
 
@@ -90,20 +90,20 @@ def train_teacher(data: Path, output: Path, recipe: TrainRecipe, resume: bool, r
         ]
         size = recipe.loop.batch_size
         for reader in readers:
-            reader.check_shares(size, world.data_size)
+            reader.check(size, world.data_size)
         text = make_text_encoder()
 
         def begin() -> ModelConfig:
             codec = make_codec(recipe.codec, readers[0].training_windows(CODEC_FIT_WINDOWS))
             config = teacher_config(recipe, codec, text, names, prints)
-            check_context(recipe, config, world)
+            check_windows(recipe, config, world)
             write_atomically(output / CODEC_FILE, codec_bytes(codec))
             write_config(output, config)
             return config
 
         config = earlier or world.first(begin)
         check_text_encoder(text, config.text_encoder, str(output))
-        check_context(recipe, config, world)
+        check_windows(recipe, config, world)
         codec = load_codec(output, config.codec_name, config.codec_patch_thw, config.codec_hash)
 
         def new_net() -> VideoDit:
@@ -153,10 +153,10 @@ def distil_student(
         prints = (fingerprint(document), world.first(lambda: dataset_fingerprint(data)))
         earlier = world.first(lambda: check_output(output, resume, "student", prints))
         config = earlier or student_config(recipe, taught.config, prints, teacher_print)
-        check_context(recipe, config, world)
+        check_windows(recipe, config, world)
         reader = WindowReader(Clips(data, config.data), recipe.data, config.expression_names, recipe.loop.seed)
         size = recipe.loop.batch_size
-        reader.check_shares(size, world.data_size)
+        reader.check(size, world.data_size)
 
         def begin() -> None:
             write_atomically(output / CODEC_FILE, codec_bytes(taught.codec))

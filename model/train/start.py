@@ -23,17 +23,17 @@ def check_loop(recipe: TrainRecipe | DistillRecipe) -> None:
         check_tensorboard()
 
 
-def check_context(recipe: TrainRecipe | DistillRecipe, config: ModelConfig, world: World) -> None:
-    """Raises: RecipeError when heads or the tokens of a window size cannot be shared."""
-    if world.context is None:
-        return
+def check_windows(recipe: TrainRecipe | DistillRecipe, config: ModelConfig, world: World) -> None:
+    """Raises: RecipeError when a window size is no multiple of the codec's patch, or when its tokens or the heads
+    cannot be shared by the context group."""
     stages = [stage.data for stage in recipe.stages] if isinstance(recipe, TrainRecipe) else [recipe.data]
     own = (config.data.frames, config.data.size_px)
     sizes = {own} | {(bucket.frames, bucket.size_px) for stage in stages for bucket in stage.buckets}
     for frames, size_px in sorted(sizes):
         grid = grid_of((frames, size_px, size_px), config.codec_patch_thw)
         what = f"windows of {frames} frames at {size_px} px"
-        check_divides(world.context.size, config.net.transformer.heads, grid[0] * grid[1] * grid[2], what)
+        if world.context is not None:
+            check_divides(world.context.size, config.net.transformer.heads, grid[0] * grid[1] * grid[2], what)
 
 
 def start_torch(threads: int | None, device: str) -> torch.device:
