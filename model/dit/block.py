@@ -91,7 +91,7 @@ class Block(nn.Module):
         query, key, value = qkv.unbind(0)
         # Norms and rotations in fp32, what attention multiplies in the precision of the values.
         query, key = (
-            rotate(norm(heads.float()), rope).to(value.dtype)
+            rotate(F.rms_norm(heads.float(), heads.shape[-1:], norm.weight.float(), norm.eps), rope).to(value.dtype)
             for norm, heads in ((self.query_norm, query), (self.key_norm, key))
         )
         return query, key, value

@@ -5,6 +5,8 @@ Source: Zhao et al., PyTorch FSDP (2023); one group of weights per block, as in 
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -17,6 +19,8 @@ def spread(net: nn.Module, mesh: DeviceMesh, in_bf16: bool) -> None:
 
     in_bf16: weights travel and multiply in bfloat16; gradients are added up in fp32 and the parts stay in fp32.
     """
+    # FSDP2 warns that keys and values are views; nobody writes into them.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     # Inputs stay as they are: rotary coordinates and times need fp32.
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if in_bf16 else None, reduce_dtype=torch.float32, cast_forward_inputs=False

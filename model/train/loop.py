@@ -59,7 +59,7 @@ class LoopRecipe(StrictModel):
     checkpoint_every: int = Field(default=100, gt=0)
     seed: int = 0
     precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16: matrix products in bfloat16, weights and moments in fp32."""
+    """bf16: matrix products in bfloat16, weights and moments in fp32. fp32: everything, Muon's iteration too."""
     parallel: ParallelRecipe = ParallelRecipe()
     readers: int = Field(default=1, ge=1)
     """Threads that read batches ahead, and how many batches."""
@@ -195,7 +195,12 @@ def make_players(
         ]
         optimisers = {
             ADAMW: torch.optim.AdamW(groups, lr=recipe.adamw_rate, betas=(0.9, 0.95)),
-            MUON: Muon(inner.values(), recipe.muon_rate, weight_decay=recipe.weight_decay),
+            MUON: Muon(
+                inner.values(),
+                recipe.muon_rate,
+                weight_decay=recipe.weight_decay,
+                in_bf16=recipe.precision == "bf16",
+            ),
         }
         players[name] = Player(net, Ema(net.state_dict(), recipe.ema_decay), optimisers)
     return players
@@ -249,7 +254,9 @@ def take_step(
     windows = round(seen * world.data_size / world.size)
     norms = {}
     for name, player in players.items():
-        player.net.zero_grad(set_to_none=True)
+        for optimiser in player.optimisers.values():
+            # Not the network's: between forward and backward FSDP2 shows it other parameters than those that are kept.
+            optimiser.zero_grad(set_to_none=True)
         part = losses.per_player[name]
         if world.size > 1:
             # FSDP2 averages over its processes; a sum is what the parts make.

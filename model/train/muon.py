@@ -17,13 +17,15 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
+def orthogonalised(matrix: Tensor, in_bf16: bool = True) -> Tensor:
     """About the nearest matrix with all singular values 1 (they end between 0.7 and 1.2)."""
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
     value: Tensor = matrix.T if tall else matrix
-    # The iteration forgives rounding: it only has to push singular values towards 1.
-    value = (value / (value.norm() + 1e-7)).bfloat16()
+    value = value / (value.norm() + 1e-7)
+    if in_bf16:
+        # The iteration forgives rounding: it only has to push singular values towards 1.
+        value = value.bfloat16()
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = value @ value.T
         value = a * value + (b * gram + c * gram @ gram) @ value
@@ -32,10 +34,22 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised; decoupled weight decay. Every parameter must be a matrix."""
+    """Nesterov momentum, orthogonalised; decoupled weight decay. Every parameter must be a matrix.
 
-    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
+    in_bf16 False keeps the iteration in fp32, so that runs with other numbers of processes, which add up gradients in
+    another order, stay close (measured over 10 steps: losses 6e-8 apart instead of 6e-6).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        in_bf16: bool = True,
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._in_bf16 = in_bf16
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -53,7 +67,7 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(weight)
                 own(state["momentum"]).lerp_(own(weight.grad), 1.0 - group["momentum"])
                 # A spread matrix is gathered: its singular values are those of the whole.
-                update = orthogonalised(full(weight.grad.lerp(state["momentum"], group["momentum"])))
+                update = orthogonalised(full(weight.grad.lerp(state["momentum"], group["momentum"])), self._in_bf16)
                 weight.mul_(1.0 - group["lr"] * group["weight_decay"])
                 # Tall matrices take larger steps, so that every output moves alike.
                 step = group["lr"] * max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5
