@@ -10,6 +10,7 @@ A run of one process is World(): nothing is sent, and its numbers are those of a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +24,14 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from model.parallel.context import ContextGroup
-from schemas.errors import MotionloomError, RecipeError
+from schemas.errors import MotionloomError, RecipeError, ResourceError
 from schemas.recipe import StrictModel
 
 _T = TypeVar("_T")
 BUCKET_VALUES = 1 << 24
 """Gradients are summed in pieces of at most this many numbers (64 MiB in fp32), beyond a single larger tensor."""
+LOST = re.compile(r"gloo|NCCL|Connection (closed|reset|refused)", re.IGNORECASE)
+"""How the backends' errors are known when a process is gone; gloo raises plain RuntimeErrors."""
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others: reading a first batch may take long, a dead process is noticed at once."""
 
@@ -180,5 +183,12 @@ def joined(recipe: ParallelRecipe, device: torch.device) -> Iterator[World]:
             mesh = init_device_mesh(device.type, (copies, group), mesh_dim_names=("replicate", "shard"))
             shards = mesh if copies > 1 else mesh["shard"]
         yield World(rank, size, rank // recipe.context, size // recipe.context, context, shards)
+    except RuntimeError as error:
+        if not LOST.search(str(error)):
+            raise
+        reason = str(error).splitlines()[0]
+        raise ResourceError(
+            f"process {rank}: another process of this run ended or cannot be reached ({reason})"
+        ) from error
     finally:
         dist.destroy_process_group()

@@ -143,14 +143,15 @@ def run_stages(
                 step += 1
                 if world.writes:
                     report(StepReport(step, total, stage.name, done.loss))
-                if step % recipe.checkpoint_every == 0 or step == before:
-                    save(folder, step, players, config, world)
                 if recipe.samples_every is not None and step % recipe.samples_every == 0:
                     averages = {name: full(tensor) for name, tensor in players[PRIMARY].ema.tensors.items()}
                     if world.writes:
                         picture = draw(averages)
                         write_atomically(folder / SAMPLES_DIR / f"step-{step:08d}.png", png_bytes(picture))
-                        metrics.picture(step, picture)
+                        metrics.picture(step - 1, picture)
+                # After the picture: a run that is resumed here has drawn it.
+                if step % recipe.checkpoint_every == 0 or step == before:
+                    save(folder, step, players, config, world)
         if number + 1 < len(stages):
             averages = {name: full(tensor) for name, tensor in players[PRIMARY].ema.tensors.items()}
             # Nobody reads the file before it is written.

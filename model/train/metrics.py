@@ -87,6 +87,7 @@ class Metrics:
             )  # fmt: skip
 
     def picture(self, step: int, rgb_HWC: NDArray[np.uint8]) -> None:
+        """What was learnt in the steps up to and with `step`."""
         if self._board is not None:
             self._board.add_image("samples", rgb_HWC, step, dataformats="HWC")
 

@@ -109,6 +109,14 @@ def test_an_error_in_one_process_ends_all_and_is_told_once(found: list[dict[str,
     assert (first["not_finite"][2], second["not_finite"][2]) == (False, True)
 
 
+@pytest.mark.slow
+def test_a_bug_in_one_process_ends_the_others_in_a_line() -> None:
+    done = started(torchrun("tests.model.two_processes", "broken"))
+    assert done.returncode != 0
+    assert "ValueError: a bug" in done.stderr
+    assert "ResourceError: process 0: another process of this run ended or cannot be reached (" in done.stderr
+
+
 def test_processes_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match="replicate auto x shard 2 x context 1 does not make 1 process;"):
         joined(ParallelRecipe(shard=2), torch.device("cpu")).__enter__()

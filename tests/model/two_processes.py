@@ -1,6 +1,7 @@
 """What two processes compute, beside what one computes: started by torchrun, read by test_processes.
 
     torchrun --nproc-per-node 2 -m tests.model.two_processes FOLDER      writes FOLDER/RANK.json
+    torchrun --nproc-per-node 2 -m tests.model.two_processes broken      ends with an error
 Every number is a largest absolute difference; those of losses, which are about 10 here, are divided by the loss.
 """
 
@@ -156,5 +157,16 @@ def bad_first() -> None:
     raise DataError("no such dataset")
 
 
+def broken() -> None:
+    """A bug in the second process, met by the first in its next message."""
+    with joined(ParallelRecipe(), CPU) as world:
+        if world.rank == 1:
+            raise ValueError("a bug")
+        world.total([1.0])
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == "broken":
+        broken()
+    else:
+        main(Path(sys.argv[1]))
