@@ -186,9 +186,7 @@ def joined(recipe: ParallelRecipe, device: torch.device) -> Iterator[World]:
     except RuntimeError as error:
         if not LOST.search(str(error)):
             raise
-        reason = str(error).splitlines()[0]
-        raise ResourceError(
-            f"process {rank}: another process of this run ended or cannot be reached ({reason})"
-        ) from error
+        message = f"process {rank}: another process of this run ended or cannot be reached; its own message says why"
+        raise ResourceError(message) from error
     finally:
         dist.destroy_process_group()
