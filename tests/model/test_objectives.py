@@ -233,12 +233,16 @@ def test_a_share_of_the_batch_is_drawn_as_in_the_whole(kind: str) -> None:
     }[kind]()
     whole = random_batch(3)
     for step in range(3):
-        expected = objective.losses(whole, step, StepRng(0, step)).per_sample_B
+        expected = objective.losses(whole, step, StepRng(0, step))
         found = []
         for slots in (slice(0, 1), slice(1, 3)):
             share = Batch(
                 whole.tokens_BNC[slots], whole.grid_thw, whole.detail_BN[slots],
                 whole.conditions.map(lambda value, slots=slots: value[slots]), whole.keys[slots],
             )  # fmt: skip
-            found.append(objective.losses(share, step, StepRng(0, step, slots.start)).per_sample_B)
-        assert torch.allclose(torch.cat(found), expected, rtol=1e-4, atol=1e-6)
+            found.append(objective.losses(share, step, StepRng(0, step, slots.start)))
+        together = torch.cat([losses.per_sample_B for losses in found])
+        assert torch.allclose(together, expected.per_sample_B, rtol=1e-4, atol=1e-6)
+        for player, loss in expected.per_player.items():
+            parts = (found[0].per_player[player] + 2 * found[1].per_player[player]) / 3
+            assert torch.allclose(parts, loss, rtol=1e-4, atol=1e-6)

@@ -114,7 +114,10 @@ def test_a_bug_in_one_process_ends_the_others_in_a_line() -> None:
     done = started(torchrun("tests.model.two_processes", "broken"))
     assert done.returncode != 0
     assert "ValueError: a bug" in done.stderr
-    assert "ResourceError: process 0: another process of this run ended or cannot be reached; its own message" in done.stderr
+    assert (
+        "ResourceError: process 0: another process of this run ended or cannot be reached; its own message"
+        in done.stderr
+    )
 
 
 def test_processes_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
