@@ -170,18 +170,19 @@ class ClipCache:
             with self._lock:
                 if index in self._clips:
                     return self._clips[index]
+            clip: Clip | None = None
             try:
                 clip = self._load(index)
             finally:
                 with self._lock:
                     self._loading.pop(index, None)
-            with self._lock:
-                self._keep(index, clip)
+                    if clip is not None:
+                        self._keep(index, clip)
         return clip
 
     def _keep(self, index: int, clip: Clip) -> None:
         if index in self._clips:
-            return
+            return  # whoever waited for a load that failed, and another, both loaded it
         self._clips[index] = clip
         self._bytes += clip.size_bytes
         while self._bytes > self._max_bytes and len(self._clips) > 1:
