@@ -97,6 +97,7 @@ class Batch:
     """One training batch: clean codec tokens of the windows, what steers them, and where they come from.
 
     grid_thw is the token grid of every window of the batch; detail_BN is 1 where a face or a hand is seen, else 0.
+    first_slot: place of the first window in the whole step's batch, of which this may be one process's share.
     """
 
     tokens_BNC: Tensor
@@ -104,8 +105,12 @@ class Batch:
     detail_BN: Tensor
     conditions: Conditions
     keys: tuple[str, ...]
+    first_slot: int = 0
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(
-            self.tokens_BNC.to(device), self.grid_thw, self.detail_BN.to(device), self.conditions.to(device), self.keys
+        return replace(
+            self,
+            tokens_BNC=self.tokens_BNC.to(device),
+            detail_BN=self.detail_BN.to(device),
+            conditions=self.conditions.to(device),
         )

@@ -208,12 +208,33 @@ def window_times(pts_s_T: NDArray[np.float64], frame_T: NDArray[np.int64]) -> ND
     return times_s
 
 
-def write_samples(folder: Path, model: LoadedModel, reader: WindowReader, count: int, seed: int) -> Sequence[Path]:
-    """Sample `count` data windows into samples/: samples.png, samples.mp4 and their cost in samples.json.
+@dataclass(frozen=True, slots=True)
+class SampledWindows:
+    """Data windows beside what the model makes of their conditions, uint8; evaluations and seconds for all of them."""
 
-    Two rows per window in the picture: the reference and the true frames, below them the sampled frames.
-    psnr_db compares the sampled pixels with the true ones; these are training windows, so it says what was learnt,
-    not how well the model carries over.
+    reference_BHWC: NDArray[np.uint8]
+    truth_BTHWC: NDArray[np.uint8]
+    made_BTHWC: NDArray[np.uint8]
+    psnr_db: float
+    evaluations: int
+    seconds: float
+
+    def sheet(self) -> NDArray[np.uint8]:
+        """Two rows per window: the reference and the true frames, below them the made frames."""
+        rows = []
+        for reference_HWC, truth_THWC, made_THWC in zip(
+            self.reference_BHWC, self.truth_BTHWC, self.made_BTHWC, strict=True
+        ):
+            rows.append(np.concatenate([reference_HWC, *truth_THWC], axis=1))
+            rows.append(np.concatenate([np.zeros_like(reference_HWC), *made_THWC], axis=1))
+        return np.concatenate(rows)
+
+
+def sample_windows(model: LoadedModel, reader: WindowReader, count: int, seed: int) -> SampledWindows:
+    """Sample `count` data windows, always the same ones with the same noise.
+
+    psnr_db compares the made pixels with the true ones; these are training windows, so it says what was learnt, not how
+    well the model carries over.
     """
     batch = reader.sampling_batch(count, seed, model.codec, model.text)
     device = next(model.net.parameters()).device
@@ -227,34 +248,35 @@ def write_samples(folder: Path, model: LoadedModel, reader: WindowReader, count:
     seconds = time.perf_counter() - began_s
     truth = model.codec.decode(batch.tokens_BNC, grid)
     mse_B = (made.clamp(-1, 1) - truth).square().mean(dim=(1, 2, 3, 4)) / 4.0
+    still_grid = (1, grid[1], grid[2])
+    return SampledWindows(
+        reference_BHWC=to_rgb(model.codec.decode(batch.conditions.reference_BKNC[:, 0], still_grid)[:, 0]),
+        truth_BTHWC=to_rgb(truth),
+        made_BTHWC=to_rgb(made),
+        psnr_db=float((-10.0 * mse_B.clamp_min(1e-10).log10()).mean()),
+        evaluations=result.evaluations,
+        seconds=seconds,
+    )
+
+
+def write_samples(folder: Path, model: LoadedModel, reader: WindowReader, count: int, seed: int) -> Sequence[Path]:
+    """Sample `count` data windows into samples/: samples.png, samples.mp4 and their cost in samples.json."""
+    windows = sample_windows(model, reader, count, seed)
     cost = {
         "windows": count,
         "steps_per_window": model.config.sampling.steps,
-        "evaluations_per_window": result.evaluations,
-        "seconds_per_window": round(seconds / count, 4),
-        "psnr_db": round(float((-10.0 * mse_B.clamp_min(1e-10).log10()).mean()), 2),
+        "evaluations_per_window": windows.evaluations,
+        "seconds_per_window": round(windows.seconds / count, 4),
+        "psnr_db": round(windows.psnr_db, 2),
     }
     write_atomically(folder / SAMPLES_DIR / "samples.json", (json.dumps(cost, indent=1) + "\n").encode())
-    still_grid = (1, grid[1], grid[2])
-    reference_BHWC = to_rgb(model.codec.decode(batch.conditions.reference_BKNC[:, 0], still_grid)[:, 0])
     payload = model_payload(fingerprint(model.config.model_dump(mode="json")))
-    return _write_pictures(folder, reference_BHWC, to_rgb(truth), to_rgb(made), payload)
-
-
-def _write_pictures(
-    folder: Path,
-    reference_BHWC: NDArray[np.uint8],
-    truth_BTHWC: NDArray[np.uint8],
-    made_BTHWC: NDArray[np.uint8],
-    payload: int,
-) -> Sequence[Path]:
-    rows = []
-    for reference_HWC, truth_THWC, made_THWC in zip(reference_BHWC, truth_BTHWC, made_BTHWC, strict=True):
-        rows.append(np.concatenate([reference_HWC, *truth_THWC], axis=1))
-        rows.append(np.concatenate([np.zeros_like(reference_HWC), *made_THWC], axis=1))
     sheet = folder / SAMPLES_DIR / "samples.png"
-    write_atomically(sheet, png_bytes(np.concatenate(rows)))
-    pairs = [np.concatenate([truth, made], axis=1) for truth, made in zip(truth_BTHWC, made_BTHWC, strict=True)]
+    write_atomically(sheet, png_bytes(windows.sheet()))
+    pairs = [
+        np.concatenate([truth, made], axis=1)
+        for truth, made in zip(windows.truth_BTHWC, windows.made_BTHWC, strict=True)
+    ]
     wall_THWC = np.concatenate(pairs, axis=2)
     clip = folder / SAMPLES_DIR / "samples.mp4"
     # True and made frames lie in one picture: the mark covers both.

@@ -25,6 +25,7 @@ from model.data.reader import DataRecipe
 from model.dit.backbone import Backbone, make_net
 from model.dit.config import NetConfig, WanConfig
 from model.guidance import GuidanceRecipe
+from model.parallel.shards import like
 from model.sampler import Solver
 from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder_like
 from schemas.errors import DataError, RecipeError
@@ -163,7 +164,10 @@ def load_model(folder: Path, weights: str = EMA_FILE, device: torch.device | Non
 
 
 def fill(net: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Copy weights into a network. Raises: DataError naming what is missing, left over or of another shape."""
+    """Copy whole weights into a network, spread or not.
+
+    Raises: DataError naming what is missing, left over or of another shape.
+    """
     own = net.state_dict()
     wrong = sorted(set(own) ^ set(tensors)) + [
         f"{name} {tuple(tensors[name].shape)} != {tuple(own[name].shape)}"
@@ -172,4 +176,4 @@ def fill(net: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path) -> Non
     ]
     if wrong:
         raise DataError(f"{path}: the weights do not fit the network of {CONFIG_FILE}: {', '.join(wrong[:5])}")
-    net.load_state_dict(dict(tensors))
+    net.load_state_dict({name: like(tensor, own[name]) for name, tensor in tensors.items()})

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from pipelines.training_output import is_first_process
 from schemas.errors import MotionloomError, RecipeError
 
 COMMANDS = (
@@ -67,14 +68,18 @@ def _module(command: str) -> ModuleType:
 
 def _guarded(name: str, args: argparse.Namespace) -> int:
     """Turns errors with a message for the user into that message and an exit code; bugs keep their traceback."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    level = logging.INFO if is_first_process() else logging.ERROR
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         return int(_module(name).run(args))
     except RecipeError as error:
-        sys.stderr.write(f"error: {error}\n")
+        # All processes of a run have the same recipe: one tells.
+        if is_first_process():
+            sys.stderr.write(f"error: {error}\n")
         return 2
     except MotionloomError as error:
-        sys.stderr.write(f"error: {error}\n")
+        if not error.elsewhere:
+            sys.stderr.write(f"error: {error}\n")
         return 1
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.stderr.write(f"error: {error.filename}: {error.strerror}\n")

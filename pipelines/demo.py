@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="STAGE.KEY=VALUE",
-        help="override a recipe key of curate, annotate, train or distill, for example train.steps=300",
+        help="override a recipe key of curate, annotate, train or distill, for example train.loop.batch_size=2",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -107,12 +107,12 @@ def demo(folder: Path, runner: str = "ray", overrides: Sequence[str] = ()) -> di
 
 
 def _by_stage(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """`train.steps=300` becomes `steps=300` of train."""
+    """`train.loop.batch_size=2` becomes `loop.batch_size=2` of train."""
     chosen: dict[str, list[str]] = {stage: [] for stage in ("curate", "annotate", "train", "distill")}
     for override in overrides:
         stage, dot, rest = override.partition(".")
         if stage not in chosen or not dot:
-            raise RecipeError(f"--set {override}: begin with one of {', '.join(chosen)}, for example train.steps=300")
+            raise RecipeError(f"--set {override}: begin with one of {', '.join(chosen)}, for example train.loop.batch_size=2")
         chosen[stage].append(rest)
     return chosen
 

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="default", help="built-in name (default, demo) or a YAML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--resume", action="store_true", help="continue a stopped run, exactly")
+    parser.add_argument("--tensorboard", action="store_true", help="also write event files; same as loop.tensorboard")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
@@ -31,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from model.train.recipes import DistillRecipe
     from model.train.runs import distil_student
 
-    recipe = load_recipe(DistillRecipe, args.recipe, args.set, RECIPES_DIR, "distill")
+    overrides = [*args.set, *(["loop.tensorboard=true"] if args.tensorboard else [])]
+    recipe = load_recipe(DistillRecipe, args.recipe, overrides, RECIPES_DIR, "distill")
     with step_progress("distill") as report:
         summary = distil_student(args.teacher, args.data, args.output, recipe, args.resume, report)
     print_summary(summary, args.json)

@@ -1,4 +1,4 @@
-"""What train and distill show: a progress bar on stderr, the summary on stdout."""
+"""What train and distill show: a progress bar on stderr, the summary on stdout; of several processes the first does."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def quiet_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def is_first_process() -> bool:
+    """Of those that torchrun started; true without it."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def step_progress(title: str) -> Iterator[Callable[[StepReport], None]]:
     """A progress bar that follows the training loop's reports."""
@@ -34,7 +39,8 @@ def step_progress(title: str) -> Iterator[Callable[[StepReport], None]]:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    shown = sys.stderr.isatty() and is_first_process()
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as progress:
         task = progress.add_task(title, total=None, loss="")
 
         def report(step: StepReport) -> None:
@@ -50,7 +56,9 @@ def step_progress(title: str) -> Iterator[Callable[[StepReport], None]]:
 
 
 def print_summary(summary: RunSummary | CodecSummary, as_json: bool) -> None:
-    """The run's numbers on stdout."""
+    """The run's numbers on stdout, once."""
+    if not is_first_process():
+        return
     values = asdict(summary)
     if as_json:
         print(json.dumps(values))

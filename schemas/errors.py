@@ -13,7 +13,12 @@ from __future__ import annotations
 
 
 class MotionloomError(Exception):
-    """Base of all errors with a message written for the person who runs motionloom."""
+    """Base of all errors with a message written for the person who runs motionloom.
+
+    elsewhere: another process of the same run had it and says so; this one only ends with it.
+    """
+
+    elsewhere: bool = False
 
 
 class RecipeError(MotionloomError):

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -145,20 +146,44 @@ def read_actions(document: Mapping[str, Any]) -> tuple[tuple[str, float, float],
 
 
 class ClipCache:
-    """Keeps the most recently used clips up to a number of bytes; a clip larger than that is kept alone."""
+    """Keeps the most recently used clips up to a number of bytes; a clip larger than that is kept alone.
+
+    Several threads may ask; a clip that one of them is loading is waited for.
+    """
 
     def __init__(self, load: Callable[[int], Clip], max_bytes: int) -> None:
         self._load = load
         self._max_bytes = max_bytes
         self._bytes = 0
         self._clips: OrderedDict[int, Clip] = OrderedDict()
+        self._lock = Lock()
+        self._loading: dict[int, Lock] = {}
 
     def get(self, index: int) -> Clip:
+        """Raises: what loading raises; the next call tries again."""
+        with self._lock:
+            if index in self._clips:
+                self._clips.move_to_end(index)
+                return self._clips[index]
+            loading = self._loading.setdefault(index, Lock())
+        with loading:
+            with self._lock:
+                if index in self._clips:
+                    return self._clips[index]
+            clip: Clip | None = None
+            try:
+                clip = self._load(index)
+            finally:
+                with self._lock:
+                    self._loading.pop(index, None)
+                    if clip is not None:
+                        self._keep(index, clip)
+        return clip
+
+    def _keep(self, index: int, clip: Clip) -> None:
         if index in self._clips:
-            self._clips.move_to_end(index)
-            return self._clips[index]
-        clip = self._clips[index] = self._load(index)
+            return  # whoever waited for a load that failed, and another, both loaded it
+        self._clips[index] = clip
         self._bytes += clip.size_bytes
         while self._bytes > self._max_bytes and len(self._clips) > 1:
             self._bytes -= self._clips.popitem(last=False)[1].size_bytes
-        return clip

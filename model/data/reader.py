@@ -6,9 +6,11 @@ clip serves `windows_per_clip` batches in a row (one window in each), which divi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from torch import Tensor
 from model.codec.base import Triple, VideoCodec, codec_grid
 from model.conditions import Batch, Conditions, stack_conditions
 from model.data.augment import AugmentRecipe, augmented
-from model.data.clips import Clip, ClipCache, load_clip, member
+from model.data.clips import WORKING_SIZE_RATIO, Clip, ClipCache, load_clip, member
 from model.data.framing import View
 from model.data.motion_inputs import motion_inputs
 from model.data.references import ReferenceRecipe, References
@@ -43,6 +45,8 @@ from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
 from schemas.recipe import StrictModel
 from schemas.shard import read_sample
 from schemas.tracks import FaceTrack
+
+log = logging.getLogger(__name__)
 
 
 class DataRecipe(StrictModel):
@@ -107,6 +111,7 @@ class WindowReader:
         self.seed = seed
         self._first_step = first_step
         self._starts: dict[int, list[int]] = {}
+        self._lock = Lock()
         self._references = References(clips.entries, stage.references)
 
     def bucket(self, step: int) -> Bucket:
@@ -123,18 +128,44 @@ class WindowReader:
 
     def batch_size(self, step: int, nominal: int) -> int:
         """Windows of a step: `nominal` of the data recipe's own size, as many more or fewer as tokens allow."""
-        recipe, bucket = self.clips.recipe, self.bucket(step)
-        own = recipe.frames * recipe.size_px**2
+        return self._size_of(self.bucket(step), nominal)
+
+    def _size_of(self, bucket: Bucket, nominal: int) -> int:
+        own = self.clips.recipe.frames * self.clips.recipe.size_px**2
         return max(1, round(nominal * own / (bucket.frames * bucket.size_px**2)))
+
+    def check(self, nominal: int, processes: int) -> None:
+        """Warn of window sizes that no clip fills.
+
+        Raises: RecipeError when a step has fewer windows than processes that read.
+        """
+        recipe, entries = self.clips.recipe, self.clips.entries
+        own = Bucket(frames=recipe.frames, size_px=recipe.size_px)
+        longest = max(entry.frames for entry in entries)
+        largest = max(min(entry.height_px, entry.width_px) for entry in entries)
+        for bucket in self.stage.buckets or (own,):
+            what, size = f"{bucket.frames} frames at {bucket.size_px} px", self._size_of(bucket, nominal)
+            if size < processes:
+                raise RecipeError(
+                    f"loop.batch_size {nominal} makes {size} window{'s' * (size > 1)} of {what} a step, too few for "
+                    f"{processes} processes; raise it or start fewer processes"
+                )
+            if bucket.frames > longest:
+                log.warning(
+                    "windows of %s: no clip has so many frames (at most %d), they go back and forth", what, longest
+                )
+            if bucket.size_px > min(largest, WORKING_SIZE_RATIO * recipe.size_px):
+                log.warning("windows of %s: no clip is kept so large, they are enlarged", what)
 
     def _start(self, step: int, nominal: int) -> int:
         """How many windows the stage had before this step."""
         done = step - self._first_step
         # By batch size: fitting a codec asks for single windows, which must not shift the batches of a fresh run.
-        starts = self._starts.setdefault(nominal, [0])
-        while len(starts) <= done:
-            starts.append(starts[-1] + self.batch_size(self._first_step + len(starts) - 1, nominal))
-        return starts[done]
+        with self._lock:
+            starts = self._starts.setdefault(nominal, [0])
+            while len(starts) <= done:
+                starts.append(starts[-1] + self.batch_size(self._first_step + len(starts) - 1, nominal))
+            return starts[done]
 
     def sample_index(self, step: int, slot: int, nominal: int) -> int:
         """Which sample a slot of a step's batch shows: the same for `windows_per_clip` steps in a row."""
@@ -163,7 +194,7 @@ class WindowReader:
         rows = [self.window(rng, slot, bucket, nominal, codec, text) for slot in slots]
         tokens, details, conditions, keys = zip(*rows, strict=True)
         grid = codec_grid(codec, (bucket.frames, bucket.size_px, bucket.size_px))
-        return Batch(torch.cat(tokens), grid, torch.stack(details), stack_conditions(conditions), keys)
+        return Batch(torch.cat(tokens), grid, torch.stack(details), stack_conditions(conditions), keys, slots.start)
 
     def window(
         self, rng: StepRng, slot: int, bucket: Bucket, nominal: int, codec: VideoCodec, text: TextEncoder

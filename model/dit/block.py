@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from model.codec.base import Triple
 from model.dit.attention import attend
 from model.dit.rope import rotate
+from model.parallel.context import ContextGroup
 
 Table = tuple[Tensor, Tensor]
 
@@ -34,9 +35,22 @@ def shift_neighbours(video_BND: Tensor, grid_thw: Triple) -> Tensor:
 
     Cells shifted in from beyond the edge are zero.
     """
-    batch, _, width = video_BND.shape
-    group = width // 12
-    grid = video_BND.reshape(batch, *grid_thw, width)
+    group = video_BND.shape[-1] // 12
+    return torch.cat((_shifted(video_BND[..., : 6 * group], grid_thw), video_BND[..., 6 * group :]), dim=-1)
+
+
+def shift_own_neighbours(own_BnD: Tensor, grid_thw: Triple, context: ContextGroup) -> Tensor:
+    """`shift_neighbours` for a process that holds a part of the tokens: half of the channels are sent to all."""
+    group = own_BnD.shape[-1] // 12
+    moved_BND = _shifted(context.shared(own_BnD[..., : 6 * group], dim=1), grid_thw)
+    return torch.cat((context.part(moved_BND, dim=1), own_BnD[..., 6 * group :]), dim=-1)
+
+
+def _shifted(moving_BNC: Tensor, grid_thw: Triple) -> Tensor:
+    """Six groups of channels, each moved its own way."""
+    batch, _, width = moving_BNC.shape
+    group = width // 6
+    grid = moving_BNC.reshape(batch, *grid_thw, width)
     parts = []
     for index in range(6):
         axis = 1 + index // 2
@@ -47,7 +61,6 @@ def shift_neighbours(video_BND: Tensor, grid_thw: Triple) -> Tensor:
             parts.append(torch.cat((part.narrow(axis, 1, length - 1), empty), dim=axis))
         else:
             parts.append(torch.cat((empty, part.narrow(axis, 0, length - 1)), dim=axis))
-    parts.append(grid[..., 6 * group :])
     return torch.cat(parts, dim=-1).reshape(batch, -1, width)
 
 
@@ -78,32 +91,49 @@ class Block(nn.Module):
         query, key, value = qkv.unbind(0)
         # Norms and rotations in fp32, what attention multiplies in the precision of the values.
         query, key = (
-            rotate(norm(heads.float()), rope).to(value.dtype)
+            rotate(F.rms_norm(heads.float(), heads.shape[-1:], norm.weight.float(), norm.eps), rope).to(value.dtype)
             for norm, heads in ((self.query_norm, query), (self.key_norm, key))
         )
         return query, key, value
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-        mixed = attend(query, key, value, mask)
-        return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def condition(self, cond_BND: Tensor, shared_B6D: Tensor, rope: Table, mask: Tensor) -> tuple[Tensor, KeyValue]:
         """The condition stream: its next state, and what the video stream may look at."""
         width = cond_BND.shape[-1]
         shift1, scale1, gate1, shift2, scale2, gate2 = self._modulation(shared_B6D)
         query, key, value = self._heads(F.layer_norm(cond_BND, (width,)) * (1 + scale1) + shift1, rope)
-        cond = cond_BND + gate1 * self._attend(query, key, value, mask)
+        mixed = attend(query, key, value, mask)
+        cond = cond_BND + gate1 * self.out(mixed.transpose(1, 2).flatten(2))
         normed = F.layer_norm(cond, (width,)) * (1 + scale2) + shift2
         return cond + gate2 * self.down(F.gelu(self.up(normed), approximate="tanh")), KeyValue(key, value)
 
     def video(
-        self, video_BND: Tensor, shared_B6D: Tensor, rope: Table, seen: KeyValue, mask: Tensor, grid_thw: Triple
+        self,
+        video_BND: Tensor,
+        shared_B6D: Tensor,
+        rope: Table,
+        seen: KeyValue,
+        mask: Tensor,
+        grid_thw: Triple,
+        context: ContextGroup | None = None,
     ) -> Tensor:
-        """The video stream, looking at itself and at the condition stream's keys and values."""
+        """The video stream, looking at itself and at the condition stream's keys and values.
+
+        With a context group, video_BND and rope are those of this process's tokens; mask and grid stay the whole's.
+        """
         width = video_BND.shape[-1]
         shift1, scale1, gate1, shift2, scale2, gate2 = self._modulation(shared_B6D)
         query, key, value = self._heads(F.layer_norm(video_BND, (width,)) * (1 + scale1) + shift1, rope)
+        if context is not None:
+            query, key, value = context.to_heads(torch.cat((query, key, value))).chunk(3)
+            seen = KeyValue(context.part(seen.key, dim=1), context.part(seen.value, dim=1))
         keys, values = torch.cat((key, seen.key), dim=2), torch.cat((value, seen.value), dim=2)
-        video = video_BND + gate1 * self._attend(query, keys, values, mask)
-        normed = shift_neighbours(F.layer_norm(video, (width,)) * (1 + scale2) + shift2, grid_thw)
+        mixed = attend(query, keys, values, mask)
+        if context is not None:
+            mixed = context.to_tokens(mixed)
+        video = video_BND + gate1 * self.out(mixed.transpose(1, 2).flatten(2))
+        normed = F.layer_norm(video, (width,)) * (1 + scale2) + shift2
+        if context is None:
+            normed = shift_neighbours(normed, grid_thw)
+        else:
+            normed = shift_own_neighbours(normed, grid_thw, context)
         return video + gate2 * self.down(F.gelu(self.up(normed), approximate="tanh"))  # type: ignore[no-any-return]

@@ -27,6 +27,7 @@ from model.dit.config import NetConfig
 from model.dit.rope import grid_coordinates, rotary_table
 from model.motion.encoders import BodyEncoder, FaceEncoder, HandsEncoder, perceptron, where_kept
 from model.motion.wholes import CameraEncoder, DirectionsEncoder, SemanticEncoder
+from model.parallel.context import ContextGroup
 from schemas.errors import RecipeError
 
 REFERENCE_TIME_UNITS = -4.0
@@ -68,6 +69,8 @@ class VideoDit(nn.Module):
     def __init__(self, config: NetConfig) -> None:
         super().__init__()
         self.config = config
+        self.context: ContextGroup | None = None
+        """The processes that share the video tokens; set by the trainer."""
         size = config.transformer
         width, patch_frames = size.width, config.patch_thw[0]
         self.video_in = nn.Linear(config.token_dim, width)
@@ -228,15 +231,20 @@ class VideoDit(nn.Module):
             embedding = embedding + self.guidance_in(frequencies(strength / 8.0))
         active = F.silu(embedding)
         shared = self.modulation(active).reshape(-1, 6, self.config.transformer.width)
-        video = self.video_in(noisy_BNC) + state.added_BND
+        context = self.context
+        video, rope, reference = self.video_in(noisy_BNC) + state.added_BND, state.rope_video, state.reference_BNC
+        if context is not None:
+            rope = (context.part(rope[0], dim=2), context.part(rope[1], dim=2))
+            video, reference = context.part(video, dim=1), context.part(reference, dim=1)
         for block, seen in zip(self.blocks, state.layers, strict=True):
             video = block.video(  # type: ignore[operator]
-                video, shared, state.rope_video, seen, state.mask_video, state.grid_thw
+                video, shared, rope, seen, state.mask_video, state.grid_thw, context
             )
         shift, scale = self.final_modulation(active).unsqueeze(1).chunk(2, dim=-1)
         video = F.layer_norm(video, (video.shape[-1],)) * (1 + scale) + shift
         # The gate lets still parts be copied from the reference at full detail, past the narrow stream.
-        return (self.out(video) + self.copy_gate(video) * state.reference_BNC).float()  # type: ignore[no-any-return]
+        clean: Tensor = (self.out(video) + self.copy_gate(video) * reference).float()
+        return clean if context is None else context.whole(clean, dim=1)
 
 
 def nowhere(tokens_BND: Tensor, coordinate: float) -> Tensor:

@@ -57,7 +57,8 @@ class DistributionMatching:
     def _made(self, batch: Batch, strength_B: Tensor, rng: StepRng) -> Tensor:
         """A video at a random one of the student's steps; steps before it are simulated without gradient."""
         state = everything(self._student, batch)
-        last = int(rng.numpy(0, "last").random() * self._recipe.steps)
+        # One draw for the whole step: every process must evaluate the networks equally often.
+        last = int(StepRng(rng.seed, rng.step).numpy(0, "last").random() * self._recipe.steps)
         noise = rng.normal_like(batch.tokens_BNC, "start")
         noisy = noise
         with torch.no_grad():

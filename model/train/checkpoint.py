@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from model.parallel.shards import full, like
 from model.store import METRICS_FILE, TRAINER_DIR, fill, write_atomically
 from model.train.ema import Ema
 from schemas.errors import DataError
@@ -35,40 +36,48 @@ class Player:
     optimisers: Mapping[str, torch.optim.Optimizer]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights, averages and moments under prefixed names."""
+        """Weights, averages and moments under prefixed names, whole: all processes must ask."""
         out = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
         out |= {f"ema.{name}": tensor for name, tensor in self.ema.tensors.items()}
         for kind, optimiser in self.optimisers.items():
             for index, moments in optimiser.state_dict()["state"].items():
                 out |= {f"{kind}.{index}.{name}": tensor for name, tensor in moments.items()}
-        return out
+        return {name: full(tensor).detach().cpu() for name, tensor in out.items()}
 
     def restore(self, tensors: Mapping[str, Tensor], ema_updates: int, path: Path) -> None:
-        fill(self.net, _below(tensors, "net."), path)
-        self.ema = Ema(_below(tensors, "ema."), self.ema.decay, ema_updates)
+        fill(self.net, below(tensors, "net."), path)
+        weights = self.net.state_dict()
+        averages = {name: like(tensor, weights[name]) for name, tensor in below(tensors, "ema.").items()}
+        self.ema = Ema(averages, self.ema.decay, ema_updates)
         for kind, optimiser in self.optimisers.items():
+            learning = [weight for group in optimiser.param_groups for weight in group["params"]]
             moments: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in _below(tensors, f"{kind}.").items():
+            for name, tensor in below(tensors, f"{kind}.").items():
                 index, _, moment = name.partition(".")
-                moments.setdefault(int(index), {})[moment] = tensor
+                moments.setdefault(int(index), {})[moment] = like(tensor, learning[int(index)])
             groups = optimiser.state_dict()["param_groups"]
             optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def save_step(folder: Path, step: int, players: Mapping[str, Player]) -> None:
-    """Write the state after `step` finished steps; older states go once the new one is named by `latest`."""
+def save_step(
+    folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], ema_updates: Mapping[str, int]
+) -> None:
+    """Write the state after `step` finished steps: the tensors of every player, and how often its average was updated.
+
+    Older states go once the new one is named by `latest`.
+    """
     trainer = folder / TRAINER_DIR
     name = f"step-{step:08d}"
     part = trainer / f".{name}.part"
     shutil.rmtree(part, ignore_errors=True)
-    for player_name, player in players.items():
-        tensors = {key: value.detach().cpu().contiguous() for key, value in player.tensors().items()}
-        write_atomically(part / f"{player_name}.safetensors", save(tensors))
-    state = {"step": step, "ema_updates": {key: player.ema.updates for key, player in players.items()}}
+    for player_name, own in tensors.items():
+        write_atomically(part / f"{player_name}.safetensors", save({key: own[key].contiguous() for key in own}))
+    state = {"step": step, "ema_updates": dict(ema_updates)}
     write_atomically(part / STATE_FILE, json.dumps(state).encode())
     if (trainer / name).exists():
         shutil.rmtree(trainer / name)
@@ -99,6 +108,15 @@ def load_step(folder: Path, players: Mapping[str, Player]) -> None:
 
 def stage_file(folder: Path, stage: int) -> Path:
     return folder / TRAINER_DIR / f"stage_{stage}.safetensors"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a kill left half written."""
+    for part in sorted(folder.rglob(".*.part")):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def cut_metrics(folder: Path, step: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
+from safetensors.torch import load_file
 
 from model.codec.base import Triple, VideoCodec, grid_of, patchify
 from model.codec.catalog import CODEC_FILE, codec_bytes, codec_hash
@@ -25,11 +26,12 @@ from model.data.reader import Clips, DataRecipe, StageData, WindowReader, datase
 from model.data.references import ReferenceRecipe
 from model.objectives.reconstruction import Reconstruction, ReconstructionRecipe
 from model.rng import StepRng, seed_from
-from model.store import METRICS_FILE, write_atomically
+from model.store import EMA_FILE, METRICS_FILE, fill, write_atomically
 from model.text.encoder import HashedBytesText
 from model.train.checkpoint import saved_step
 from model.train.loop import LoopRecipe, Stage, run_stages
-from model.train.runs import Report, one_process_only, start_torch
+from model.train.runs import Report
+from model.train.start import one_process_only, start_torch
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
 from schemas.recipe import StrictModel
@@ -97,7 +99,9 @@ def train_codec(data: Path, output: Path, recipe: CodecTrainRecipe, resume: bool
     Raises: RecipeError before any work when the folder holds a codec and `resume` is not given, or when its recipe or
             dataset is another one; DataError for a bad sample.
     """
-    one_process_only()
+    one_process_only("train-codec")
+    if recipe.loop.samples_every is not None:
+        raise RecipeError("loop.samples_every draws what a model makes; a codec makes nothing of its own, leave it out")
     device = start_torch(recipe.threads, recipe.device)
     prints = {"recipe": fingerprint(recipe.model_dump(mode="json")), "dataset": dataset_fingerprint(data)}
     check_codec_output(output, resume, prints)
@@ -118,7 +122,9 @@ def train_codec(data: Path, output: Path, recipe: CodecTrainRecipe, resume: bool
         return reader.batch(rng, pixels, text, recipe.loop.batch_size)
 
     stage = Stage("reconstruction", recipe.steps, 1.0, lambda _: Reconstruction(vae, grid, recipe.loss), read_batch)
-    run_stages([stage], recipe.loop, CodecStart(codec_hash(klt)), output, report, device)
+    trained_with = CodecStart(codec_hash(klt))
+    run_stages([stage], recipe.loop, trained_with, output, report, device)
+    fill(vae, load_file(str(output / EMA_FILE)), output / EMA_FILE)
     vae.requires_grad_(False)
     fit_token_scale(vae, windows)
     codec = CausalVaeCodec(vae)

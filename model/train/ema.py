@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from model.parallel.shards import own
+
 
 class Ema:
     """average <- d * average + (1 - d) * weights, where d grows as (1 + n) / (10 + n) up to `decay`."""
@@ -21,4 +23,5 @@ class Ema:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         now = net.state_dict()
-        torch._foreach_lerp_([self.tensors[name] for name in now], list(now.values()), 1.0 - decay)
+        averages = [own(self.tensors[name]) for name in now]
+        torch._foreach_lerp_(averages, [own(tensor) for tensor in now.values()], 1.0 - decay)

@@ -7,31 +7,39 @@ with the same bits as an unbroken one (same machine, same thread count).
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor
 
 from model.conditions import Batch
+from model.dit.net import VideoDit
 from model.objectives.base import PRIMARY, Losses, Objective
+from model.parallel.shards import full, spread
+from model.parallel.world import ParallelRecipe, World
 from model.rng import StepRng
-from model.store import EMA_FILE, METRICS_FILE, MODEL_FILE, TrainedWith, fill, weights_bytes, write_atomically
+from model.store import EMA_FILE, MODEL_FILE, SAMPLES_DIR, TrainedWith, fill, weights_bytes, write_atomically
 from model.train.ahead import Ahead
-from model.train.checkpoint import Player, cut_metrics, load_step, save_step, saved_step, stage_file
+from model.train.checkpoint import Player, below, cut_metrics, load_step, save_step, saved_step, stage_file, sweep
 from model.train.ema import Ema
+from model.train.metrics import Metrics, step_row
 from model.train.muon import Muon
+from model.video import png_bytes
 from schemas.errors import DataError, RecipeError
 from schemas.recipe import StrictModel
 
 ADAMW, MUON = "adamw", "muon"
+ALONE = World()
 
 
 class LoopRecipe(StrictModel):
@@ -51,7 +59,14 @@ class LoopRecipe(StrictModel):
     checkpoint_every: int = Field(default=100, gt=0)
     seed: int = 0
     precision: Literal["bf16", "fp32"] = "bf16"
-    """bf16: matrix products in bfloat16, weights and moments in fp32."""
+    """bf16: matrix products in bfloat16, weights and moments in fp32. fp32: everything, Muon's iteration too."""
+    parallel: ParallelRecipe = ParallelRecipe()
+    readers: int = Field(default=1, ge=1)
+    """Threads that read batches ahead, and how many batches."""
+    tensorboard: bool = False
+    """Event files beside metrics.jsonl; needs the package tensorboard."""
+    samples_every: int | None = Field(default=None, gt=0)
+    """Steps between pictures samples/step-XXXXXXXX.png of what was learnt; none when empty."""
 
 
 @dataclass(frozen=True)
@@ -89,66 +104,75 @@ def run_stages(
     folder: Path,
     report: Callable[[StepReport], None],
     device: torch.device,
-) -> nn.Module:
-    """Train, from the newest saved state if there is one. Returns: the primary network with its averaged weights.
+    world: World = ALONE,
+    draw: Callable[[Mapping[str, Tensor]], NDArray[np.uint8]] | None = None,
+) -> None:
+    """Train, from the newest saved state if there is one; the result lies in the folder.
 
+    draw makes a picture of what the averaged weights have learnt; it is called in the first process only.
     Raises: DataError naming the samples when a loss is not finite.
     """
     total = sum(stage.steps for stage in stages)
-    step = saved_step(folder)
-    cut_metrics(folder, step)
+    step = world.first(lambda: _start_from(folder))
     before = 0
-    players: dict[str, Player] = {}
     for number, stage in enumerate(stages):
         start, before = before, before + stage.steps
-        if step > before or (step == before and number + 1 < len(stages) and stage_file(folder, number).is_file()):
+        if step > before or (step == before and (number + 1 == len(stages) or stage_file(folder, number).is_file())):
             continue
         previous = stage_file(folder, number - 1) if number else None
         objective = stage.make(previous)
         if previous is not None:
             fill(objective.players()[PRIMARY], load_file(str(previous)), previous)
-        players = make_players(objective, recipe, device, stage.trains)
+        players = make_players(objective, recipe, device, stage.trains, world)
         if start < step:
             load_step(folder, players)
         with (
-            (folder / METRICS_FILE).open("a", encoding="utf-8", buffering=1) as metrics,
-            Ahead(stage.read_batch, recipe.seed, step, before) as ahead,
+            Metrics(folder, step, world.writes, recipe.tensorboard) as metrics,
+            Ahead(stage.read_batch, recipe.seed, step, before, recipe.readers) as ahead,
         ):
             while step < before:
                 rate = stage.rate_scale * rate_factor(step - start, stage.steps, recipe, stage.decay_from)
                 began_s = time.perf_counter()
-                rng = StepRng(recipe.seed, step)
-                batch = ahead.next().to(device)
+                batch = world.together(ahead.next).to(device)
                 waited_s = time.perf_counter() - began_s
                 with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                    losses = objective.losses(batch, step, rng)
-                norm = take_step(players, losses, batch, step, rate, recipe)
-                loss = float(losses.per_player[PRIMARY].detach())
-                row = {
-                    "step": step,
-                    "stage": stage.name,
-                    "loss": loss,
-                    "rate": round(rate, 6),
-                    "gradient_norm": norm,
-                    "seconds": round(time.perf_counter() - began_s, 4),
-                    "waited_s": round(waited_s, 4),
-                }
-                metrics.write(json.dumps(row) + "\n")
+                    losses = objective.losses(batch, step, StepRng(recipe.seed, step, batch.first_slot))
+                done = take_step(players, losses, batch, step, rate, recipe, world)
+                seconds = time.perf_counter() - began_s
+                metrics.add(step_row(step, stage.name, done.loss, rate, done.norm, seconds, waited_s, done.windows))
                 step += 1
-                report(StepReport(step, total, stage.name, loss))
+                if world.writes:
+                    report(StepReport(step, total, stage.name, done.loss))
+                if draw is not None and recipe.samples_every is not None and step % recipe.samples_every == 0:
+                    averages = {name: full(tensor) for name, tensor in players[PRIMARY].ema.tensors.items()}
+                    if world.writes:
+                        picture = draw(averages)
+                        write_atomically(folder / SAMPLES_DIR / f"step-{step:08d}.png", png_bytes(picture))
+                        metrics.picture(step - 1, picture)
+                # After the picture: a run that is resumed here has drawn it.
                 if step % recipe.checkpoint_every == 0 or step == before:
-                    save(folder, step, players, config)
+                    save(folder, step, players, config, world)
         if number + 1 < len(stages):
-            write_atomically(stage_file(folder, number), weights_bytes(players[PRIMARY].ema.tensors, config))
-    primary = players[PRIMARY]
-    fill(primary.net, primary.ema.tensors, folder / EMA_FILE)
-    return primary.net.eval()
+            averages = {name: full(tensor) for name, tensor in players[PRIMARY].ema.tensors.items()}
+            # Nobody reads the file before it is written.
+            world.first(partial(write_atomically, stage_file(folder, number), weights_bytes(averages, config)))
+
+
+def _start_from(folder: Path) -> int:
+    sweep(folder)
+    step = saved_step(folder)
+    cut_metrics(folder, step)
+    return step
 
 
 def make_players(
-    objective: Objective, recipe: LoopRecipe, device: torch.device, trains: tuple[str, ...] = ()
+    objective: Objective,
+    recipe: LoopRecipe,
+    device: torch.device,
+    trains: tuple[str, ...] = (),
+    world: World = ALONE,
 ) -> dict[str, Player]:
-    """Optimisers and average for everyone who learns. Weight decay is for matrices only.
+    """Optimisers and average for everyone who learns, spread as the world says. Weight decay is for matrices only.
 
     Raises: RecipeError when `trains` fits no weight of the primary player.
     """
@@ -160,6 +184,10 @@ def make_players(
                 weight.requires_grad_(key.startswith(trains))
             if not any(weight.requires_grad for weight in net.parameters()):
                 raise RecipeError(f"trains: no weight of the network begins with {', '.join(trains)}")
+        if isinstance(net, VideoDit):
+            net.context = world.context
+        if world.shards is not None:
+            spread(net, world.shards, recipe.precision == "bf16")
         inner = {key: weight for key, weight in net.named_parameters() if is_block_matrix(key, weight)}
         outer = [weight for key, weight in net.named_parameters() if key not in inner]
         groups = [
@@ -167,9 +195,16 @@ def make_players(
             {"params": [weight for weight in outer if weight.ndim < 2], "weight_decay": 0.0},
         ]
         optimisers = {
-            ADAMW: torch.optim.AdamW(groups, lr=recipe.adamw_rate, betas=(0.9, 0.95), fused=True),
-            # As a group: a network without transformer blocks leaves it empty, which a bare list may not be.
-            MUON: Muon([{"params": list(inner.values())}], recipe.muon_rate, weight_decay=recipe.weight_decay),
+            ADAMW: torch.optim.AdamW(
+                groups, lr=recipe.adamw_rate, betas=(0.9, 0.95), fused=world.shards is None or None
+            ),
+            MUON: Muon(
+                # As a group: a network without transformer blocks leaves it empty, which a bare list may not be.
+                [{"params": list(inner.values())}],
+                recipe.muon_rate,
+                weight_decay=recipe.weight_decay,
+                in_bf16=recipe.precision == "bf16",
+            ),
         }
         players[name] = Player(net, Ema(net.state_dict(), recipe.ema_decay), optimisers)
     return players
@@ -188,32 +223,76 @@ def rate_factor(step: int, steps: int, recipe: LoopRecipe, decay_from: float | N
     return warm * fall
 
 
+class StepDone(NamedTuple):
+    """Over all processes: the primary player's loss and gradient norm before clipping, and the windows seen."""
+
+    loss: float
+    norm: float
+    windows: int
+
+
 def take_step(
-    players: Mapping[str, Player], losses: Losses, batch: Batch, step: int, rate: float, recipe: LoopRecipe
-) -> float:
-    """Backward, clip, update, average. Returns: the primary player's gradient norm before clipping."""
+    players: Mapping[str, Player],
+    losses: Losses,
+    batch: Batch,
+    step: int,
+    rate: float,
+    recipe: LoopRecipe,
+    world: World = ALONE,
+) -> StepDone:
+    """Backward, clip, update, average. A process counts by its windows; with a context group each has a part of the
+    gradient of its windows' loss. Raises: DataError, in all processes, when a loss is not finite in one."""
     bad = [key for key, loss in zip(batch.keys, losses.per_sample_B.tolist(), strict=True) if not math.isfinite(loss)]
-    if bad or not all(bool(torch.isfinite(loss)) for loss in losses.per_player.values()):
-        raise DataError(
-            f"step {step}: the loss is not finite on samples {', '.join(bad or batch.keys)}; "
+    if not bad and not all(bool(torch.isfinite(loss)) for loss in losses.per_player.values()):
+        bad = list(batch.keys)
+    own, loss = len(batch.keys), float(losses.per_player[PRIMARY].detach())
+    failed, seen, summed = world.total([float(bool(bad)), float(own), 0.0 if bad else loss * own])
+    if failed:
+        keys = dict.fromkeys(key for some in world.gathered(bad) for key in some)
+        problem = DataError(
+            f"step {step}: the loss is not finite on samples {', '.join(keys)}; "
             "lower loop.adamw_rate and loop.muon_rate, or look at those samples with motionloom shards view"
         )
+        problem.elsewhere = not world.writes
+        raise problem
+    windows = round(seen * world.data_size / world.size)
     norms = {}
     for name, player in players.items():
-        player.net.zero_grad(set_to_none=True)
-        losses.per_player[name].backward()  # type: ignore[no-untyped-call]
-        norms[name] = float(torch.nn.utils.clip_grad_norm_(player.net.parameters(), recipe.clip_norm))
+        for optimiser in player.optimisers.values():
+            # Not the network's: between forward and backward FSDP2 shows it other parameters than those that are kept.
+            optimiser.zero_grad(set_to_none=True)
+        part = losses.per_player[name]
+        if world.size > 1:
+            # FSDP2 averages over its processes; a sum is what the parts make.
+            part = part * (own / windows * (world.size if world.shards is not None else 1))
+        part.backward()  # type: ignore[no-untyped-call]
+        weights = list(player.net.parameters())
+        world.sum_gradients(weights)
+        norms[name] = clipped(weights, recipe.clip_norm)
         for kind, base in ((ADAMW, recipe.adamw_rate), (MUON, recipe.muon_rate)):
             for group in player.optimisers[kind].param_groups:
                 group["lr"] = base * rate
             player.optimisers[kind].step()
         player.ema.update(player.net)
-    return norms[PRIMARY]
+    return StepDone(loss if world.size == 1 else summed / seen, norms[PRIMARY], windows)
 
 
-def save(folder: Path, step: int, players: Mapping[str, Player], config: TrainedWith) -> None:
-    """The resume state first, then the two files that other programs read."""
-    save_step(folder, step, players)
-    primary = players[PRIMARY]
-    write_atomically(folder / MODEL_FILE, weights_bytes(primary.net.state_dict(), config))
-    write_atomically(folder / EMA_FILE, weights_bytes(primary.ema.tensors, config))
+def clipped(weights: Sequence[Tensor], limit: float) -> float:
+    """Scale the gradients down to a common norm of at most `limit`. Returns: the norm before."""
+    grads = [weight.grad for weight in weights if weight.grad is not None]
+    norm = full(torch.nn.utils.get_total_norm(grads))
+    torch.nn.utils.clip_grads_with_norm_(weights, limit, norm)
+    return float(norm)
+
+
+def save(folder: Path, step: int, players: Mapping[str, Player], config: TrainedWith, world: World) -> None:
+    """The resume state first, then the two files that other programs read; the first process writes."""
+    tensors = {}
+    for name, player in players.items():
+        whole = player.tensors()
+        tensors[name] = whole if world.writes else {}
+    if not world.writes:
+        return
+    save_step(folder, step, tensors, {name: player.ema.updates for name, player in players.items()})
+    for file, prefix in ((MODEL_FILE, "net."), (EMA_FILE, "ema.")):
+        write_atomically(folder / file, weights_bytes(below(tensors[PRIMARY], prefix), config))

@@ -11,17 +11,21 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
+from model.parallel.shards import full, like, own
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
+def orthogonalised(matrices: Tensor, in_bf16: bool = True) -> Tensor:
     """About the nearest matrices with all singular values 1 (they end between 0.7 and 1.2); (..., rows, columns)."""
     a, b, c = NEWTON_SCHULZ
     tall = matrices.shape[-2] > matrices.shape[-1]
     value: Tensor = matrices.mT if tall else matrices
-    # The iteration forgives rounding: it only has to push singular values towards 1.
-    value = (value / (value.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
+    value = value / (value.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    if in_bf16:
+        # The iteration forgives rounding: it only has to push singular values towards 1.
+        value = value.bfloat16()
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = value @ value.mT
         value = a * value + (b * gram + c * gram @ gram) @ value
@@ -30,10 +34,22 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised; decoupled weight decay. Every parameter must be a matrix."""
+    """Nesterov momentum, orthogonalised; decoupled weight decay. Every parameter must be a matrix.
 
-    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
+    in_bf16 False keeps the iteration in fp32, so that runs with other numbers of processes, which add up gradients in
+    another order, stay close (measured over 10 steps: losses 6e-8 apart instead of 6e-6).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        in_bf16: bool = True,
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._in_bf16 = in_bf16
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -48,12 +64,13 @@ class Muon(torch.optim.Optimizer):
                 if weight.grad is not None:
                     alike.setdefault(weight.shape, []).append(weight)
             for (rows, columns), weights in alike.items():
-                updates = orthogonalised(torch.stack([self._moved(weight, group["momentum"]) for weight in weights]))
+                # A spread matrix is gathered: its singular values are those of the whole.
+                moved = torch.stack([full(self._moved(weight, group["momentum"])) for weight in weights])
                 # Tall matrices take larger steps, so that every output moves alike.
                 size = group["lr"] * max(1.0, rows / columns) ** 0.5
-                for weight, update in zip(weights, updates, strict=True):
+                for weight, update in zip(weights, orthogonalised(moved, self._in_bf16), strict=True):
                     weight.mul_(1.0 - group["lr"] * group["weight_decay"])
-                    weight.add_(update, alpha=-size)
+                    own(weight).add_(own(like(update, weight)), alpha=-size)
         return loss
 
     def _moved(self, weight: Tensor, momentum: float) -> Tensor:
@@ -62,5 +79,5 @@ class Muon(torch.optim.Optimizer):
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(weight)
         assert weight.grad is not None  # only weights with gradients come here
-        state["momentum"].lerp_(weight.grad, 1.0 - momentum)
+        own(state["momentum"]).lerp_(own(weight.grad), 1.0 - momentum)
         return weight.grad.lerp(state["momentum"], momentum)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -116,3 +116,15 @@ class DistillRecipe(StrictModel):
     samples: int = Field(default=4, ge=0)
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+HOW_NOT_WHAT: dict[str, set[str]] = {"loop": {"parallel", "readers", "tensorboard", "samples_every"}}
+"""Keys that change how fast a run goes and what it shows, not what it learns: a run may be resumed with others."""
+
+
+def meaning_of(recipe: TrainRecipe | DistillRecipe) -> dict[str, Any]:
+    """The recipe as it counts for what is learnt."""
+    document: dict[str, Any] = recipe.model_dump(mode="json", exclude=HOW_NOT_WHAT)
+    if "cache_mib" in document.get("data", {}):
+        document["data"]["cache_mib"] = DataRecipe().cache_mib
+    return document

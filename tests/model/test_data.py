@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,3 +268,23 @@ def test_frames_take_the_nearest_track_entry_or_none() -> None:
     assert index.tolist() == [0, 0, 1, 1]
     assert near.tolist() == [True, True, True, False]
     assert not nearest_entries(np.array([0.0]), np.array([]))[1].any()
+
+
+def test_threads_that_want_the_same_clip_load_it_once() -> None:
+    """A load that fails is tried again by whoever asks next."""
+    loads: list[int] = []
+
+    def load(index: int) -> Clip:
+        loads.append(index)
+        time.sleep(0.02)
+        if loads == [7]:
+            raise DataError("not yet")
+        return Clip("key", np.zeros((1, 2, 2, 3), np.uint8), 1.0, (2, 2), np.zeros(1), *[None] * 5)  # type: ignore[arg-type]
+
+    cache = ClipCache(load, 1 << 20)
+    with pytest.raises(DataError, match="not yet"):
+        cache.get(7)
+    with ThreadPoolExecutor(8) as pool:
+        clips = list(pool.map(cache.get, [7, 8] * 4))
+    assert sorted(loads) == [7, 7, 8]
+    assert len({id(clip) for clip in clips}) == 2

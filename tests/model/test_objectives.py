@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.conditions import GROUPS, keep_mask
+from model.conditions import GROUPS, Batch, keep_mask
 from model.dit.net import VideoDit
 from model.guidance import GuidanceRecipe, guide
 from model.objectives.base import velocity_loss_B
@@ -225,3 +225,33 @@ def test_a_network_of_the_recipe_s_size_starts_at_zero() -> None:
     with torch.no_grad():
         out = net(random_tokens(), torch.tensor([0.1, 0.9]), net.encode(random_conditions(), keep_mask(2), GRID))
     assert not out.any()
+
+
+@pytest.mark.parametrize("kind", ["flow", "merge", "steps", "consistency", "reflow", "matching"])
+def test_a_share_of_the_batch_is_drawn_as_in_the_whole(kind: str) -> None:
+    """Losses of three windows, at once and as shares of one and two whose first slots are 0 and 1."""
+    steps = StepRecipe(steps=3, teacher_substeps=2)
+    student, teacher = tiny_net(0, guidance_embedding=True), tiny_net(1, guidance_embedding=True)
+    objective = {
+        "flow": lambda: FlowMatching(student, FlowRecipe()),
+        "merge": lambda: GuidanceMerge(student, teacher, GuidanceRecipe(), MergeRecipe()),
+        "steps": lambda: StepDistillation(student, teacher, steps),
+        "consistency": lambda: PhasedConsistency(student, teacher, steps),
+        "reflow": lambda: Reflow(student, teacher, steps),
+        "matching": lambda: DistributionMatching(student, teacher, steps),
+    }[kind]()
+    whole = random_batch(3)
+    for step in range(3):
+        expected = objective.losses(whole, step, StepRng(0, step))
+        found = []
+        for slots in (slice(0, 1), slice(1, 3)):
+            share = Batch(
+                whole.tokens_BNC[slots], whole.grid_thw, whole.detail_BN[slots],
+                whole.conditions.map(lambda value, slots=slots: value[slots]), whole.keys[slots],
+            )  # fmt: skip
+            found.append(objective.losses(share, step, StepRng(0, step, slots.start)))
+        together = torch.cat([losses.per_sample_B for losses in found])
+        assert torch.allclose(together, expected.per_sample_B, rtol=1e-4, atol=1e-6)
+        for player, loss in expected.per_player.items():
+            parts = (found[0].per_player[player] + 2 * found[1].per_player[player]) / 3
+            assert torch.allclose(parts, loss, rtol=1e-4, atol=1e-6)

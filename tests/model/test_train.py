@@ -20,9 +20,10 @@ from model.rng import StepRng, seed_from
 from model.store import load_model, read_config, write_config
 from model.text.encoder import HashedBytesText
 from model.train.loop import StepReport
-from model.train.recipes import DistillRecipe, TrainRecipe
+from model.train.metrics import Metrics, step_row
+from model.train.recipes import DistillRecipe, TrainRecipe, meaning_of
 from model.train.runs import distil_student, train_teacher
-from schemas.errors import DataError, RecipeError, ResourceError
+from schemas.errors import DataError, RecipeError
 from schemas.recipe import parse_recipe
 from tests.builders import body_track, camera_track, clock, dataset, face_track, hands_track
 
@@ -237,11 +238,54 @@ def test_a_stage_that_trains_nothing_is_refused(shards: Path, tmp_path: Path) ->
         train_teacher(shards, tmp_path / "m", recipe, resume=False, report=ignore)
 
 
-def test_several_processes_are_refused(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ResourceError, match="WORLD_SIZE is 2"):
-        train_teacher(shards, tmp_path / "m", RECIPE, resume=False, report=ignore)
-    assert not (tmp_path / "m").exists()
+def test_pictures_tensorboard_and_readers_change_no_bit(shards: Path, teacher: Path, tmp_path: Path) -> None:
+    """Killed and resumed with other values of what may change; both event files together hold every step once."""
+    board = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard")
+    folder = tmp_path / "shown"
+    loop = {**TINY["loop"], "samples_every": 3, "tensorboard": True, "readers": 3}
+    shown = parse_recipe(TrainRecipe, {**TINY, "loop": loop}, "shown")
+    with pytest.raises(Killed):
+        train_teacher(shards, folder, shown, resume=False, report=kill_after(4))
+    loop["readers"] = 1
+    cache = {**TINY["data"], "cache_mib": 1}
+    train_teacher(
+        shards, folder, parse_recipe(TrainRecipe, {**TINY, "loop": loop, "data": cache}, "shown"), True, ignore
+    )
+    for name in ("model.safetensors", "ema.safetensors", "trainer/step-00000006/model.safetensors"):
+        assert same_tensors(folder, teacher, name), name
+    assert column(folder, "loss") == column(teacher, "loss")
+    pictures = sorted(path.name for path in (folder / "samples").glob("step-*.png"))
+    assert pictures == ["step-00000003.png", "step-00000006.png"]
+    assert (folder / "samples/step-00000006.png").read_bytes() == (folder / "samples/samples.png").read_bytes()
+    events = board.EventAccumulator(str(folder / "tensorboard")).Reload()
+    seen = [(event.step, event.value) for event in events.Scalars("flow/loss")]
+    assert seen == [(step, pytest.approx(loss)) for step, loss in enumerate(column(folder, "loss"))]
+    assert [event.step for event in events.Images("samples")] == [2, 5]
+
+
+def test_a_row_of_metrics_says_how_fast_and_how_idle(teacher: Path) -> None:
+    for line in (teacher / "metrics.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert row["windows_per_s"] == pytest.approx(2 / row["seconds"], rel=0.05)
+        assert row["waited_share"] == pytest.approx(row["waited_s"] / row["seconds"], abs=0.02)
+
+
+@pytest.mark.parametrize(("share", "warnings"), [(0.19, 0), (0.21, 1)])
+def test_a_network_that_waits_is_told_what_to_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, share: float, warnings: int
+) -> None:
+    with Metrics(tmp_path, 0, writes=True, tensorboard=False) as metrics:
+        for step in range(120):
+            metrics.add(step_row(step, "flow", 1.0, 1.0, 1.0, seconds=2.0, waited_s=2.0 * share, windows=8))
+    assert len(caplog.records) == warnings
+    assert all("21 % of the last 50 steps: raise loop.readers" in record.getMessage() for record in caplog.records)
+
+
+def test_what_may_change_is_no_other_recipe() -> None:
+    document = {**TINY, "data": {**TINY["data"], "cache_mib": 7}, "loop": {**TINY["loop"], "readers": 4}}
+    assert meaning_of(parse_recipe(TrainRecipe, document, "same")) == meaning_of(RECIPE)
+    document["loop"] = {**TINY["loop"], "batch_size": 3}
+    assert meaning_of(parse_recipe(TrainRecipe, document, "other")) != meaning_of(RECIPE)
 
 
 @pytest.mark.parametrize("frames", [3, 4, 11])

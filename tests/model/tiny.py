@@ -16,10 +16,12 @@ FACE_DIM, HAND_DIM, CAMERA_DIM, TEXT_DIM, TEXT_TOKENS = 9, 7, 5, 6, 4
 DIRECTION_DIM, SEMANTIC_DIM, MOMENTS, REFERENCES = 8, 10, 3, 2
 
 
-def tiny_net(seed: int = 0, guidance_embedding: bool = False, depth: int = 2) -> VideoDit:
+def tiny_net(
+    seed: int = 0, guidance_embedding: bool = False, depth: int = 2, width: int = 24, heads: int = 3
+) -> VideoDit:
     """Every parameter is random (nothing zero), so that each input can reach the output."""
     config = NetConfig(
-        transformer=TransformerRecipe(width=24, depth=depth, heads=3, mlp_ratio=2.0, face_bottleneck=4),
+        transformer=TransformerRecipe(width=width, depth=depth, heads=heads, mlp_ratio=2.0, face_bottleneck=4),
         patch_thw=PATCH,
         token_dim=TOKEN_DIM,
         text_dim=TEXT_DIM,
@@ -79,6 +81,7 @@ def random_tokens(batch: int = 2, seed: int = 2, grid: tuple[int, int, int] = GR
     return torch.randn(batch, cells, TOKEN_DIM, generator=torch.Generator().manual_seed(seed))
 
 
-def random_batch() -> Batch:
-    tokens = random_tokens()
-    return Batch(tokens, GRID, torch.zeros(tokens.shape[:2]), random_conditions(), ("a", "b"))
+def random_batch(batch: int = 2, seed: int = 0) -> Batch:
+    tokens = random_tokens(batch, seed=2 + seed)
+    keys = tuple("abcdefgh"[:batch])
+    return Batch(tokens, GRID, torch.zeros(tokens.shape[:2]), random_conditions(batch, seed=1 + seed), keys)

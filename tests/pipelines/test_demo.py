@@ -24,7 +24,7 @@ def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(
         [
             sys.executable, "-m", "pipelines.demo", "--output", str(folder), "--runner", "local",
-            "--set", "train.steps=300", "--set", f"distill.stages={_SHORT_STAGES}",
+            "--set", "train.stages=[{name: flow, steps: 300}]", "--set", f"distill.stages={_SHORT_STAGES}",
         ],
         capture_output=True,
         text=True,
