@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from model.text.encoder import HashedBytesText
 from pipelines.cli import main
 from schemas.index import load_samples
 from schemas.shard import read_sample
@@ -18,6 +17,7 @@ RECIPE = {
     "stages": [{"name": "flow", "steps": 6}],
     "data": {"size_px": 16, "frames": 4, "strides": [1], "max_references": 2},
     "codec": {"name": "pixel", "patch_thw": [2, 4, 4]},
+    "text": {"name": "hashed"},
     "transformer": {"width": 24, "depth": 1, "heads": 3},
     "loop": {"batch_size": 2, "precision": "fp32"},
     "samples": 1,
@@ -29,11 +29,6 @@ RECIPE = {
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dataset(tmp_path_factory.mktemp("shards"), n=2, frames=8)
-
-
-@pytest.fixture(autouse=True)
-def _quick_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.train.runs.make_text_encoder", HashedBytesText)
 
 
 def train(data: Path, folder: Path, *settings: str) -> int:
