@@ -22,8 +22,6 @@ class TransformerRecipe(StrictModel):
     """Base of the rotary frequencies; 100 suits grids of 8 cells, 10000 the grids of large models."""
     rope_units_per_s: float = Field(default=12.5, gt=0)
     """Temporal rotary coordinate per second: one latent frame of two pixel frames at 25 fps is one unit."""
-    attention: Literal["sdpa", "flex"] = "sdpa"
-    """`flex` skips the motion tokens of other frames instead of masking them; it pays on GPUs and long windows."""
 
     @model_validator(mode="after")
     def _check(self) -> TransformerRecipe:
