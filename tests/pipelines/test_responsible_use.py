@@ -25,7 +25,7 @@ from schemas.fingerprint import file_sha256
 from schemas.recipe import parse_recipe
 
 TINY = {
-    "steps": 2,
+    "stages": [{"steps": 2}],
     "data": {"size_px": 64, "frames": 4, "strides": [1]},
     "codec": {"name": "klt", "patch_thw": [2, 8, 8], "channels": 12},
     "transformer": {"width": 24, "depth": 1, "heads": 3},
