@@ -112,7 +112,9 @@ def _by_stage(overrides: Sequence[str]) -> dict[str, list[str]]:
     for override in overrides:
         stage, dot, rest = override.partition(".")
         if stage not in chosen or not dot:
-            raise RecipeError(f"--set {override}: begin with one of {', '.join(chosen)}, for example train.loop.batch_size=2")
+            raise RecipeError(
+                f"--set {override}: begin with one of {', '.join(chosen)}, for example train.loop.batch_size=2"
+            )
         chosen[stage].append(rest)
     return chosen
 
