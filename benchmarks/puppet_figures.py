@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,9 +21,8 @@ from model.data.clips import Clip
 from model.data.framing import View
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
 from model.data.windows import to_rgb
-from model.generate import segment_noise
+from model.generate import segment_noise, window_grid
 from model.guidance import DualBranch, GuidanceRecipe, Predictor, SingleBranch
-from model.motion.encoders import BODY_JOINTS
 from model.sampler import sample, time_grid
 from model.store import LoadedModel
 
@@ -83,36 +83,23 @@ def generated(
     steps: int,
     seed: int = 0,
     shift: float = 2.0,
-    solver: str = "euler",
 ) -> Pictures:
     """(W, T, 64, 64, 3). Noise depends on seed and place alone: every way of sampling gets the same."""
-    del solver
     rows = conditions.batch_size
     noise = torch.cat([segment_noise(model, 1, seed, row) for row in range(rows)])
     with torch.autocast("cpu", torch.bfloat16):
         tokens = sample(predictor(conditions), noise, time_grid(steps, shift)).tokens_BNC
-    frames = model.config.data.frames
-    grid = (
-        frames // model.codec.patch_thw[0],
-        SIZE_PX // model.codec.patch_thw[1],
-        SIZE_PX // model.codec.patch_thw[2],
-    )
-    return to_rgb(model.codec.decode(tokens.float(), grid))
-
-
-def grid_of_model(model: LoadedModel) -> tuple[int, int, int]:
-    pt, ph, pw = model.codec.patch_thw
-    return model.config.data.frames // pt, SIZE_PX // ph, SIZE_PX // pw
+    return to_rgb(model.codec.decode(tokens.float(), window_grid(model)))
 
 
 def single(model: LoadedModel, given: Sequence[str] = GROUPS) -> Callable[[Conditions], Predictor]:
     return lambda conditions: SingleBranch(
-        model.net, conditions, grid_of_model(model), model.config.sampling.strength, given
+        model.net, conditions, window_grid(model), model.config.sampling.strength, given
     )
 
 
 def dual(model: LoadedModel, recipe: GuidanceRecipe) -> Callable[[Conditions], Predictor]:
-    return lambda conditions: DualBranch(model.net, conditions, grid_of_model(model), recipe)
+    return lambda conditions: DualBranch(model.net, conditions, window_grid(model), recipe)
 
 
 def in_batches(
@@ -245,9 +232,4 @@ def table(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def held_clips(dataset: str) -> Clips:
-    from pathlib import Path
-
     return Clips(Path(dataset), DataRecipe(size_px=SIZE_PX, cache_mib=4096))
-
-
-assert len(BODY_JOINTS) == 19

@@ -90,7 +90,7 @@ def motion_inputs(
     frame_s_T: NDArray[np.float64], square: Square, expression_names: Sequence[str], tracks: Tracks
 ) -> MotionInputs:
     """All motion inputs of the frames shown at frame_s_T (clip time), seen through `square`."""
-    body_TJ3, body_world_TJ3 = _body(frame_s_T, square, tracks.body)
+    body_TJ3, body_world_TJ3 = body_inputs(frame_s_T, square, tracks.body)
     face_TF, face_anchor_T2, face_present_T, face_box_T4 = _face(frame_s_T, square, expression_names, tracks)
     hands_T2H3, hands_shape_T2F, hand_boxes_T24 = _hands(frame_s_T, square, tracks.hands)
     entry_T, near_T = nearest_entries(frame_s_T, tracks.camera.pts_s_T)
@@ -109,10 +109,10 @@ def motion_inputs(
 
 def body_in(square: Square, body: BodyTrack) -> Float:
     """(J, 3): the joints of a picture's single frame, in crop units with confidence."""
-    return _body(body.pts_s_T[:1], square, body)[0][0] if len(body.pts_s_T) else np.zeros((33, 3), np.float32)
+    return body_inputs(body.pts_s_T[:1], square, body)[0][0] if len(body.pts_s_T) else np.zeros((33, 3), np.float32)
 
 
-def _body(frame_s_T: NDArray[np.float64], square: Square, track: BodyTrack) -> tuple[Float, Float]:
+def body_inputs(frame_s_T: NDArray[np.float64], square: Square, track: BodyTrack) -> tuple[Float, Float]:
     """The main subject's (T, J, 3) in the picture, with confidence, and (T, J, 3) in torso lengths from the hips."""
     index_T, near_T = nearest_entries(frame_s_T, track.pts_s_T)
     seen_TJ3 = np.zeros((len(frame_s_T), track.conf_PTJ.shape[2], 3), np.float32)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from model.data.clips import Clip
 from model.data.framing import View
-from model.data.motion_inputs import motion_inputs
+from model.data.motion_inputs import body_inputs
 from model.data.windows import ReferenceInputs, reference_frame
 from schemas.index import SampleEntry
 from schemas.recipe import StrictModel
@@ -77,5 +77,5 @@ def still_of(clip: Clip, frame: int, view: View, size_px: int) -> ReferenceInput
     frame_T = np.array([frame])
     time_s_T = clip.pts_s_T[frame_T]
     square = clip.square_of(view, float(time_s_T[0]) - 0.04, float(time_s_T[0]) + 0.04)
-    joints_J3 = motion_inputs(time_s_T, square, (), clip.tracks).body_TJ3[0]
+    joints_J3 = body_inputs(time_s_T, square, clip.tracks.body)[0][0]
     return ReferenceInputs(clip.seen(frame_T, square, size_px)[0], joints_J3)

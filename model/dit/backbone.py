@@ -45,7 +45,9 @@ def first_net(recipe: BackboneRecipe, transformer: TransformerRecipe, codec: Vid
     if recipe.name != "native":
         assert recipe.weights is not None  # checked by the recipe
         return wan_from_folder(recipe.weights, recipe.name, codec, dims)
-    config = NetConfig(transformer=transformer, patch_thw=codec.patch_thw, token_dim=codec.token_dim, **dims._asdict())
+    config = NetConfig(
+        transformer=transformer, patch_thw=codec.patch_thw, token_dim=codec.token_dim, **dims.model_dump()
+    )
     return VideoDit(config)
 
 

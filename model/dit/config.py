@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -30,8 +30,8 @@ class TransformerRecipe(StrictModel):
         return self
 
 
-class InputDims(NamedTuple):
-    """What text encoder and data fix: widths of the conditions, under the names of NetConfig and WanConfig."""
+class InputDims(StrictModel):
+    """What text encoder and data fix: widths of the conditions."""
 
     text_dim: int
     face_dim: int
@@ -42,19 +42,12 @@ class InputDims(NamedTuple):
     semantic_moments: int
 
 
-class NetConfig(StrictModel):
+class NetConfig(InputDims):
     """TransformerRecipe plus what the codec, the text encoder and the data fix."""
 
     transformer: TransformerRecipe
     patch_thw: Triple
     token_dim: int
-    text_dim: int
-    face_dim: int
-    hand_dim: int
-    camera_dim: int
-    direction_dim: int
-    semantic_dim: int
-    semantic_moments: int
     guidance_embedding: bool = False
     """True for a distilled student: the guidance strength is an input instead of a second branch."""
 
@@ -62,18 +55,11 @@ class NetConfig(StrictModel):
 WanKind = Literal["wan", "wan_animate"]
 
 
-class WanConfig(StrictModel):
+class WanConfig(InputDims):
     """A public Wan transformer and its adapters (model/dit/wan.py); `transformer` is diffusers' own config."""
 
     kind: WanKind
     patch_thw: Triple
     token_dim: int
-    text_dim: int
-    face_dim: int
-    hand_dim: int
-    camera_dim: int
-    direction_dim: int
-    semantic_dim: int
-    semantic_moments: int
     guidance_embedding: bool = False
     transformer: dict[str, Any]

@@ -260,6 +260,6 @@ def wan_from_folder(folder: Path, kind: WanKind, codec: VideoCodec, dims: InputD
         patch_thw=codec.patch_thw,
         token_dim=codec.token_dim,
         transformer={key: value for key, value in transformer.config.items() if not key.startswith("_")},
-        **dims._asdict(),
+        **dims.model_dump(),
     )
     return WanBackbone(config, codec, transformer)

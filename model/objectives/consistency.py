@@ -9,30 +9,16 @@ Made Easy (2024).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import nn
 
 from model.conditions import Batch
-from model.dit.backbone import Backbone
-from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
-from model.objectives.step_distillation import StepRecipe, drawn_step
-from model.objectives.walking import everything, implied_clean, stepped, walked
+from model.objectives.base import Losses, noised, primary_losses, to_tensor, velocity_loss_B
+from model.objectives.walking import StepObjective, drawn_step, everything, implied_clean, stepped, walked
 from model.rng import StepRng
-from model.sampler import time_grid
 
 
-class PhasedConsistency:
+class PhasedConsistency(StepObjective):
     """One player, the student; the teacher is frozen."""
-
-    def __init__(self, student: Backbone, teacher: Backbone, recipe: StepRecipe) -> None:
-        self._student, self._teacher = student, teacher.requires_grad_(False)
-        self._recipe = recipe
-        self._times = time_grid(recipe.steps, recipe.shift)
-
-    def players(self) -> Mapping[str, nn.Module]:
-        return {PRIMARY: self._student}
 
     def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
         clean, parts = batch.tokens_BNC, self._recipe.teacher_substeps

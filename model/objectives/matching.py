@@ -19,8 +19,7 @@ from model.conditions import Batch
 from model.dit.backbone import Backbone
 from model.objectives.base import PRIMARY, Losses, noised, to_tensor, velocity_loss_B
 from model.objectives.flow import FlowRecipe, draw_times
-from model.objectives.step_distillation import StepRecipe
-from model.objectives.walking import everything
+from model.objectives.walking import StepRecipe, everything
 from model.rng import StepRng
 from model.sampler import time_grid
 

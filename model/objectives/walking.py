@@ -6,11 +6,47 @@ z + (u - t) / (1 - t) * (x - z); the prediction whose single step lands at a giv
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor
+from pydantic import Field
+from torch import Tensor, nn
 
 from model.conditions import Batch, keep_mask
 from model.dit.backbone import Backbone, BackboneState
+from model.objectives.base import PRIMARY, Losses, to_tensor
+from model.rng import StepRng
+from model.sampler import time_grid
+from schemas.recipe import StrictModel
+
+
+class StepRecipe(StrictModel):
+    """`steps` and `shift` become the student's sampler; `strength` is the guidance it is distilled at.
+
+    teacher_substeps: Euler steps of the teacher in one step of the student (for `consistency`, its sub-intervals).
+    """
+
+    steps: int = Field(default=4, gt=0)
+    shift: float = Field(default=2.0, gt=0)
+    teacher_substeps: int = Field(default=3, gt=0)
+    strength: float = Field(default=2.0, ge=1)
+
+
+class StepObjective(ABC):
+    """One player, the student; the teacher (already merged with guidance) is frozen."""
+
+    def __init__(self, student: Backbone, teacher: Backbone, recipe: StepRecipe) -> None:
+        self._student, self._teacher = student, teacher.requires_grad_(False)
+        self._recipe = recipe
+        self._times = time_grid(recipe.steps, recipe.shift)
+
+    def players(self) -> Mapping[str, nn.Module]:
+        return {PRIMARY: self._student}
+
+    @abstractmethod
+    def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
+        """As Objective."""
 
 
 def stepped(noisy_BNC: Tensor, clean_BNC: Tensor, t_B: Tensor, next_B: Tensor) -> Tensor:
@@ -48,3 +84,9 @@ def walked(
         after_B = t_B + (end_B - t_B) * ((index + 1) / substeps)
         moving = stepped(moving, net(moving, now_B, state, strength_B), now_B, after_B)
     return moving
+
+
+def drawn_step(times: list[float], rng: StepRng, like: Tensor) -> tuple[Tensor, Tensor]:
+    """A random step of the student's sampler per sample: its time and the next."""
+    phase = [int(value * (len(times) - 1)) for value in rng.uniform_B(len(like), "phase")]
+    return to_tensor([times[index] for index in phase], like), to_tensor([times[index + 1] for index in phase], like)

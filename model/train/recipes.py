@@ -13,7 +13,7 @@ from model.dit.config import TransformerRecipe
 from model.guidance import GuidanceRecipe
 from model.objectives.flow import FlowRecipe
 from model.objectives.guidance_merge import MergeRecipe
-from model.objectives.step_distillation import StepRecipe
+from model.objectives.walking import StepRecipe
 from model.sampler import Solver
 from model.text.encoder import TextRecipe
 from model.train.loop import LoopRecipe

@@ -26,7 +26,8 @@ from model.objectives.flow import FlowMatching
 from model.objectives.guidance_merge import GuidanceMerge
 from model.objectives.matching import DistributionMatching
 from model.objectives.reflow import Reflow
-from model.objectives.step_distillation import StepDistillation, StepRecipe
+from model.objectives.step_distillation import StepDistillation
+from model.objectives.walking import StepRecipe
 from model.parallel.world import World, joined
 from model.rng import StepRng, seed_from
 from model.sampler import time_grid

@@ -15,7 +15,8 @@ from model.objectives.flow import FlowMatching, FlowRecipe, draw_keep, draw_time
 from model.objectives.guidance_merge import GuidanceMerge, MergeRecipe
 from model.objectives.matching import DistributionMatching
 from model.objectives.reflow import Reflow
-from model.objectives.step_distillation import StepDistillation, StepRecipe
+from model.objectives.step_distillation import StepDistillation
+from model.objectives.walking import StepRecipe
 from model.rng import StepRng, seed_from
 from model.sampler import euler_step, time_grid
 from model.train.ema import Ema

@@ -246,7 +246,7 @@ def test_what_is_missing_is_said_in_one_line(
 
 def backbone(folders: dict[str, Path], kind: Any, codec: WanVaeCodec, text: int = 16) -> WanBackbone:
     torch.manual_seed(2)
-    return wan_from_folder(folders[kind], kind, codec, DIMS._replace(text_dim=text)).eval()
+    return wan_from_folder(folders[kind], kind, codec, DIMS.model_copy(update={"text_dim": text})).eval()
 
 
 @torch.no_grad()
