@@ -84,10 +84,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=["ablations", "guidance"])
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     began = time.perf_counter()
-    judges = train_judges(Path(args.train), args.judges)
+    judges = train_judges(Path(args.train), args.judges, device=args.device)
     model = load_model(args.model)
+    model.net.to(args.device)
     torch.set_grad_enabled(False)
     clips = held_clips(args.held)
     cases = {view: cases_of(clips, model, view, args.windows, args.seed) for view in VIEWS}

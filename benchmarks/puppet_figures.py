@@ -85,11 +85,11 @@ def generated(
     shift: float = 2.0,
 ) -> Pictures:
     """(W, T, 64, 64, 3). Noise depends on seed and place alone: every way of sampling gets the same."""
-    rows = conditions.batch_size
-    noise = torch.cat([segment_noise(model, 1, seed, row) for row in range(rows)])
-    with torch.autocast("cpu", torch.bfloat16):
-        tokens = sample(predictor(conditions), noise, time_grid(steps, shift)).tokens_BNC
-    return to_rgb(model.codec.decode(tokens.float(), window_grid(model)))
+    rows, device = conditions.batch_size, next(model.net.parameters()).device
+    noise = torch.cat([segment_noise(model, 1, seed, row) for row in range(rows)]).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        tokens = sample(predictor(conditions.to(device)), noise, time_grid(steps, shift)).tokens_BNC
+    return to_rgb(model.codec.decode(tokens.float().cpu(), window_grid(model)))
 
 
 def single(model: LoadedModel, given: Sequence[str] = GROUPS) -> Callable[[Conditions], Predictor]:

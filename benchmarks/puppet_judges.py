@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,20 +83,27 @@ class Judges:
     nets: dict[str, PointJudge]
     action: nn.Module
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.action.parameters()).device
+
     @torch.no_grad()
     def read(self, view: str, rgb_MHW3: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Points (M, J, 2) and numbers (M, K)."""
-        points, numbers = zip(*(self.nets[view](part) for part in _planes(rgb_MHW3).split(256)), strict=True)
-        return torch.cat(points).numpy(), torch.cat(numbers).numpy()
+        parts = _planes(rgb_MHW3).to(self.device).split(256)
+        points, numbers = zip(*(self.nets[view](part) for part in parts), strict=True)
+        return torch.cat(points).cpu().numpy(), torch.cat(numbers).cpu().numpy()
 
     @torch.no_grad()
     def features(self, view: str, rgb_MHW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return torch.cat([self.nets[view].features(part) for part in _planes(rgb_MHW3).split(256)]).numpy()
+        parts = _planes(rgb_MHW3).to(self.device).split(256)
+        return torch.cat([self.nets[view].features(part) for part in parts]).cpu().numpy()
 
     @torch.no_grad()
     def actions(self, points_WTJ2: NDArray[np.float32]) -> NDArray[np.int64]:
         """The action of every window, from the joints that the subject judge reads."""
-        return np.asarray(self.action(torch.from_numpy(_window_features(points_WTJ2))).argmax(dim=1).numpy())
+        features = torch.from_numpy(_window_features(points_WTJ2)).to(self.device)
+        return np.asarray(self.action(features).argmax(dim=1).cpu().numpy())
 
 
 def _planes(rgb_MHW3: NDArray[np.uint8]) -> Tensor:
@@ -176,19 +184,22 @@ def _material(clips: Clips, view: View, count: int, rng: np.random.Generator) ->
 def _spoilt(rgb_M3HW: Tensor, source: torch.Generator) -> Tensor:
     """What a generator may do to a picture without changing what it shows."""
     count = len(rgb_M3HW)
-    gain = 1 + 0.15 * torch.randn(count, 3, 1, 1, generator=source)
-    out = rgb_M3HW * gain + 0.1 * torch.randn(count, 3, 1, 1, generator=source)
-    out = out + torch.rand(count, 1, 1, 1, generator=source) * 0.12 * torch.randn(rgb_M3HW.shape, generator=source)
+    normal = partial(torch.randn, generator=source, device=source.device)
+    even = partial(torch.rand, generator=source, device=source.device)
+    out = rgb_M3HW * (1 + 0.15 * normal(count, 3, 1, 1)) + 0.1 * normal(count, 3, 1, 1)
+    out = out + even(count, 1, 1, 1) * 0.12 * normal(*rgb_M3HW.shape)
     soft = F.avg_pool2d(F.pad(out, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    share = torch.rand(count, 1, 1, 1, generator=source) * (torch.rand(count, 1, 1, 1, generator=source) < 0.5)
+    share = even(count, 1, 1, 1) * (even(count, 1, 1, 1) < 0.5)
     return out * (1 - share) + soft * share
 
 
-def train_judges(dataset: Path, folder: Path, steps: int = 1800, frames: int = 6000, seed: int = 11) -> Judges:
+def train_judges(
+    dataset: Path, folder: Path, steps: int = 1800, frames: int = 6000, seed: int = 11, device: str = "cpu"
+) -> Judges:
     """Each is trained once and kept in `folder`."""
     torch.manual_seed(seed)
     sizes = {"subject": (len(BODY_JOINTS), 2), "face": (1, len(FACE_NUMBERS)), "hand": (len(HAND_POINTS), 1)}
-    judges = Judges({view: PointJudge(*sizes[view]) for view in JUDGE_VIEWS}, _action_net())
+    judges = Judges({view: PointJudge(*sizes[view]).to(device) for view in JUDGE_VIEWS}, _action_net().to(device))
     clips = Clips(dataset, DataRecipe(size_px=SIZE_PX, cache_mib=4096))
     folder.mkdir(parents=True, exist_ok=True)
     for view in (*JUDGE_VIEWS, "action"):
@@ -203,7 +214,7 @@ def train_judges(dataset: Path, folder: Path, steps: int = 1800, frames: int = 6
                 loss = _fit(judges.nets[view], *material, steps, seed)
             print(f"judge of {view}: loss {loss:.3f} after {time.perf_counter() - began:.0f} s", flush=True)
             torch.save(net.state_dict(), path)
-        net.load_state_dict(torch.load(path, weights_only=True))
+        net.load_state_dict(torch.load(path, weights_only=True, map_location=device))
         net.eval()
     return judges
 
@@ -219,12 +230,14 @@ def hand_is_seen(clip: Clip, frame_T: NDArray[np.int64]) -> bool:
 def _fit(net: PointJudge, pictures: Tensor, points: Tensor, numbers: Tensor, steps: int, seed: int) -> float:
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, steps)
-    source = torch.Generator().manual_seed(seed)
+    device = next(net.parameters()).device
+    source = torch.Generator(device).manual_seed(seed)
+    pictures, points, numbers = pictures.to(device), points.to(device), numbers.to(device)
     inside = ((points > -2) & (points < SIZE_PX + 2)).all(dim=-1)
     loss = torch.tensor(0.0)
     for _ in range(steps):
-        index = torch.randint(len(pictures), (64,), generator=source)
-        with torch.autocast("cpu", torch.bfloat16):
+        index = torch.randint(len(pictures), (64,), generator=source, device=device)
+        with torch.autocast(device.type, torch.bfloat16):
             at, values = net(_spoilt(pictures[index], source))
         off = F.smooth_l1_loss(at.float(), points[index], reduction="none", beta=1.0).mean(dim=-1)
         loss = (off * inside[index]).sum() / inside[index].sum().clamp_min(1)
@@ -252,14 +265,16 @@ def _fit_action(judges: Judges, clips: Clips, rng: np.random.Generator) -> float
             rgb = clip.seen(frame_T, clip.square, SIZE_PX)
             windows.append(judges.read("subject", rgb)[0])
             labels.append(ACTIONS.index(clip.actions[0][0]))
-    features, target = torch.from_numpy(_window_features(np.stack(windows))), torch.tensor(labels)
-    net = judges.action
+    net, device = judges.action, judges.device
+    features = torch.from_numpy(_window_features(np.stack(windows))).to(device)
+    target = torch.tensor(labels, device=device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.02)
     net.train()
     loss = torch.tensor(0.0)
     for _ in range(600):
-        pick = torch.randint(len(features), (128,))
-        loss = F.cross_entropy(net(features[pick] + 0.05 * torch.randn(128, features.shape[1])), target[pick])
+        pick = torch.randint(len(features), (128,), device=device)
+        spread = 0.05 * torch.randn(128, features.shape[1], device=device)
+        loss = F.cross_entropy(net(features[pick] + spread), target[pick])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
