@@ -52,23 +52,35 @@ def subject_box_px(
 ) -> tuple[float, float, float, float] | None:
     """Left, top, right, bottom around everything confidently seen of the main subject over the whole clip.
 
-    The outermost 2 % of positions are ignored, so that one stray detection does not widen the crop. Points outside
-    the frame are guesses of the tracker and are clamped to it. None when nobody was seen.
+    Every frame has a box; a side of the result leaves out the outermost 2 % of the frames' sides, so that one stray
+    detection does not widen the crop. (Over points, the 478 of a face would leave out the feet.) Points outside the
+    picture are guesses of the tracker and are clamped to it. None when nobody was seen.
     """
-    points = []
+    sides: list[NDArray[np.float32]] = []
     if body is not None and body.present_PT.shape[0] > 0:
-        seen = body.present_PT[0][:, None] & (body.conf_PTJ[0] >= BODY_CONF)
-        points.append(body.joints_px_PTJ2[0][seen])
+        seen_TJ = body.present_PT[0][:, None] & (body.conf_PTJ[0] >= BODY_CONF)
+        sides.append(_sides(body.joints_px_PTJ2[0], seen_TJ))
     if face is not None:
-        points.append(face.landmarks_px_TL2[face.present_T].reshape(-1, 2))
-    every = np.concatenate(points) if points else np.zeros((0, 2), np.float32)
-    if len(every) == 0:
+        points_TL2 = face.landmarks_px_TL2
+        sides.append(_sides(points_TL2, np.repeat(face.present_T[:, None], points_TL2.shape[1], axis=1)))
+    # Body and face may have other times; the face's frames widen the box as often as they were measured.
+    every_M4 = np.concatenate(sides) if sides else np.zeros((0, 4), np.float32)
+    if len(every_M4) == 0:
         return None
-    low, high = np.quantile(every, [0.02, 0.98], axis=0)
+    low, high = np.quantile(every_M4[:, :2], 0.02, axis=0), np.quantile(every_M4[:, 2:], 0.98, axis=0)
     height, width = size_hw
     left, right = np.clip([low[0], high[0]], 0, width)
     top, bottom = np.clip([low[1], high[1]], 0, height)
     return float(left), float(top), float(right), float(bottom)
+
+
+def _sides(points_TN2: NDArray[np.float32], seen_TN: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(M, 4) left, top, right, bottom of the seen points of every frame that shows any."""
+    shown_T = seen_TN.any(axis=1)
+    points, hidden = points_TN2[shown_T], ~seen_TN[shown_T, :, None]
+    low = np.where(hidden, np.inf, points).min(axis=1)
+    high = np.where(hidden, -np.inf, points).max(axis=1)
+    return np.concatenate((low, high), axis=1)
 
 
 def choose_square(size_hw: tuple[int, int], box_px: tuple[float, float, float, float] | None) -> Square:

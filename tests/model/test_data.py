@@ -226,6 +226,17 @@ def test_the_subject_box_surrounds_the_seen_points_only() -> None:
     assert 0.1 * 64 <= top < bottom <= 0.9 * 64
 
 
+def test_the_many_points_of_a_face_do_not_leave_out_the_feet() -> None:
+    """And a joint that strays in one frame of a hundred does not widen the box."""
+    body, face = body_track(100, size_hw=(64, 96)), face_track(100)
+    with_face, alone = (subject_box_px(body, each, (64, 96)) or (0, 0, 0, 0) for each in (face, None))
+    assert with_face[3] == pytest.approx(alone[3], abs=0.5)
+    stray = body.joints_px_PTJ2.copy()
+    stray[0, 50, 0] = (90.0, 2.0)
+    strayed = subject_box_px(replace(body, joints_px_PTJ2=stray), None, (64, 96)) or (0, 0, 0, 0)
+    assert strayed == pytest.approx(alone, abs=0.5)
+
+
 def inputs(face: FaceTrack | None = None, camera: CameraTrack | None = None, T: int = 4) -> MotionInputs:
     tracks = with_neutral_face(
         body_track(T), face or face_track(T), hands_track(T), camera if camera is not None else camera_track(T)
