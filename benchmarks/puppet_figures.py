@@ -133,19 +133,28 @@ def anchors_of(cases: Sequence[Case]) -> dict[str, Pictures]:
 
 
 def metrics_of(judges: Judges, cases: Sequence[Case], made: Pictures) -> dict[str, float]:
-    """Every metric that the cases' view has."""
+    """Every metric that the cases' view has.
+
+    pose_px and fingers_px (tips from the wrist) compare what the judge reads in the made and in the true frames, the
+    average keypoint distance of the field (Siarohin et al. 2019); joints_px and hand_px compare with where the joints
+    are: in the row of the ground truth they are the judge's own error.
+    """
     view = judge_view(cases[0].view)
     windows, frames = made.shape[:2]
-    points, numbers = judges.read(view, made.reshape(-1, *made.shape[2:]))
-    points = points.reshape(windows, frames, *points.shape[1:])
-    numbers = numbers.reshape(windows, frames, -1)
+    truth = truth_pictures(cases)
+
+    def read(pictures: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        points, numbers = judges.read(view, pictures.reshape(-1, *pictures.shape[2:]))
+        return points.reshape(windows, frames, *points.shape[1:]), numbers.reshape(windows, frames, -1)
+
+    (points, numbers), (read_points, _) = read(made), read(truth)
     true_points = np.stack([case.truth.points_TJ2 for case in cases])
     true_numbers = np.stack([case.truth.numbers_TK for case in cases])
     inside = ((true_points > 0) & (true_points < SIZE_PX)).all(axis=-1)
     out: dict[str, float] = {}
-    truth = truth_pictures(cases)
     if view == "subject":
-        out["pose_px"] = float(np.linalg.norm(points - true_points, axis=-1)[inside].mean())
+        out["pose_px"] = float(np.linalg.norm(points - read_points, axis=-1)[inside].mean())
+        out["joints_px"] = float(np.linalg.norm(points - true_points, axis=-1)[inside].mean())
         out["identity"] = mean_of([identity_error(m, t, c) for m, t, c in zip(made, truth, true_points, strict=True)])
         masks = [backdrop_mask(each) for each in true_points]
         out["backdrop_colour"] = mean_of([_colour_error(m, t, k) for m, t, k in zip(made, truth, masks, strict=True)])
@@ -158,8 +167,8 @@ def metrics_of(judges: Judges, cases: Sequence[Case], made: Pictures) -> dict[st
         out["gaze"] = float(off[..., 2:4][seen].mean())
         out["turn"] = float(off[..., 4:][seen].mean())
     else:
-        own, true = points[:, :, 1:] - points[:, :, :1], true_points[:, :, 1:] - true_points[:, :, :1]
-        out["fingers_px"] = float(np.linalg.norm(own - true, axis=-1)[inside[:, :, 1:]].mean())
+        own, read_own = points[:, :, 1:] - points[:, :, :1], read_points[:, :, 1:] - read_points[:, :, :1]
+        out["fingers_px"] = float(np.linalg.norm(own - read_own, axis=-1)[inside[:, :, 1:]].mean())
         out["hand_px"] = float(np.linalg.norm(points - true_points, axis=-1)[inside].mean())
     mse = ((made.astype(np.float32) - truth.astype(np.float32)) ** 2).mean(axis=(1, 2, 3, 4))
     out["psnr_db"] = float((10 * np.log10(255**2 / np.maximum(mse, 1e-3))).mean())

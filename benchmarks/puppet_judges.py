@@ -27,6 +27,8 @@ from model.data.reader import Clips, DataRecipe
 from model.motion.encoders import BODY_JOINTS
 
 SIZE_PX = 64
+SHIFT_PX = 5
+BATCH = 48
 NAMES = ("jawOpen", "mouthSmileLeft")
 HAND_POINTS = (0, 4, 8, 12, 16, 20)
 """Wrist and fingertips."""
@@ -181,6 +183,14 @@ def _material(clips: Clips, view: View, count: int, rng: np.random.Generator) ->
     return _planes(np.stack(pictures)), torch.from_numpy(np.stack(points)), torch.from_numpy(np.stack(numbers))
 
 
+def _shifted(pictures: Tensor, points: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The batch moved by up to SHIFT_PX, the edges repeated: joints are found wherever a figure stands."""
+    x, y = (int(v) for v in torch.randint(-SHIFT_PX, SHIFT_PX + 1, (2,), generator=source, device=source.device))
+    padded = F.pad(pictures, (SHIFT_PX,) * 4, mode="replicate")
+    moved = padded[:, :, SHIFT_PX - y : SHIFT_PX - y + SIZE_PX, SHIFT_PX - x : SHIFT_PX - x + SIZE_PX]
+    return moved, points + torch.tensor([x, y], dtype=points.dtype, device=points.device)
+
+
 def _spoilt(rgb_M3HW: Tensor, source: torch.Generator) -> Tensor:
     """What a generator may do to a picture without changing what it shows."""
     count = len(rgb_M3HW)
@@ -194,12 +204,15 @@ def _spoilt(rgb_M3HW: Tensor, source: torch.Generator) -> Tensor:
 
 
 def train_judges(
-    dataset: Path, folder: Path, steps: int = 1800, frames: int = 6000, seed: int = 11, device: str = "cpu"
+    dataset: Path, folder: Path, steps: int = 2400, frames: int = 16000, seed: int = 11, device: str = "cpu"
 ) -> Judges:
     """Each is trained once and kept in `folder`."""
     torch.manual_seed(seed)
     sizes = {"subject": (len(BODY_JOINTS), 2), "face": (1, len(FACE_NUMBERS)), "hand": (len(HAND_POINTS), 1)}
-    judges = Judges({view: PointJudge(*sizes[view]).to(device) for view in JUDGE_VIEWS}, _action_net().to(device))
+    nets = {view: PointJudge(*sizes[view]) for view in JUDGE_VIEWS}
+    # Channels last: a step on a CPU takes two thirds of the time.
+    placed = {view: net.to(device, memory_format=torch.channels_last) for view, net in nets.items()}  # type: ignore[call-overload]
+    judges = Judges(placed, _action_net().to(device))
     clips = Clips(dataset, DataRecipe(size_px=SIZE_PX, cache_mib=4096))
     folder.mkdir(parents=True, exist_ok=True)
     for view in (*JUDGE_VIEWS, "action"):
@@ -236,10 +249,11 @@ def _fit(net: PointJudge, pictures: Tensor, points: Tensor, numbers: Tensor, ste
     inside = ((points > -2) & (points < SIZE_PX + 2)).all(dim=-1)
     loss = torch.tensor(0.0)
     for _ in range(steps):
-        index = torch.randint(len(pictures), (64,), generator=source, device=device)
+        index = torch.randint(len(pictures), (BATCH,), generator=source, device=device)
         with torch.autocast(device.type, torch.bfloat16):
-            at, values = net(_spoilt(pictures[index], source))
-        off = F.smooth_l1_loss(at.float(), points[index], reduction="none", beta=1.0).mean(dim=-1)
+            shifted, moved = _shifted(pictures[index], points[index], source)
+            at, values = net(_spoilt(shifted, source).contiguous(memory_format=torch.channels_last))
+        off = F.smooth_l1_loss(at.float(), moved, reduction="none", beta=1.0).mean(dim=-1)
         loss = (off * inside[index]).sum() / inside[index].sum().clamp_min(1)
         loss = loss + 4 * F.smooth_l1_loss(values.float()[:, : numbers.shape[1]], numbers[index], beta=0.1)
         optimiser.zero_grad()
