@@ -72,12 +72,21 @@ class Conditions:
 
 
 def stack_conditions(items: Sequence[Conditions]) -> Conditions:
-    """Concatenate along the batch axis; text is cut after the longest caption, rounded up to TEXT_ROUND tokens."""
+    """Concatenate along the batch axis. Text is cut after the longest caption, rounded up to TEXT_ROUND tokens,
+    references after the most that any has: what is masked everywhere costs the same as what is seen."""
     names = [field.name for field in fields(Conditions)]
     joined = Conditions(**{name: torch.cat([getattr(item, name) for item in items]) for name in names})
     longest = int(joined.text_mask_BL.sum(dim=1).max())
     length = max(TEXT_ROUND, -(-longest // TEXT_ROUND) * TEXT_ROUND)
-    return replace(joined, text_BLD=joined.text_BLD[:, :length], text_mask_BL=joined.text_mask_BL[:, :length])
+    most = int(joined.reference_mask_BK.sum(dim=1).max())
+    return replace(
+        joined,
+        text_BLD=joined.text_BLD[:, :length],
+        text_mask_BL=joined.text_mask_BL[:, :length],
+        reference_BKNC=joined.reference_BKNC[:, :most],
+        reference_mask_BK=joined.reference_mask_BK[:, :most],
+        reference_body_BKJ3=joined.reference_body_BKJ3[:, :most],
+    )
 
 
 def keep_mask(batch: int, kept: Sequence[str] = GROUPS, device: torch.device | None = None) -> Tensor:

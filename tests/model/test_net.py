@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.conditions import GROUPS, Conditions, keep_mask
+from model.conditions import GROUPS, Conditions, keep_mask, stack_conditions
 from model.dit.attention import attend
 from model.dit.block import shift_neighbours
 from model.guidance import call
@@ -173,3 +173,16 @@ def test_shift_moves_channel_groups_by_one_cell() -> None:
     assert moved[0, 0, 0].tolist()[:6] == [4.0, 0.0, 2.0, 0.0, 1.0, 0.0]
     assert moved[1, 1, 1].tolist()[:6] == [0.0, 3.0, 0.0, 5.0, 0.0, 6.0]
     assert moved[1, 1, 1].tolist()[6:] == [7.0] * 6
+
+
+def test_references_that_nobody_has_are_cut_and_change_nothing() -> None:
+    """Two samples with one reference of the two that they have room for."""
+    conditions = random_conditions()
+    mask = conditions.reference_mask_BK.clone()
+    mask[:, 1:] = False
+    roomy = replace(conditions, reference_mask_BK=mask)
+    cut = stack_conditions([roomy])
+    assert cut.reference_BKNC.shape[1] == cut.reference_body_BKJ3.shape[1] == 1
+    assert torch.allclose(predict(cut), predict(roomy), atol=1e-5)
+    mask[1, 1] = True
+    assert stack_conditions([replace(conditions, reference_mask_BK=mask)]).reference_BKNC.shape[1] == 2
