@@ -107,8 +107,9 @@ class Block(nn.Module):
     def condition(self, cond_BND: Tensor, shared_B6D: Tensor, rope: Table, mask: Tensor) -> tuple[Tensor, KeyValue]:
         """The condition stream: its next state, and what the video stream may look at."""
         # Chosen here, under the name that FSDP2 wraps, and not in an attribute of the block, which a copy would share.
-        made = _compiled("_condition") if self.compiled else Block._condition
-        return made(self, cond_BND, shared_B6D, rope, mask)
+        stream: Callable[..., Any] = _compiled("_condition") if self.compiled else Block._condition
+        made: tuple[Tensor, KeyValue] = stream(self, cond_BND, shared_B6D, rope, mask)
+        return made
 
     def video(
         self,
@@ -125,8 +126,9 @@ class Block(nn.Module):
         With a context group, video_BND and rope are those of this process's tokens; mask and grid stay the whole's.
         """
         # What processes send each other cannot be traced: with a context group only the condition stream is compiled.
-        made = _compiled("_video") if self.compiled and context is None else Block._video
-        return made(self, video_BND, shared_B6D, rope, seen, mask, grid_thw, context)
+        stream: Callable[..., Any] = _compiled("_video") if self.compiled and context is None else Block._video
+        made: Tensor = stream(self, video_BND, shared_B6D, rope, seen, mask, grid_thw, context)
+        return made
 
     def _condition(self, cond_BND: Tensor, shared_B6D: Tensor, rope: Table, mask: Tensor) -> tuple[Tensor, KeyValue]:
         width = cond_BND.shape[-1]

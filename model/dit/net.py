@@ -120,7 +120,8 @@ class VideoDit(nn.Module):
         """
         self.attention = attention
         for block in self.blocks:
-            block.compiled = compiled  # type: ignore[assignment]
+            assert isinstance(block, Block)
+            block.compiled = compiled
 
     def encode(self, conditions: Conditions, keep_BG: Tensor, grid_thw: Triple) -> ConditionState:
         """Run the condition stream. keep_BG[b, g] False removes all influence of group g on sample b."""
@@ -153,12 +154,16 @@ class VideoDit(nn.Module):
             tokens, seen = block.condition(tokens, constant_B6D, rope, mask_cond)  # type: ignore[operator]
             layers.append(seen)
         # Once for all steps and blocks that use this state.
-        mask_of = video_block_mask if self.attention == "flex" else video_mask
+        mask: Tensor | BlockMask
+        if self.attention == "flex":
+            mask = video_block_mask(stream.visible_BN, stream.frame_N, grid_thw)
+        else:
+            mask = video_mask(stream.visible_BN, stream.frame_N, grid_thw)
         return ConditionState(
             grid_thw=grid_thw,
             layers=tuple(layers),
             rope_video=rotary_table(grid_coordinates(grid_thw, time_Bf), head_dim, self.config.transformer.rope_theta),
-            mask_video=mask_of(stream.visible_BN, stream.frame_N, grid_thw),
+            mask_video=mask,
             pooled_BD=pooled,
             added_BND=added,
             reference_BNC=first_image,

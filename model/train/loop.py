@@ -41,6 +41,7 @@ from schemas.recipe import StrictModel
 
 ADAMW, MUON = "adamw", "muon"
 ALONE = World()
+_NetT = TypeVar("_NetT", bound=nn.Module)
 
 
 class LoopRecipe(StrictModel):
@@ -214,9 +215,6 @@ def make_players(
         }
         players[name] = Player(net, Ema(net.state_dict(), recipe.ema_decay), optimisers)
     return players
-
-
-_NetT = TypeVar("_NetT", bound=nn.Module)
 
 
 def speed_up(net: _NetT, recipe: LoopRecipe) -> _NetT:
