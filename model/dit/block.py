@@ -9,7 +9,9 @@ Wan-Animate-2's condition stream; the channel shift before the MLP is a paramete
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,11 @@ from model.dit.attention import attend
 from model.dit.rope import rotate
 from model.parallel.context import ContextGroup
 
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
 Table = tuple[Tensor, Tensor]
+COMPILER = "inductor"
 
 
 class KeyValue(NamedTuple):
@@ -69,6 +75,8 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, mlp_ratio: float) -> None:
         super().__init__()
+        self.compiled = False
+        """Whether torch.compile works on the two streams; set by the network's `speed_up`."""
         self.heads = heads
         hidden = int(width * mlp_ratio)
         self.qkv = nn.Linear(width, 3 * width)
@@ -98,6 +106,31 @@ class Block(nn.Module):
 
     def condition(self, cond_BND: Tensor, shared_B6D: Tensor, rope: Table, mask: Tensor) -> tuple[Tensor, KeyValue]:
         """The condition stream: its next state, and what the video stream may look at."""
+        # Chosen here, under the name that FSDP2 wraps, and not in an attribute of the block, which a copy would share.
+        stream: Callable[..., Any] = _compiled("_condition") if self.compiled else Block._condition
+        made: tuple[Tensor, KeyValue] = stream(self, cond_BND, shared_B6D, rope, mask)
+        return made
+
+    def video(
+        self,
+        video_BND: Tensor,
+        shared_B6D: Tensor,
+        rope: Table,
+        seen: KeyValue,
+        mask: Tensor | BlockMask,
+        grid_thw: Triple,
+        context: ContextGroup | None = None,
+    ) -> Tensor:
+        """The video stream, looking at itself and at the condition stream's keys and values.
+
+        With a context group, video_BND and rope are those of this process's tokens; mask and grid stay the whole's.
+        """
+        # What processes send each other cannot be traced: with a context group only the condition stream is compiled.
+        stream: Callable[..., Any] = _compiled("_video") if self.compiled and context is None else Block._video
+        made: Tensor = stream(self, video_BND, shared_B6D, rope, seen, mask, grid_thw, context)
+        return made
+
+    def _condition(self, cond_BND: Tensor, shared_B6D: Tensor, rope: Table, mask: Tensor) -> tuple[Tensor, KeyValue]:
         width = cond_BND.shape[-1]
         shift1, scale1, gate1, shift2, scale2, gate2 = self._modulation(shared_B6D)
         query, key, value = self._heads(F.layer_norm(cond_BND, (width,)) * (1 + scale1) + shift1, rope)
@@ -106,20 +139,16 @@ class Block(nn.Module):
         normed = F.layer_norm(cond, (width,)) * (1 + scale2) + shift2
         return cond + gate2 * self.down(F.gelu(self.up(normed), approximate="tanh")), KeyValue(key, value)
 
-    def video(
+    def _video(
         self,
         video_BND: Tensor,
         shared_B6D: Tensor,
         rope: Table,
         seen: KeyValue,
-        mask: Tensor,
+        mask: Tensor | BlockMask,
         grid_thw: Triple,
-        context: ContextGroup | None = None,
+        context: ContextGroup | None,
     ) -> Tensor:
-        """The video stream, looking at itself and at the condition stream's keys and values.
-
-        With a context group, video_BND and rope are those of this process's tokens; mask and grid stay the whole's.
-        """
         width = video_BND.shape[-1]
         shift1, scale1, gate1, shift2, scale2, gate2 = self._modulation(shared_B6D)
         query, key, value = self._heads(F.layer_norm(video_BND, (width,)) * (1 + scale1) + shift1, rope)
@@ -137,3 +166,10 @@ class Block(nn.Module):
         else:
             normed = shift_own_neighbours(normed, grid_thw, context)
         return video + gate2 * self.down(F.gelu(self.up(normed), approximate="tanh"))  # type: ignore[no-any-return]
+
+
+@cache
+def _compiled(method: str) -> Callable[..., Any]:
+    """One compiled function for all blocks of all networks: their weights are inputs, so once per shape is enough."""
+    compiled: Callable[..., Any] = torch.compile(getattr(Block, method), backend=COMPILER)
+    return compiled

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,21 +22,24 @@ from torch import Tensor, nn
 
 from model.codec.base import Triple
 from model.conditions import GROUPS, MOTION_GROUPS, Conditions
+from model.dit.attention import AttentionKernel
 from model.dit.block import Block, KeyValue
 from model.dit.config import NetConfig
+from model.dit.mask import EVERY_FRAME, video_block_mask, video_mask
 from model.dit.rope import grid_coordinates, rotary_table
 from model.motion.encoders import BodyEncoder, FaceEncoder, HandsEncoder, perceptron, where_kept
 from model.motion.wholes import CameraEncoder, DirectionsEncoder, SemanticEncoder
 from model.parallel.context import ContextGroup
 from schemas.errors import RecipeError
 
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
 REFERENCE_TIME_UNITS = -4.0
 """Rotary time of reference image 0; image i sits at this times (i + 1), apart from every video frame."""
 TEXT_COORDINATE, SEMANTIC_COORDINATE = -1.0, -2.0
 REFERENCE_MERGE = 2
 """Cells of a still that become one reference token, per side: a quarter of the tokens."""
-EVERY_FRAME = -1
-"""Frame number of a condition token that all frames may look at."""
 SINUSOIDS = 64
 
 
@@ -57,7 +60,7 @@ class ConditionState:
     grid_thw: Triple
     layers: tuple[KeyValue, ...]
     rope_video: tuple[Tensor, Tensor]
-    mask_video: Tensor
+    mask_video: Tensor | BlockMask
     pooled_BD: Tensor
     added_BND: Tensor
     reference_BNC: Tensor
@@ -71,6 +74,7 @@ class VideoDit(nn.Module):
         self.config = config
         self.context: ContextGroup | None = None
         """The processes that share the video tokens; set by the trainer."""
+        self.attention: AttentionKernel = "sdpa"
         size = config.transformer
         width, patch_frames = size.width, config.patch_thw[0]
         self.video_in = nn.Linear(config.token_dim, width)
@@ -109,6 +113,16 @@ class VideoDit(nn.Module):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
+    def speed_up(self, compiled: bool, attention: AttentionKernel) -> None:
+        """How the same numbers are calculated: blocks through torch.compile, the video's attention by which kernel.
+
+        Names of weights and what is learnt stay as they are, so that checkpoints do not know of it.
+        """
+        self.attention = attention
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            block.compiled = compiled
+
     def encode(self, conditions: Conditions, keep_BG: Tensor, grid_thw: Triple) -> ConditionState:
         """Run the condition stream. keep_BG[b, g] False removes all influence of group g on sample b."""
         keep = dict(zip(GROUPS, keep_BG.unbind(dim=1), strict=True))
@@ -139,11 +153,17 @@ class VideoDit(nn.Module):
         for block in self.blocks:
             tokens, seen = block.condition(tokens, constant_B6D, rope, mask_cond)  # type: ignore[operator]
             layers.append(seen)
+        # Once for all steps and blocks that use this state.
+        mask: Tensor | BlockMask
+        if self.attention == "flex":
+            mask = video_block_mask(stream.visible_BN, stream.frame_N, grid_thw)
+        else:
+            mask = video_mask(stream.visible_BN, stream.frame_N, grid_thw)
         return ConditionState(
             grid_thw=grid_thw,
             layers=tuple(layers),
             rope_video=rotary_table(grid_coordinates(grid_thw, time_Bf), head_dim, self.config.transformer.rope_theta),
-            mask_video=video_mask(stream.visible_BN, stream.frame_N, grid_thw),
+            mask_video=mask,
             pooled_BD=pooled,
             added_BND=added,
             reference_BNC=first_image,
@@ -265,17 +285,6 @@ def weighted_mean(tokens_BND: Tensor, seen_BN: Tensor) -> Tensor:
     """(B, D): the mean of the tokens that are seen."""
     weight = seen_BN.unsqueeze(-1).to(tokens_BND.dtype)
     return (tokens_BND * weight).sum(dim=1) / weight.sum(dim=1)
-
-
-def video_mask(visible_BN: Tensor, frame_N: Tensor, grid_thw: Triple) -> Tensor:
-    """(B, 1, Nv, Nv + Nc): video sees all video, references, semantics, text; motion only of its own frame."""
-    frames, rows, columns = grid_thw
-    cells = frames * rows * columns
-    own_V = torch.arange(frames, device=frame_N.device).repeat_interleave(rows * columns)
-    aligned_VN = (frame_N[None, :] == EVERY_FRAME) | (frame_N[None, :] == own_V[:, None])
-    cond = aligned_VN[None] & visible_BN[:, None, :]
-    video = torch.ones((cond.shape[0], cells, cells), dtype=torch.bool, device=frame_N.device)
-    return torch.cat((video, cond), dim=2).unsqueeze(1)
 
 
 def frequencies(value_B: Tensor) -> Tensor:

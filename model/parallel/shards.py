@@ -45,6 +45,16 @@ def own(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
+def wrapped(part: Tensor, reference: Tensor) -> Tensor:
+    """`part` as this process's part of a tensor that is spread as `reference` is; the inverse of `own`."""
+    if not isinstance(reference, DTensor):
+        return part
+    return DTensor.from_local(
+        part, reference.device_mesh, reference.placements, run_check=False, shape=reference.shape,
+        stride=reference.stride(),
+    )  # fmt: skip
+
+
 def like(whole: Tensor, reference: Tensor) -> Tensor:
     """`whole`, spread as `reference` is when they have the same shape, without a message: all processes have it."""
     if not isinstance(reference, DTensor) or reference.shape != whole.shape:

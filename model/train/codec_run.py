@@ -102,6 +102,8 @@ def train_codec(data: Path, output: Path, recipe: CodecTrainRecipe, resume: bool
     one_process_only("train-codec")
     if recipe.loop.samples_every is not None:
         raise RecipeError("loop.samples_every draws what a model makes; a codec makes nothing of its own, leave it out")
+    if recipe.loop.compile or recipe.loop.attention != "sdpa":
+        raise RecipeError("loop.compile and loop.attention are for the transformer's blocks; a codec has none")
     device = start_torch(recipe.threads, recipe.device)
     prints = {"recipe": fingerprint(recipe.model_dump(mode="json")), "dataset": dataset_fingerprint(data)}
     check_codec_output(output, resume, prints)

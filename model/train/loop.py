@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.conditions import Batch
+from model.dit.attention import AttentionKernel
 from model.dit.net import VideoDit
 from model.objectives.base import PRIMARY, Losses, Objective
 from model.parallel.shards import full, spread
@@ -40,6 +41,7 @@ from schemas.recipe import StrictModel
 
 ADAMW, MUON = "adamw", "muon"
 ALONE = World()
+_NetT = TypeVar("_NetT", bound=nn.Module)
 
 
 class LoopRecipe(StrictModel):
@@ -65,6 +67,10 @@ class LoopRecipe(StrictModel):
     """Threads that read batches ahead, and how many batches."""
     tensorboard: bool = False
     """Event files beside metrics.jsonl; needs the package tensorboard."""
+    compile: bool = False
+    """torch.compile for the transformer's blocks: minutes at the start, faster steps afterwards (native backbone)."""
+    attention: AttentionKernel = "sdpa"
+    """Kernel of the video tokens' attention; flex skips what nobody looks at and needs CUDA (native backbone)."""
     samples_every: int | None = Field(default=None, gt=0)
     """Steps between pictures samples/step-XXXXXXXX.png of what was learnt; none when empty."""
 
@@ -186,6 +192,7 @@ def make_players(
                 raise RecipeError(f"trains: no weight of the network begins with {', '.join(trains)}")
         if isinstance(net, VideoDit):
             net.context = world.context
+        speed_up(net, recipe)
         if world.shards is not None:
             spread(net, world.shards, recipe.precision == "bf16")
         inner = {key: weight for key, weight in net.named_parameters() if is_block_matrix(key, weight)}
@@ -208,6 +215,13 @@ def make_players(
         }
         players[name] = Player(net, Ema(net.state_dict(), recipe.ema_decay), optimisers)
     return players
+
+
+def speed_up(net: _NetT, recipe: LoopRecipe) -> _NetT:
+    """The same network, calculating in the way that the recipe asks for; only our own knows another."""
+    if isinstance(net, VideoDit):
+        net.speed_up(recipe.compile, recipe.attention)
+    return net
 
 
 def is_block_matrix(name: str, weight: torch.Tensor) -> bool:
@@ -242,10 +256,14 @@ def take_step(
 ) -> StepDone:
     """Backward, clip, update, average. A process counts by its windows; with a context group each has a part of the
     gradient of its windows' loss. Raises: DataError, in all processes, when a loss is not finite in one."""
-    bad = [key for key, loss in zip(batch.keys, losses.per_sample_B.tolist(), strict=True) if not math.isfinite(loss)]
-    if not bad and not all(bool(torch.isfinite(loss)) for loss in losses.per_player.values()):
+    # Read at once: every look at a number makes the host wait for the device.
+    of_players = torch.stack([loss.detach().float() for loss in losses.per_player.values()])
+    read = torch.cat((losses.per_sample_B.detach().float(), of_players)).tolist()
+    own = len(batch.keys)
+    bad = [key for key, value in zip(batch.keys, read[:own], strict=True) if not math.isfinite(value)]
+    if not bad and not all(math.isfinite(value) for value in read[own:]):
         bad = list(batch.keys)
-    own, loss = len(batch.keys), float(losses.per_player[PRIMARY].detach())
+    loss = dict(zip(losses.per_player, read[own:], strict=True))[PRIMARY]
     failed, seen, summed = world.total([float(bool(bad)), float(own), 0.0 if bad else loss * own])
     if failed:
         keys = dict.fromkeys(key for some in world.gathered(bad) for key in some)
@@ -274,15 +292,15 @@ def take_step(
                 group["lr"] = base * rate
             player.optimisers[kind].step()
         player.ema.update(player.net)
-    return StepDone(loss if world.size == 1 else summed / seen, norms[PRIMARY], windows)
+    return StepDone(loss if world.size == 1 else summed / seen, float(norms[PRIMARY]), windows)
 
 
-def clipped(weights: Sequence[Tensor], limit: float) -> float:
+def clipped(weights: Sequence[Tensor], limit: float) -> Tensor:
     """Scale the gradients down to a common norm of at most `limit`. Returns: the norm before."""
     grads = [weight.grad for weight in weights if weight.grad is not None]
     norm = full(torch.nn.utils.get_total_norm(grads))
     torch.nn.utils.clip_grads_with_norm_(weights, limit, norm)
-    return float(norm)
+    return norm
 
 
 def save(folder: Path, step: int, players: Mapping[str, Player], config: TrainedWith, world: World) -> None:

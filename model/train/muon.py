@@ -5,13 +5,13 @@ Source: Jordan et al., Muon (2024), including the quintic Newton-Schulz coeffici
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
 import torch
 from torch import Tensor
 
-from model.parallel.shards import full, like, own
+from model.parallel.shards import full, like, own, wrapped
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
@@ -26,10 +26,13 @@ def orthogonalised(matrices: Tensor, in_bf16: bool = True) -> Tensor:
     if in_bf16:
         # The iteration forgives rounding: it only has to push singular values towards 1.
         value = value.bfloat16()
+    batched = value.reshape(-1, *value.shape[-2:])
     for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = value @ value.mT
-        value = a * value + (b * gram + c * gram @ gram) @ value
-    value = value.to(matrices.dtype)
+        gram = batched @ batched.mT
+        # The sums ride on the products: on a GPU a pass over all matrices costs as much as a third of a product.
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        batched = torch.baddbmm(batched, polynomial, batched, beta=a)
+    value = batched.reshape(value.shape).to(matrices.dtype)
     return value.mT if tall else value
 
 
@@ -59,25 +62,34 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         loss = closure() if closure is not None else None
         for group in self.param_groups:
-            alike: dict[torch.Size, list[Tensor]] = {}
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    alike.setdefault(weight.shape, []).append(weight)
-            for (rows, columns), weights in alike.items():
+            moving = [weight for weight in group["params"] if weight.grad is not None]
+            alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+            for weight, moved in zip(moving, self._moved(moving, group["momentum"]), strict=True):
+                alike.setdefault(weight.shape, []).append((weight, moved))
+            if moving:
+                torch._foreach_mul_([own(weight) for weight in moving], 1.0 - group["lr"] * group["weight_decay"])
+            for (rows, columns), pairs in alike.items():
                 # A spread matrix is gathered: its singular values are those of the whole.
-                moved = torch.stack([full(self._moved(weight, group["momentum"])) for weight in weights])
+                stacked = torch.stack([full(moved) for _, moved in pairs])
                 # Tall matrices take larger steps, so that every output moves alike.
                 size = group["lr"] * max(1.0, rows / columns) ** 0.5
-                for weight, update in zip(weights, orthogonalised(moved, self._in_bf16), strict=True):
-                    weight.mul_(1.0 - group["lr"] * group["weight_decay"])
-                    own(weight).add_(own(like(update, weight)), alpha=-size)
+                updates = orthogonalised(stacked, self._in_bf16).unbind()
+                torch._foreach_add_(
+                    [own(weight) for weight, _ in pairs],
+                    [own(like(update, weight)) for update, (weight, _) in zip(updates, pairs, strict=True)],
+                    alpha=-size,
+                )
         return loss
 
-    def _moved(self, weight: Tensor, momentum: float) -> Tensor:
-        """The gradient after Nesterov momentum."""
-        state = self.state[weight]
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(weight)
-        assert weight.grad is not None  # only weights with gradients come here
-        own(state["momentum"]).lerp_(own(weight.grad), 1.0 - momentum)
-        return weight.grad.lerp(state["momentum"], momentum)
+    def _moved(self, weights: Sequence[Tensor], momentum: float) -> list[Tensor]:
+        """The gradients after Nesterov momentum. Lists of tensors at once: one kernel in place of hundreds."""
+        for weight in weights:
+            if "momentum" not in self.state[weight]:
+                self.state[weight]["momentum"] = torch.zeros_like(weight)
+        if not weights:
+            return []
+        kept = [own(self.state[weight]["momentum"]) for weight in weights]
+        grads = [weight.grad for weight in weights if weight.grad is not None]
+        torch._foreach_lerp_(kept, [own(grad) for grad in grads], 1.0 - momentum)
+        moved = torch._foreach_lerp([own(grad) for grad in grads], kept, momentum)
+        return [wrapped(part, grad) for part, grad in zip(moved, grads, strict=True)]

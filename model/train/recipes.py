@@ -118,7 +118,9 @@ class DistillRecipe(StrictModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
-HOW_NOT_WHAT: dict[str, set[str]] = {"loop": {"parallel", "readers", "tensorboard", "samples_every"}}
+HOW_NOT_WHAT: dict[str, set[str]] = {
+    "loop": {"parallel", "readers", "tensorboard", "samples_every", "compile", "attention"}
+}
 """Keys that change how fast a run goes and what it shows, not what it learns: a run may be resumed with others."""
 
 

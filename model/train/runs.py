@@ -46,7 +46,7 @@ from model.store import (
 from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
 from model.train.checkpoint import saved_step
 from model.train.configs import check_output, input_dims, student_config, teacher_config
-from model.train.loop import Stage, StepReport, run_stages
+from model.train.loop import Stage, StepReport, run_stages, speed_up
 from model.train.recipes import DistillRecipe, TrainRecipe, TrainStage, meaning_of
 from model.train.start import check_loop, check_windows, start_torch
 from schemas.errors import RecipeError
@@ -79,7 +79,7 @@ def train_teacher(data: Path, output: Path, recipe: TrainRecipe, resume: bool, r
             dataset is another one; DataError for a bad sample.
     """
     device = start_torch(recipe.threads, recipe.device)
-    check_loop(recipe)
+    check_loop(recipe, device)
     with joined(recipe.loop.parallel, device) as world:
         prints = (fingerprint(meaning_of(recipe)), world.first(lambda: dataset_fingerprint(data)))
         earlier = world.first(lambda: check_output(output, resume, "teacher", prints))
@@ -144,7 +144,7 @@ def distil_student(
     Raises: RecipeError before any work, as train_teacher does, and when `teacher` is itself a student.
     """
     device = start_torch(recipe.threads, recipe.device)
-    check_loop(recipe)
+    check_loop(recipe, device)
     with joined(recipe.loop.parallel, device) as world:
         taught = world.together(lambda: load_model(teacher, device=device))
         if taught.config.kind != "teacher" or taught.config.sampling.guidance is None:
@@ -199,6 +199,7 @@ def _distill_stage(
         torch.manual_seed(seed_from(recipe.loop.seed, "init"))
         student = make_net(config.net, taught.codec)
         student.load_state_dict(taught.net.state_dict(), strict=False)
+        speed_up(taught.net, recipe.loop)
         if chosen.objective == "merge":
             guidance = taught.config.sampling.guidance
             assert guidance is not None  # checked before any work
@@ -208,7 +209,7 @@ def _distill_stage(
             frozen.load_state_dict(student.state_dict())
         else:
             fill(frozen, load_file(str(previous)), previous)
-        frozen = frozen.to(next(taught.net.parameters()).device)
+        frozen = speed_up(frozen.to(next(taught.net.parameters()).device), recipe.loop)
         return STEP_OBJECTIVES[chosen.objective](student, frozen, recipe.sampler)
 
     return Stage(f"{index}_{chosen.objective}", chosen.steps, chosen.rate_scale, make, read_batch)

@@ -16,8 +16,10 @@ from model.train.recipes import DistillRecipe, TrainRecipe
 from schemas.errors import RecipeError, ResourceError
 
 
-def check_loop(recipe: TrainRecipe | DistillRecipe) -> None:
+def check_loop(recipe: TrainRecipe | DistillRecipe, device: torch.device) -> None:
     """Raises: RecipeError or ResourceError for what the loop would otherwise meet after hours."""
+    if recipe.loop.attention == "flex" and device.type != "cuda":
+        raise RecipeError(f"loop.attention: flex learns on CUDA only, this run is on the {device.type}; set it to sdpa")
     if recipe.loop.samples_every is not None and recipe.samples == 0:
         raise RecipeError("loop.samples_every draws `samples` windows, which is 0; set samples to at least 1")
     if recipe.loop.tensorboard:
@@ -29,6 +31,8 @@ def check_windows(recipe: TrainRecipe | DistillRecipe, config: ModelConfig, code
     cannot be shared by the context group."""
     if isinstance(config.net, WanConfig) and (world.context is not None or world.shards is not None):
         raise RecipeError("loop.parallel: shard and context know the native network only; set both to 1 for Wan")
+    if isinstance(config.net, WanConfig) and (recipe.loop.compile or recipe.loop.attention != "sdpa"):
+        raise RecipeError("loop.compile and loop.attention know the native network only; leave them out for Wan")
     stages = [stage.data for stage in recipe.stages] if isinstance(recipe, TrainRecipe) else [recipe.data]
     own = (config.data.frames, config.data.size_px)
     sizes = {own} | {(bucket.frames, bucket.size_px) for stage in stages for bucket in stage.buckets}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from model.conditions import GROUPS, Conditions, keep_mask, stack_conditions
 from model.dit.attention import attend
 from model.dit.block import shift_neighbours
+from model.dit.mask import BLOCK, EVERY_FRAME, video_block_mask, video_mask
+from model.dit.net import VideoDit
 from model.guidance import call
 from model.motion.wholes import SEMANTIC_TOKENS
 from tests.model.tiny import GRID, PATCH, TEXT_TOKENS, random_conditions, random_tokens, tiny_net
@@ -164,6 +168,105 @@ def test_attention_by_hand_and_by_kernel_agree(training: bool) -> None:
         found = attend(query, key, value, mask)
     scores = (query @ key.transpose(-1, -2) / 8**0.5).masked_fill(~mask, -1e9)
     assert torch.allclose(found, torch.softmax(scores, -1) @ value, atol=1e-5)
+
+
+def some_visible(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Visibility of condition tokens for two samples, and their frames: 150 for every frame, then 2 per frame."""
+    source = torch.Generator().manual_seed(0)
+    visible_BN = torch.rand(2, count, generator=source) > 0.3
+    visible_BN[0, 20:148] = False
+    visible_BN[1, 2:146] = True
+    frame_N = torch.full((count,), EVERY_FRAME)
+    frame_N[150:] = torch.arange(count - 150) % 2
+    return visible_BN, frame_N
+
+
+@pytest.mark.parametrize("grid", [(2, 12, 12), (2, 8, 8)])
+def test_blocks_are_the_dense_mask(grid: tuple[int, int, int]) -> None:
+    """Pair by pair, and block by block: listed as full where all is seen, left out where nothing is."""
+    visible_BN, frame_N = some_visible(154)
+    dense = video_mask(visible_BN, frame_N, grid)
+    blocks = video_block_mask(visible_BN, frame_N, grid)
+    queries, keys = dense.shape[2:]
+    zero = torch.zeros((), dtype=torch.long)
+    batch, query, key = torch.arange(2)[:, None, None], torch.arange(queries)[:, None], torch.arange(keys)
+    assert torch.equal(blocks.mask_mod(batch, zero, query, key), dense[:, 0])
+    assert tuple(blocks.shape) == (2, 1, queries, keys)
+    kinds = set()
+    for sample in range(2):
+        for row in range(-(-queries // BLOCK)):
+            full = blocks.full_kv_indices[sample, 0, row, : blocks.full_kv_num_blocks[sample, 0, row]].tolist()
+            part = blocks.kv_indices[sample, 0, row, : blocks.kv_num_blocks[sample, 0, row]].tolist()
+            assert not set(full) & set(part)
+            for column in range(-(-keys // BLOCK)):
+                cut = dense[sample, 0, row * BLOCK : (row + 1) * BLOCK, column * BLOCK : (column + 1) * BLOCK]
+                if column in full:
+                    assert bool(cut.all())
+                elif column not in part:
+                    assert not bool(cut.any())
+                kinds.add("full" if column in full else "part" if column in part else "none")
+    assert kinds >= {"full", "part"}
+    if grid == (2, 8, 8):
+        assert "none" in kinds  # the first sample shows nobody the tokens of one whole block
+
+
+UNFUSED = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
+
+
+@UNFUSED
+def test_flex_attention_is_the_masked_product() -> None:
+    visible_BN, frame_N = some_visible(154)
+    grid, source = (2, 12, 12), torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 3, count, 16, generator=source) for count in (288, 442, 442))
+    expected = attend(query, key, value, video_mask(visible_BN, frame_N, grid))
+    found = attend(query, key, value, video_block_mask(visible_BN, frame_N, grid))
+    assert torch.allclose(found, expected, atol=1e-5)
+    every_BN = torch.ones_like(visible_BN)
+    assert not torch.allclose(attend(query, key, value, video_mask(every_BN, frame_N, grid)), expected, atol=1e-3)
+
+
+def everything_of(net: VideoDit) -> torch.Tensor:
+    conditions = random_conditions()
+    mask = torch.tensor([[True, False], [True, True]])
+    conditions = replace(conditions, reference_mask_BK=mask)
+    return call(net, random_tokens(), 0.4, net.encode(conditions, keep_mask(2), GRID))
+
+
+@UNFUSED
+@torch.no_grad()
+def test_the_network_with_flex_attention_is_the_same_network() -> None:
+    net = tiny_net(width=48)
+    expected = everything_of(net)
+    net.speed_up(False, "flex")
+    assert torch.allclose(everything_of(net), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.slow
+def test_compiled_blocks_are_the_same_network_from_one_graph_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three blocks and two networks share a graph per stream; nothing of a block is left out of it."""
+    monkeypatch.setattr("model.dit.block.COMPILER", "aot_eager")
+    net = tiny_net(depth=3)
+    expected = everything_of(net)
+    expected.square().mean().backward()  # type: ignore[no-untyped-call]
+    gradients = [weight.grad for weight in net.parameters()]
+    fast = tiny_net(depth=3)
+    fast.speed_up(True, "sdpa")
+    assert fast.state_dict().keys() == net.state_dict().keys()
+    torch._dynamo.reset()
+    counters.clear()
+    found = everything_of(fast)
+    found.square().mean().backward()  # type: ignore[no-untyped-call]
+    assert torch.allclose(found, expected, rtol=1e-5)
+    for weight, gradient in zip(fast.parameters(), gradients, strict=True):
+        assert (weight.grad is None) == (gradient is None)
+        assert gradient is None or torch.allclose(weight.grad, gradient, rtol=1e-4, atol=1e-6)
+    twin = copy.deepcopy(fast)
+    with torch.no_grad():
+        for weight in twin.parameters():
+            weight.add_(0.01)
+    assert not torch.allclose(everything_of(twin), expected, rtol=1e-3)
+    assert counters["stats"]["unique_graphs"] == 2
+    assert not counters["graph_break"]
 
 
 def test_shift_moves_channel_groups_by_one_cell() -> None:

@@ -32,6 +32,16 @@ def test_seeds_keep_their_parts_apart() -> None:
     assert StepRng(0, 4, first_slot=2).numpy(1, "a").random() == StepRng(0, 4).numpy(3, "a").random()
 
 
+def test_noise_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sample's noise is that of torch.randn under its own seed, whoever draws it."""
+    rng, values = StepRng(3, 7, first_slot=2), torch.zeros(5, 9, 11)
+    expected = torch.stack([torch.randn(9, 11, generator=rng.generator(slot, "noise")) for slot in range(5)])
+    for threads, worth in ((1, 1), (4, 1), (4, 1 << 16)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr("model.rng.WORTH_A_THREAD", worth)
+        assert torch.equal(rng.normal_like(values, "noise"), expected)
+
+
 def test_velocity_loss_is_the_squared_velocity_error() -> None:
     """v = (x - z) / (1 - t); z is common to both predictions and falls out."""
     predicted, target, noisy = random_tokens(seed=1), random_tokens(seed=2), random_tokens(seed=3)
@@ -218,6 +228,31 @@ def test_muon_updates_have_about_equal_singular_values() -> None:
     weight.grad = matrix.clone()
     Muon([weight], lr=0.1).step()
     assert (weight.detach() * matrix).sum() < 0
+
+
+def test_muon_moves_every_matrix_as_if_it_were_alone() -> None:
+    """Three steps over two shapes at once, beside the published rule written out for one matrix."""
+    source = torch.Generator().manual_seed(0)
+    shapes = [(6, 10), (10, 6), (6, 10)]
+    weights = [torch.nn.Parameter(torch.randn(*shape, generator=source)) for shape in shapes]
+    alone, momenta = [weight.detach().clone() for weight in weights], [torch.zeros(*shape) for shape in shapes]
+    optimiser = Muon([*weights, torch.nn.Parameter(torch.zeros(2, 2))], lr=0.1, weight_decay=0.5, in_bf16=False)
+    for _ in range(3):
+        for index, weight in enumerate(weights):
+            weight.grad = torch.randn(*weight.shape, generator=source)
+            momenta[index] = 0.95 * momenta[index] + 0.05 * weight.grad
+            moved = 0.05 * weight.grad + 0.95 * momenta[index]
+            moved = moved if moved.shape[0] <= moved.shape[1] else moved.T
+            value = moved / moved.norm()
+            for _ in range(5):
+                gram = value @ value.T
+                value = 3.4445 * value + (-4.7750 * gram + 2.0315 * gram @ gram) @ value
+            value = value if value.shape == weight.shape else value.T
+            larger = max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5
+            alone[index] = alone[index] * (1 - 0.1 * 0.5) - 0.1 * larger * value
+        optimiser.step()
+    for weight, expected in zip(weights, alone, strict=True):
+        assert torch.allclose(weight, expected, atol=1e-5)
 
 
 def test_a_network_of_the_recipe_s_size_starts_at_zero() -> None:

@@ -76,7 +76,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["replicas", "shards", "context_steps"])
+@pytest.mark.parametrize("kind", ["replicas", "shards", "context_steps", "shards_compiled", "context_compiled"])
 def test_two_processes_learn_what_one_learns(found: list[dict[str, Any]], kind: str) -> None:
     """Shares of one and two windows; Muon and AdamW; whole tensors come out of parts, and go back into them."""
     for process in found:

@@ -284,8 +284,32 @@ def test_a_network_that_waits_is_told_what_to_change(
 def test_what_may_change_is_no_other_recipe() -> None:
     document = {**TINY, "data": {**TINY["data"], "cache_mib": 7}, "loop": {**TINY["loop"], "readers": 4}}
     assert meaning_of(parse_recipe(TrainRecipe, document, "same")) == meaning_of(RECIPE)
+    document["loop"] = {**TINY["loop"], "compile": True, "attention": "flex"}
+    assert meaning_of(parse_recipe(TrainRecipe, document, "faster")) == meaning_of(RECIPE)
     document["loop"] = {**TINY["loop"], "batch_size": 3}
     assert meaning_of(parse_recipe(TrainRecipe, document, "other")) != meaning_of(RECIPE)
+
+
+def test_flex_is_refused_where_it_cannot_learn(shards: Path, tmp_path: Path) -> None:
+    recipe = parse_recipe(TrainRecipe, {**TINY, "loop": {**TINY["loop"], "attention": "flex"}}, "flex")
+    with pytest.raises(RecipeError, match=r"loop\.attention: flex learns on CUDA only, this run is on the cpu; set"):
+        train_teacher(shards, tmp_path / "m", recipe, resume=False, report=ignore)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same_and_any_run_goes_on(
+    shards: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun compiled, killed, gone on without: traced but not rewritten by a compiler, the bits are the same."""
+    monkeypatch.setattr("model.dit.block.COMPILER", "aot_eager")
+    compiled = parse_recipe(TrainRecipe, {**TINY, "loop": {**TINY["loop"], "compile": True}}, "compiled")
+    with pytest.raises(Killed):
+        train_teacher(shards, tmp_path / "m", compiled, resume=False, report=kill_after(3))
+    train_teacher(shards, tmp_path / "m", RECIPE, resume=True, report=ignore)
+    assert column(tmp_path / "m", "loss") == pytest.approx(column(teacher, "loss"), rel=1e-5)
+    made, expected = (load_file(str(folder / "model.safetensors")) for folder in (tmp_path / "m", teacher))
+    assert made.keys() == expected.keys()
 
 
 @pytest.mark.parametrize("frames", [3, 4, 11])

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 
 from model.conditions import Batch, keep_mask
+from model.dit import block
 from model.dit.net import VideoDit
 from model.objectives.flow import FlowMatching, FlowRecipe
 from model.parallel.context import ContextGroup
@@ -69,9 +70,11 @@ def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return max(float((one[name] - other[name]).abs().max()) for name in one)
 
 
-def beside_one(world: World, precision: Any = "fp32") -> dict[str, Any]:
+def beside_one(world: World, precision: Any = "fp32", compiled: bool = False) -> dict[str, Any]:
+    """compiled: what the processes compute together; the one process never compiles."""
     recipe = LoopRecipe(precision=precision)
     expected, tensors, _ = trained(World(), recipe)
+    recipe = recipe.model_copy(update={"compile": compiled})
     losses, made, player = trained(world, recipe)
     out = {
         "loss": max(abs(one - other) / abs(one) for one, other in zip(expected, losses, strict=True)),
@@ -134,6 +137,8 @@ def bad_clip_in_the_second(world: World) -> list[Any]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
+    # Traced as for a GPU, without the C++ compiler.
+    block.COMPILER = "aot_eager"
     with joined(ParallelRecipe(), CPU) as world:
         spread_world = replace(world, shards=init_device_mesh("cpu", (2,), mesh_dim_names=("shard",)))
         assert dist.group.WORLD is not None
@@ -144,6 +149,8 @@ def main(folder: Path) -> None:
             "shards": beside_one(spread_world),
             "shards_bf16": beside_one(spread_world, "bf16"),
             "context_steps": beside_one(context_world),
+            "shards_compiled": beside_one(spread_world, compiled=True),
+            "context_compiled": beside_one(context_world, compiled=True),
             "context": context_beside_one(context_world),
             "not_finite": not_finite_in_the_second(world),
             "bad_clip": bad_clip_in_the_second(world),
