@@ -12,35 +12,18 @@ Generation: `model.generate.animate` under bf16 autocast, the watermark and the 
 few-step student. Weights are random: what is made is noise, what it costs is real.
 
 Variants are measured as far as --seconds go; what fails says so and the rest goes on. Without a GPU the toy network
-at 64 px runs, so that the script itself can be tried. Packages that only files and words need (safetensors, pyarrow,
-tokenizers, cv2, yaml) may be missing: nothing here reads or writes with them.
+at 64 px runs, so that the script itself can be tried.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.machinery
 import os
-import sys
-from unittest import mock
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-NOT_USED = ("safetensors", "safetensors.torch", "tokenizers", "pyarrow", "pyarrow.parquet", "cv2", "yaml")
 
-
-def stand_in_for_missing() -> list[str]:
-    """Names of the packages of NOT_USED that are not installed; importing them gives an empty stand-in from now on."""
-    missing = []
-    for name in NOT_USED:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            stand_in = mock.MagicMock()
-            stand_in.__spec__ = importlib.machinery.ModuleSpec(name, None)
-            sys.modules[name] = stand_in
-            missing.append(name)
-    return missing
+import gpu_300m_parts as parts
+import torch
 
 
 def main() -> None:
@@ -51,11 +34,6 @@ def main() -> None:
     reader.add_argument("--seconds", type=float, help="no new measurement is begun after this")
     reader.add_argument("--batches", type=lambda text: tuple(int(part) for part in text.split(",")))
     given = reader.parse_args()
-    missing = stand_in_for_missing()
-
-    import gpu_300m_parts as parts
-    import torch
-
     found = given.device == "cuda" or (given.device == "auto" and torch.cuda.is_available())
     device = torch.device("cuda" if found else "cpu")
     size = parts.LARGE if found else parts.TOY
@@ -70,8 +48,6 @@ def main() -> None:
         parts.say(f"{card.name}, {card.total_memory / 2**30:.0f} GiB, torch {torch.__version__}, random weights")
     else:
         parts.say(f"NO GPU: the toy network at {size.size_px} px on a CPU, torch {torch.__version__}, random weights")
-    if missing:
-        parts.say(f"  not installed and not used: {', '.join(missing)}")
     side = 8192 if found else 512
     peak = parts.tried("product", lambda: parts.product_flops(device, side)) or float("nan")
     parts.say(f"PRODUCT {side} cubed, bf16: {peak / 1e12:.2f} TFLOP/s")

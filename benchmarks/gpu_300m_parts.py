@@ -329,9 +329,7 @@ def watched(device: torch.device) -> Iterator[Shares]:
         yield shares
 
 
-def generate(
-    size: Size, made_by: LoadedModel, frames: int, device: torch.device
-) -> tuple[float, dict[str, float], Any]:
+def generate(made_by: LoadedModel, frames: int, device: torch.device) -> tuple[float, dict[str, float], Any]:
     """Seconds from pictures and tracks to the marked file, the share of each part, and what animate says."""
     driving = DrivingMotion(
         (64, 96), clock(frames, 25.0), body_track(frames), face_track(frames), hands_track(frames), camera_track(frames)
