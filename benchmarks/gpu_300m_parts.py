@@ -55,7 +55,7 @@ class Size(NamedTuple):
     frames: tuple[int, ...]
 
 
-LARGE = Size(TransformerRecipe(width=1024, depth=24, heads=16, rope_theta=1000.0), 256, (8, 16, 4), 10, 20, 4, (24, 96))
+LARGE = Size(TransformerRecipe(width=1024, depth=24, heads=8, rope_theta=1000.0), 256, (8, 16, 4), 10, 20, 4, (24, 96))
 TOY = Size(TransformerRecipe(), 64, (2,), 3, 4, 2, (8, 24))
 
 
