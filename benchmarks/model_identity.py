@@ -2,9 +2,9 @@
 
     PYTHONPATH=.:tests python benchmarks/model_identity.py MODEL --train DATASET --held DATASET [--held-seed 1000]
 
-DATASETs are written by `puppet_dataset` of tests/puppet_pictures.py; the subject judge learns on --train. --held-seed is
-the seed --held was written with: the scenes are made again from it, so that the truth of a figure doing another one's
-motion can be drawn. Windows, references and noise follow from --seeds; tables show the mean over the seeds.
+DATASETs are written by `puppet_dataset` of tests/puppet_pictures.py; the subject judge learns on --train. --held-seed
+is the seed --held was written with: the scenes are made again from it, so that the truth of a figure doing another
+one's motion can be drawn. Windows, references and noise follow from --seeds; tables show the mean over the seeds.
 
     swap     driven by one subject, references of another: error to the reference's looks over that to the driver's
     limbs    driver with arms and legs x 1.25 or x 0.8: share of the change that is in the generated figure
@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from puppet_figures import Pictures, dual, held_clips, in_batches, part_colours, single, table
-from puppet_judges import NAMES, SIZE_PX, Judges, truth_of, train_judges
+from puppet_judges import SIZE_PX, Judges, train_judges, truth_of
 from puppet_pictures import backdrop, draw_puppet, scenes_of, tracks_of
 from puppets import Identity, Scene, motion_of, stretched
 
@@ -41,6 +41,7 @@ from model.data.references import still_of
 from model.data.retarget import Proportions, driving_square, limb_factors, proportions_in, proportions_of, retargeted
 from model.data.semantic import semantic_motion
 from model.data.windows import ReferenceInputs, encode_references, lead_in_rows, window_conditions
+from model.dit.net import VideoDit
 from model.generate import window_grid
 from model.guidance import GuidanceRecipe
 from model.motion.encoders import BODY_JOINTS
@@ -97,16 +98,21 @@ class Held:
             raise RecipeError(f"--held-seed {self.seed} did not make {entry.key} of {self.clips.dataset}; give its own")
         return scene
 
+    @cache  # noqa: B019
+    def headings(self, index: int) -> Float:
+        """(T, 2): depth and width of the shoulders' line; (0, 1) faces the camera, (0, -1) turns its back."""
+        clip = self.clips.get(index)
+        return truth_of(clip, np.arange(len(clip.pts_s_T)), "subject").numbers_TK
+
     def heading(self, index: int, frame_T: NDArray[np.int64]) -> Float:
-        """(2,) in the mean: depth and width of the shoulders' line; (0, 1) faces the camera, (0, -1) turns its back."""
-        return np.asarray(truth_of(self.clips.get(index), frame_T, "subject").numbers_TK.mean(axis=0), np.float32)
+        """(2,): the mean over these frames."""
+        return np.asarray(self.headings(index)[frame_T].mean(axis=0), np.float32)
 
     def facing(self, indices: Sequence[int], heading: Float) -> Still:
         """Of these clips the frame whose subject is turned most like `heading`."""
         best, found = -2.0, (indices[0], 0)
         for index in indices:
-            length = len(self.clips.get(index).pts_s_T)
-            likeness_T = truth_of(self.clips.get(index), np.arange(length), "subject").numbers_TK @ heading
+            likeness_T = self.headings(index) @ heading
             if float(likeness_T.max()) > best + 1e-6:
                 best, found = float(likeness_T.max()), (index, int(likeness_T.argmax()))
         return self.still(*found)
@@ -114,9 +120,7 @@ class Held:
     def still(self, index: int, frame: int) -> Still:
         clip, at = self.clips.get(index), slice(frame, frame + 1)
         body = clip.tracks.body
-        proportions = proportions_of(
-            body.joints_px_PTJ2[0, at], body.joints_world_m_PTJ3[0, at], body.conf_PTJ[0, at]
-        )
+        proportions = proportions_of(body.joints_px_PTJ2[0, at], body.joints_world_m_PTJ3[0, at], body.conf_PTJ[0, at])
         return Still(still_of(clip, frame, "subject", SIZE_PX), proportions)
 
 
@@ -241,11 +245,12 @@ def limbs(model: LoadedModel, judges: Judges, held: Held, make: Make, windows: i
     """The same person with other limbs drives: how much of the change comes through.
 
     share: slope of (generated - reference) over (driver - reference), in limb lengths per window; 0 is the reference's
-    own figure, 1 the driver's. r: correlation of generated and reference's lengths over the windows.
+    own figure, 1 the driver's. r: correlation of generated and reference's lengths over the windows, both as shares of
+    what an average figure shows in that motion.
     """
     rng = np.random.default_rng((seed, 2))
     drives: dict[bool, list[Drive]] = {True: [], False: []}
-    driver, reference = [], []
+    driver, reference, average = [], [], []
     for number in range(windows):
         index, frame_T = draw_window(held, model, rng)
         clip, scene = held.clips.get(index), held.scene(index)
@@ -259,17 +264,20 @@ def limbs(model: LoadedModel, judges: Judges, held: Held, make: Make, windows: i
         square = drives[True][-1].square
         driver.append(drawn(scene, who, frame_T, square))
         reference.append(drawn(scene, scene.who, frame_T, square))
+        usual = with_neutral_face(*tracks_of(replace(scene, who=replace(who, arm=1.0, leg=1.0, torso=1.0))))
+        average.append(points_in(square, usual, frame_T))
     points = {name: np.stack([w[1] for w in drew]) for name, drew in (("driver", driver), ("reference", reference))}
     starts, ends = ([bone[end] for bone in LIMBS] for end in (0, 1))
     inside = {name: ((p > 1) & (p < SIZE_PX - 1)).all(axis=-1) for name, p in points.items()}
     usable = np.logical_and.reduce([seen[:, :, side] for seen in inside.values() for side in (starts, ends)])
     base = limb_lengths(points["reference"], usable)
     change = limb_lengths(points["driver"], usable) - base
+    usual_W = limb_lengths(np.stack(average), usable).clip(1e-3)
 
     def row(points_WTJ2: Float) -> dict[str, float]:
         lengths = limb_lengths(points_WTJ2, usable)
         share = float(((lengths - base) * change).sum() / (change**2).sum())
-        return {"share": share, "r": float(np.corrcoef(lengths, base)[0, 1])}
+        return {"share": share, "r": float(np.corrcoef(lengths / usual_W, base / usual_W)[0, 1])}
 
     rows = {
         "anchor: driver's figure, its joints": row(points["driver"]),
@@ -286,12 +294,16 @@ def limbs(model: LoadedModel, judges: Judges, held: Held, make: Make, windows: i
 def leak(model: LoadedModel, held: Held, seed: int) -> Rows:
     """How often a linear probe tells the subject from a window: learnt on half of every subject's clips, asked on the
     other half, both ways. Clips that share a take lie in the same half."""
+    if not isinstance(model.net, VideoDit):
+        raise RecipeError(
+            f"leak asks our own network; this MODEL is a {type(model.net).__name__}: leave leak out of --only"
+        )
     frames, lead_in = model.config.data.frames, model.codec.lead_in_frames
     device = next(model.net.parameters()).device
     inputs: dict[str, list[Float]] = {"face features": [], "landmarks with their own shape": []}
     who, half, clip_of = [], [], []
-    for number, (subject, indices) in enumerate(sorted(held.of_subject.items())):
-        for index in indices:
+    for number, name in enumerate(sorted(held.of_subject)):
+        for index in held.of_subject[name]:
             clip = held.clips.get(index)
             face = clip.tracks.face
             shapes = face_shape(face.landmarks_3d_TL3, face.head_rotation_T33)
@@ -335,7 +347,9 @@ def leak(model: LoadedModel, held: Held, seed: int) -> Rows:
     return rows
 
 
-def probe(values: Float, labels: NDArray[np.int64], asked: Float, answers: NDArray[np.int64], decay: float = 1e-3) -> float:
+def probe(
+    values: Float, labels: NDArray[np.int64], asked: Float, answers: NDArray[np.int64], decay: float = 1e-3
+) -> float:
     """Multinomial logistic regression on standardised features: share of right answers."""
     mean, spread = values.mean(axis=0), values.std(axis=0) + 1e-4
     known, unknown = (torch.from_numpy((each - mean) / spread).float() for each in (values, asked))
@@ -369,16 +383,15 @@ def views(model: LoadedModel, judges: Judges, held: Held, make: Make, windows: i
         clip, heading = held.clips.get(index), held.heading(index, frame_T)
         subject = str(held.clips.entries[index].subject)
         others = [each for each in held.of_subject[subject] if each != index]
-        wrong, right = held.facing(others, -heading), held.facing(others, heading)
-        whole = [held.heading(each, np.arange(len(held.clips.get(each).pts_s_T))) for each in others]
-        shown = [float(each @ heading) for each in whole]
+        shown = [float(held.headings(each).mean(axis=0) @ heading) for each in others]
         if abs(float(heading[1])) < 0.7 or max(shown) < 0.7 or min(shown) > -0.7:
             continue
+        wrong, right = held.facing(others, -heading), held.facing(others, heading)
         more = held.still(others[int(rng.integers(len(others)))], int(rng.integers(len(clip.pts_s_T))))
         stranger = other_subject(held, subject, rng)
         irrelevant = held.facing(held.of_subject[stranger], heading)
         for name, stills in zip(drives, ([wrong], [wrong, right, more], [wrong, irrelevant], [right]), strict=True):
-            # Proportions of the subject: a stranger's limbs are not the question here.
+            # The driver's own limbs are the subject's; a stranger's are not the question here.
             drives[name].append(drive(model, clip, clip.tracks, frame_T, stills, proportions=False))
         scene, square = held.scene(index), drives["three"][-1].square
         truth.append(drawn(scene, scene.who, frame_T, square))
@@ -475,7 +488,9 @@ def main() -> None:
             else:
                 measure = {"swap": swap, "limbs": limbs, "views": views}[part]
                 every.append(measure(model, judges, held, make, args.windows, seed))
-        print(f"\n### {part}, {args.windows} windows, {args.steps} steps, guidance {args.guidance}, seeds {args.seeds}\n")
+        print(
+            f"\n### {part}, {args.windows} windows, {args.steps} steps, guidance {args.guidance}, seeds {args.seeds}\n"
+        )
         print("\n".join([table(mean_rows(every)), "", *verdicts(part, every)]), flush=True)
     print(f"\n{time.perf_counter() - began:.0f} s")
 

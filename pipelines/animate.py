@@ -71,8 +71,9 @@ def run(args: argparse.Namespace) -> int:
         print_json(result)
     else:
         lists = {name: ", ".join(value) or None for name, value in result.items() if isinstance(value, list)}
-        limbs = ", ".join(f"{group} x {factor}" for group, factor in result["limb_factors"].items()) or "as the driver's"
-        print_rows(f"animation {args.output}", {**result, **lists, "limb_factors": limbs})
+        limbs = [f"{group} x {factor}" for group, factor in result["limb_factors"].items()]
+        lists["limb_factors"] = ", ".join(limbs) or "as the driver's"
+        print_rows(f"animation {args.output}", {**result, **lists})
     return 0
 
 

@@ -118,7 +118,8 @@ def lengthened(joints_TJC: Float, factors: dict[str, float]) -> Float:
     for joint in (*SHOULDERS, *HEAD):
         new[:, joint] = joints_TJC[:, joint] + raised
     for parent, joint, group in BONES:
-        new[:, joint] = new[:, parent] + np.float32(factors.get(group, 1.0)) * (joints_TJC[:, joint] - joints_TJC[:, parent])
+        bone = joints_TJC[:, joint] - joints_TJC[:, parent]
+        new[:, joint] = new[:, parent] + np.float32(factors.get(group, 1.0)) * bone
     return new
 
 

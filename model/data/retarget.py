@@ -25,8 +25,9 @@ from schemas.tracks import BodyTrack
 Float = NDArray[np.float32]
 FACTOR_RANGE = (0.6, 1.7)
 """Limbs become at most this much shorter or longer: beyond it a measurement is likelier to be wrong than right."""
-LEAST_CHANGE = 0.05
-"""Log factors below are what measuring errs by; the driver's own proportions stay."""
+LEAST_CHANGE = {"arms": 0.10, "legs": 0.07}
+"""Log factors below are what measuring one picture errs by (1.5 standard deviations in space,
+benchmarks/results/2026-11-27-identity.md); the driver's own proportions stay."""
 LEAST_PICTURES = 2
 
 
@@ -57,7 +58,7 @@ def limb_factors(driver: Proportions, references: Sequence[Proportions]) -> dict
     Several references: the geometric mean in space, the longest as seen.
     """
     factors = {}
-    for group in ("arms", "legs"):
+    for group, least in LEAST_CHANGE.items():
         in_space = [each.in_space[group] for each in references if group in each.in_space]
         in_picture = [each.in_picture[group] for each in references if group in each.in_picture]
         if in_space and group in driver.in_space:
@@ -66,7 +67,7 @@ def limb_factors(driver: Proportions, references: Sequence[Proportions]) -> dict
             factor = max(in_picture) / driver.in_picture[group]
         else:
             continue
-        if abs(np.log(factor)) >= LEAST_CHANGE:
+        if abs(np.log(factor)) >= least:
             factors[group] = float(np.clip(factor, *FACTOR_RANGE))
     return factors
 

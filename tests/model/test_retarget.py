@@ -121,7 +121,8 @@ def test_without_joints_in_space_the_longest_of_several_pictures_counts() -> Non
     assert limb_factors(driver, [flat(WHO, 0.0)]) == {}  # a single picture: foreshortened or short?
     front, side = flat(WHO, 0.0), flat(WHO, 1.57)
     both = limb_factors(driver, [side, front])
-    assert both["arms"] == pytest.approx(max(front.in_picture["arms"], side.in_picture["arms"]) / driver.in_picture["arms"])
+    longest = max(front.in_picture["arms"], side.in_picture["arms"])
+    assert both["arms"] == pytest.approx(longest / driver.in_picture["arms"])
     assert both["arms"] == pytest.approx(1 / 0.75, rel=0.08)
 
 
