@@ -387,7 +387,8 @@ def views(model: LoadedModel, judges: Judges, held: Held, make: Make, windows: i
         if abs(float(heading[1])) < 0.7 or max(shown) < 0.7 or min(shown) > -0.7:
             continue
         wrong, right = held.facing(others, -heading), held.facing(others, heading)
-        more = held.still(others[int(rng.integers(len(others)))], int(rng.integers(len(clip.pts_s_T))))
+        another = others[int(rng.integers(len(others)))]
+        more = held.still(another, int(rng.integers(len(held.headings(another)))))
         stranger = other_subject(held, subject, rng)
         irrelevant = held.facing(held.of_subject[stranger], heading)
         for name, stills in zip(drives, ([wrong], [wrong, right, more], [wrong, irrelevant], [right]), strict=True):

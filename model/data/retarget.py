@@ -114,7 +114,8 @@ def driving_square(size_hw: tuple[int, int], driver: Tracks, moved: Tracks) -> S
     It may leave the frame, as no pixel of the driving clip is shown.
     """
     square = choose_square(size_hw, subject_box_px(driver.body, driver.face, size_hw))
-    before, after = extent_px(driver.body, driver.face), extent_px(moved.body, moved.face)
+    # Of the body alone: a face has so many points that feet would be the outermost 2 %.
+    before, after = extent_px(driver.body, None), extent_px(moved.body, None)
     if before is None or after is None:
         return square
     wider = max(0.0, before[0] - after[0]) + max(0.0, after[2] - before[2])
