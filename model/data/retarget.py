@@ -121,5 +121,4 @@ def driving_square(size_hw: tuple[int, int], driver: Tracks, moved: Tracks) -> S
     wider = max(0.0, before[0] - after[0]) + max(0.0, after[2] - before[2])
     below = max(0.0, after[3] - before[3])
     grown = MARGIN * max(wider, max(0.0, before[1] - after[1]) + below)
-    bottom_px = square.top_px + square.side_px + below
-    return Square(square.left_px - grown / 2, bottom_px - square.side_px - grown, square.side_px + grown)
+    return Square(square.left_px - grown / 2, square.top_px + below - grown, square.side_px + grown)
