@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from model.conditions import Conditions
 from model.data.framing import Square, choose_square, crop_resized, subject_box_px
 from model.data.motion_inputs import body_in, motion_inputs, with_neutral_face
 from model.data.reader import WindowReader
+from model.data.retarget import Proportions, driving_square, limb_factors, proportions_in, retargeted
 from model.data.semantic import semantic_motion
 from model.data.windows import ReferenceInputs, Words, encode_references, to_rgb, window_conditions
 from model.guidance import DualBranch, Predictor, SingleBranch
@@ -54,11 +55,15 @@ class DrivingMotion:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A picture of the character, the square of it to show, and the body's joints there (J, 3) in crop units."""
+    """A picture of the character, the square of it to show, and the body's joints there (J, 3) in crop units.
+
+    proportions: of its limbs; None where nobody measured them.
+    """
 
     rgb_HWC: NDArray[np.uint8]
     square: Square
     body_J3: NDArray[np.float32]
+    proportions: Proportions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +78,22 @@ class AnimateStats:
 
 @dataclass(frozen=True, slots=True)
 class Animation:
-    """One frame per driving frame, square, at the model's size."""
+    """One frame per driving frame, square, at the model's size.
+
+    limb_factors: how much longer the driver's arms and legs were made; what is not named stayed as it was.
+    """
 
     rgb_THWC: NDArray[np.uint8]
     pts_s_T: NDArray[np.float64]
     stats: AnimateStats
+    limb_factors: Mapping[str, float]
 
 
 def reference_of(rgb_HWC: NDArray[np.uint8], body: BodyTrack, face: FaceTrack) -> Reference:
     """A picture whose tracks (of its single frame) are known; without anybody in it, its central square."""
     size_hw = (rgb_HWC.shape[0], rgb_HWC.shape[1])
     square = choose_square(size_hw, subject_box_px(body, face, size_hw))
-    return Reference(rgb_HWC, square, body_in(square, body))
+    return Reference(rgb_HWC, square, body_in(square, body), proportions_in(body))
 
 
 def animate(
@@ -94,9 +103,12 @@ def animate(
     caption: str = "",
     seed: int = 0,
     on_segment: Callable[[int, int], None] | None = None,
+    keep_proportions: bool = False,
 ) -> Animation:
     """Generate the driving clip's frames with the references' character, by a teacher or a student MODEL.
 
+    The driver's arms and legs get the character's proportions where both are known (model/data/retarget.py), unless
+    keep_proportions.
     Beyond the model's max_references pictures are left out, the last first. on_segment(done, total) is called after
     each window.
 
@@ -109,7 +121,6 @@ def animate(
         raise DataError("the driving clip has no frame; nothing to animate")
     if not references:
         raise DataError("no reference picture; nothing says who is to move")
-    square = choose_square(driving.size_hw, subject_box_px(driving.body, driving.face, driving.size_hw))
     size_px = config.data.size_px
     stills = [
         ReferenceInputs(crop_resized(still.rgb_HWC[None], still.square, size_px)[0], still.body_J3)
@@ -119,7 +130,11 @@ def animate(
     pts_s_T = driving.pts_s_T - driving.pts_s_T[0]
     length_s = max(float(pts_s_T[-1]), 1e-3)
     stated = parse_directions(caption)
-    tracks = with_neutral_face(driving.body, driving.face, driving.hands, driving.camera)
+    filmed = with_neutral_face(driving.body, driving.face, driving.hands, driving.camera)
+    known = [] if keep_proportions else [still.proportions for still in references if still.proportions is not None]
+    factors = limb_factors(proportions_in(driving.body), known)
+    tracks = retargeted(filmed, factors)
+    square = driving_square(driving.size_hw, filmed, tracks)
 
     window, lead_in = config.data.frames, model.codec.lead_in_frames
     overlap = whole_latents(config.sampling.overlap_frames, config.net.patch_thw[0], lead_in)
@@ -156,7 +171,7 @@ def animate(
     rgb_THWC = np.concatenate(made)[: len(pts_s_T)]
     seconds = time.perf_counter() - began_s
     stats = AnimateStats(evaluations, len(plan), config.sampling.steps, round(seconds, 3))
-    return Animation(rgb_THWC, driving.pts_s_T.copy(), stats)
+    return Animation(rgb_THWC, driving.pts_s_T.copy(), stats, factors)
 
 
 def make_predictor(model: LoadedModel, conditions: Conditions, grid_thw: Triple) -> Predictor:

@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fill what --prompt leaves open from the driving motion (motionloom enhance)",
     )
     add_endpoint_arguments(parser)
+    parser.add_argument(
+        "--keep-proportions",
+        action="store_true",
+        help="leave arms and legs as long as the driver's; by default they get the character's proportions",
+    )
     parser.add_argument("--output", required=True, metavar="OUT.mp4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 when it exists")
@@ -60,12 +65,14 @@ def run(args: argparse.Namespace) -> int:
     result = animate_file(
         Path(args.model), Path(args.driving), [Path(path) for path in args.reference or ()], Path(args.output),
         args.prompt, args.seed, args.overwrite, args.subject, args.library,
-        args.enhance, endpoint, terms=terms_from(args),
+        args.enhance, endpoint, keep_proportions=args.keep_proportions, terms=terms_from(args),
     )  # fmt: skip
     if args.json:
         print_json(result)
     else:
         lists = {name: ", ".join(value) or None for name, value in result.items() if isinstance(value, list)}
+        limbs = [f"{group} x {factor}" for group, factor in result["limb_factors"].items()]
+        lists["limb_factors"] = ", ".join(limbs) or "as the driver's"
         print_rows(f"animation {args.output}", {**result, **lists})
     return 0
 
@@ -83,6 +90,7 @@ def animate_file(
     enhance: bool = False,
     endpoint: ChatEndpoint | None = None,
     *,
+    keep_proportions: bool = False,
     terms: UseTerms,
 ) -> dict[str, Any]:
     """Annotates the driving video and generates as many frames, at its times.
@@ -90,7 +98,8 @@ def animate_file(
     The character is that of the pictures in `references`, or with `subject` that of the library. Which of them the
     model gets, and in which order, follows from the views that the driving video shows (docs/subjects).
     enhance: fill what the prompt leaves open from the driving motion; endpoint: and let it reword the result.
-    Returns: costs, size, prompt, and which references were used and left out.
+    keep_proportions: leave arms and legs as long as the driver's.
+    Returns: costs, size, prompt, how much longer limbs were made, and which references were used and left out.
     What is written carries a watermark and a manifest (docs/responsible_use.md).
     Raises: RecipeError when a file or the subject is missing, OUT.mp4 exists, consent is missing or content is
             refused; DataError when the driving video or a picture cannot be read; ResourceError without c2pa.
@@ -138,6 +147,7 @@ def animate_file(
         made = animate(
             model, chosen.references, motion, text, seed,
             on_segment=lambda done, total: progress.update(task, completed=done, total=total),
+            keep_proportions=keep_proportions,
         )  # fmt: skip
     used = clearance.using([candidate.sha256 for candidate in chosen.used])
     marks = used.publish(output, made.rgb_THWC, made.pts_s_T, model_dir, model.config, driving, text, seed)
@@ -157,6 +167,7 @@ def animate_file(
         "sampling_s": stats.seconds,
         "prompt": text,
         **({"enhanced": enhanced} if enhanced else {}),
+        "limb_factors": {group: round(factor, 3) for group, factor in made.limb_factors.items()},
         "references": [candidate.name for candidate in chosen.used],
         "references_left_out": list(chosen.left_out),
         **marks,

@@ -77,11 +77,7 @@ def with_limbs(motion: MotionInputs, factors: dict[str, float]) -> MotionInputs:
     """
     old_TJ2 = motion.body_TJ3[..., :2]
     seen_TJ = motion.body_TJ3[..., 2] > 0
-    new_TJ2 = lengthened(old_TJ2, factors)
-    ankles_seen = seen_TJ[:, 27] & seen_TJ[:, 28]
-    sunk_T = np.where(ankles_seen, new_TJ2[:, 27:29, 1].max(axis=1) - old_TJ2[:, 27:29, 1].max(axis=1), 0)
-    new_TJ2[..., 1] -= sunk_T[:, None]
-    new_TJ2[~seen_TJ] = old_TJ2[~seen_TJ]
+    new_TJ2, world_TJ3 = moved_joints(old_TJ2, motion.body_world_TJ3, seen_TJ, factors)
     body_TJ3 = motion.body_TJ3.copy()
     body_TJ3[..., :2] = new_TJ2
     hands = motion.hands_T2H3.copy()
@@ -90,12 +86,27 @@ def with_limbs(motion: MotionInputs, factors: dict[str, float]) -> MotionInputs:
         hands[:, side, :, :2] += np.where(hands[:, side, :, 2:] > 0, moved_T2[:, None], 0)
     nose_T2 = np.where(seen_TJ[:, 0, None], new_TJ2[:, 0] - old_TJ2[:, 0], 0)
     anchor_T2 = motion.face_anchor_T2 + np.where(motion.face_present_T[:, None], nose_T2[:, ::-1], 0)
-    world_TJ3 = lengthened(motion.body_world_TJ3, factors)
-    world_TJ3[~seen_TJ] = motion.body_world_TJ3[~seen_TJ]
     return replace(
-        motion, body_TJ3=body_TJ3, body_world_TJ3=world_TJ3.astype(np.float32), hands_T2H3=hands,
+        motion, body_TJ3=body_TJ3, body_world_TJ3=world_TJ3, hands_T2H3=hands,
         face_anchor_T2=anchor_T2.astype(np.float32),
     )  # fmt: skip
+
+
+def moved_joints(
+    joints_TJ2: Float, world_TJ3: Float, seen_TJ: NDArray[np.bool_], factors: dict[str, float]
+) -> tuple[Float, Float]:
+    """Joints of the picture (y down) and in space with limbs of other lengths, those not seen as they were.
+
+    Groups without a factor keep theirs. Where both ankles are seen, the lower one keeps its height in the picture.
+    """
+    new_TJ2 = lengthened(joints_TJ2, factors)
+    ankles_seen = seen_TJ[:, 27] & seen_TJ[:, 28]
+    sunk_T = np.where(ankles_seen, new_TJ2[:, 27:29, 1].max(axis=1) - joints_TJ2[:, 27:29, 1].max(axis=1), 0)
+    new_TJ2[..., 1] -= sunk_T[:, None]
+    new_TJ2[~seen_TJ] = joints_TJ2[~seen_TJ]
+    new_TJ3 = lengthened(world_TJ3, factors)
+    new_TJ3[~seen_TJ] = world_TJ3[~seen_TJ]
+    return new_TJ2.astype(np.float32), new_TJ3.astype(np.float32)
 
 
 def lengthened(joints_TJC: Float, factors: dict[str, float]) -> Float:
@@ -103,35 +114,37 @@ def lengthened(joints_TJC: Float, factors: dict[str, float]) -> Float:
     new = joints_TJC.copy()
     hips = joints_TJC[:, list(HIPS)].mean(axis=1)
     upper = joints_TJC[:, list(SHOULDERS)].mean(axis=1)
-    raised = (np.float32(factors["torso"]) - 1) * (upper - hips)
+    raised = (np.float32(factors.get("torso", 1.0)) - 1) * (upper - hips)
     for joint in (*SHOULDERS, *HEAD):
         new[:, joint] = joints_TJC[:, joint] + raised
     for parent, joint, group in BONES:
-        new[:, joint] = new[:, parent] + np.float32(factors[group]) * (joints_TJC[:, joint] - joints_TJC[:, parent])
+        bone = joints_TJC[:, joint] - joints_TJC[:, parent]
+        new[:, joint] = new[:, parent] + np.float32(factors.get(group, 1.0)) * bone
     return new
 
 
-def limb_ratios(joints_TJ2: Float, conf_TJ: Float) -> dict[str, float]:
-    """Arms and legs in torso lengths, from the longest tenth of frames: a limb that points at the camera looks short.
+def limb_ratios(joints_TJC: Float, conf_TJ: Float, quantile: float = 0.9) -> dict[str, float]:
+    """Arms and legs in torso lengths, from two or three dimensions; a group that was not seen is left out.
 
-    A group that was not seen is left out.
+    quantile: of the lengths over the frames. In the picture a limb that points at the camera looks short, so the
+    longest tenth counts; in space, the median.
     """
     seen_TJ = conf_TJ >= 0.5
     torso_seen = seen_TJ[:, [*SHOULDERS, *HIPS]].all(axis=1)
     if not torso_seen.any():
         return {}
     torso_T = np.linalg.norm(
-        joints_TJ2[:, list(SHOULDERS)].mean(axis=1) - joints_TJ2[:, list(HIPS)].mean(axis=1), axis=-1
+        joints_TJC[:, list(SHOULDERS)].mean(axis=1) - joints_TJC[:, list(HIPS)].mean(axis=1), axis=-1
     )
-    torso = float(np.quantile(torso_T[torso_seen], 0.9))
+    torso = float(np.quantile(torso_T[torso_seen], quantile))
     out = {}
     for group, chains in (("arms", ((11, 13, 15), (12, 14, 16))), ("legs", ((23, 25, 27), (24, 26, 28)))):
         lengths = []
         for chain in chains:
             seen_T = seen_TJ[:, list(chain)].all(axis=1)
             if seen_T.any():
-                bones = np.linalg.norm(np.diff(joints_TJ2[:, list(chain)], axis=1), axis=-1).sum(axis=1)
-                lengths.append(float(np.quantile(bones[seen_T], 0.9)))
-        if lengths and torso > 1e-4:
+                bones = np.linalg.norm(np.diff(joints_TJC[:, list(chain)], axis=1), axis=-1).sum(axis=1)
+                lengths.append(float(np.quantile(bones[seen_T], quantile)))
+        if torso > 1e-4 and max(lengths, default=0.0) > 1e-4:
             out[group] = float(np.mean(lengths)) / torso
     return out

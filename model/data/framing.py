@@ -52,9 +52,22 @@ def subject_box_px(
 ) -> tuple[float, float, float, float] | None:
     """Left, top, right, bottom around everything confidently seen of the main subject over the whole clip.
 
+    Points outside the frame are guesses of the tracker and are clamped to it. None when nobody was seen.
+    """
+    extent = extent_px(body, face)
+    if extent is None:
+        return None
+    height, width = size_hw
+    left, right = np.clip([extent[0], extent[2]], 0, width)
+    top, bottom = np.clip([extent[1], extent[3]], 0, height)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def extent_px(body: BodyTrack | None, face: FaceTrack | None) -> tuple[float, float, float, float] | None:
+    """Left, top, right, bottom of everything confidently seen, wherever it lies; None when nobody was seen.
+
     Every frame has a box; a side of the result leaves out the outermost 2 % of the frames' sides, so that one stray
-    detection does not widen the crop. (Over points, the 478 of a face would leave out the feet.) Points outside the
-    picture are guesses of the tracker and are clamped to it. None when nobody was seen.
+    detection does not widen the crop. (Over points, the 478 of a face would leave out the feet.)
     """
     sides: list[NDArray[np.float32]] = []
     if body is not None and body.present_PT.shape[0] > 0:
@@ -68,10 +81,7 @@ def subject_box_px(
     if len(every_M4) == 0:
         return None
     low, high = np.quantile(every_M4[:, :2], 0.02, axis=0), np.quantile(every_M4[:, 2:], 0.98, axis=0)
-    height, width = size_hw
-    left, right = np.clip([low[0], high[0]], 0, width)
-    top, bottom = np.clip([low[1], high[1]], 0, height)
-    return float(left), float(top), float(right), float(bottom)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
 def _sides(points_TN2: NDArray[np.float32], seen_TN: NDArray[np.bool_]) -> NDArray[np.float32]:
