@@ -5,10 +5,9 @@ Axis legend: T frames, J joints, H W pixels, W windows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
@@ -80,17 +79,21 @@ def dominant(moves: Sequence[Interval]) -> str:
     return max(seconds, key=lambda label: (round(seconds[label], 2), sure[label]), default="none")
 
 
-def _read(job: tuple[Pictures, NDArray[np.bool_], float], enlarged: int) -> Reading:
+def _read(job: tuple[Pictures, NDArray[np.bool_], float]) -> Reading:
     cv2.setNumThreads(1)
-    return reading_of(camera_of(*job, enlarged))
+    return reading_of(camera_of(*job))
 
 
 def readings(
-    windows: Iterable[tuple[Pictures, NDArray[np.bool_], float]], workers: int, enlarged: int = ENLARGED
+    windows: Sequence[tuple[Pictures, NDArray[np.bool_], float]], pool: Executor | None = None
 ) -> list[Reading]:
-    """The camera of every (pictures, people, fps), in processes of their own."""
-    read = partial(_read, enlarged=enlarged)
-    if workers < 2:
-        return [read(window) for window in windows]
-    with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(read, windows, chunksize=4))
+    """The camera of every (pictures, people, fps), in the pool's processes where there is one."""
+    if pool is None:
+        return [_read(window) for window in windows]
+    return list(pool.map(_read, windows, chunksize=2))
+
+
+def warmed(pool: Executor | None) -> None:
+    """Starts the pool's processes now."""
+    if pool is not None:
+        pool.submit(int).result()
