@@ -66,7 +66,9 @@ def camera_of(rgb_THW3: Pictures, people_THW: NDArray[np.bool_], fps: float, enl
 def reading_of(track: CameraTrack) -> Reading:
     pan, tilt, roll = (float(value) for value in track.pan_tilt_roll_rad_T3[1:].sum(axis=0))
     zoom = float(np.log(np.maximum(track.zoom_T[1:], 1e-6)).sum())
-    return Reading(dominant(camera_moves(track)), pan, tilt, roll, zoom, float((track.inlier_fraction_T[1:] > 0).mean()))
+    return Reading(
+        dominant(camera_moves(track)), pan, tilt, roll, zoom, float((track.inlier_fraction_T[1:] > 0).mean())
+    )
 
 
 def dominant(moves: Sequence[Interval]) -> str:

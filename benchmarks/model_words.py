@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -127,6 +128,7 @@ def windows_of(
     reader = WindowReader(bench.clips, stage, model.config.expression_names, seed)
     rng, frames = np.random.default_rng((seed, 71)), model.config.data.frames
     cases: list[Case] = []
+    # What is drawn for a window does not shift the next one: two stages see the same windows.
     for _ in range(100 * bench.windows):
         if len(cases) == bench.windows:
             break
@@ -137,7 +139,8 @@ def windows_of(
             clip = replace(clip, square=Square(0.0, 0.0, float(min(clip.size_hw))))
         clip = change(clip, len(cases))
         frame_T = int(rng.integers(len(clip.pts_s_T) - STRIDE * (frames - 1))) + STRIDE * np.arange(frames)
-        conditions = reader.made(clip, frame_T, "subject", rng, SIZE_PX, model.codec, model.text)[2]
+        draw = np.random.default_rng((seed, 72, len(cases)))
+        conditions = reader.made(clip, frame_T, "subject", draw, SIZE_PX, model.codec, model.text)[2]
         rgb = clip.seen(frame_T, clip.square, SIZE_PX)
         cases.append(Case(clip, frame_T, "subject", rgb, truth_of(clip, frame_T, "subject"), conditions))
     return cases
@@ -229,7 +232,8 @@ def camera(bench: Bench) -> None:
             began = time.perf_counter()
             found = readings(_jobs(pictures, people, cases), bench.pool)
             seconds += time.perf_counter() - began
-            by_column(wanted, [r.label == move for r, move in zip(found, wanted, strict=True)], rows.setdefault(label, {}))
+            obeyed = [reading.label == move for reading, move in zip(found, wanted, strict=True)]
+            by_column(wanted, obeyed, rows.setdefault(label, {}))
             if label == "stated with a pace":
                 paces.setdefault("stated", []).extend(_paced(found, stated, [PACES[word] for word in pace]))
             if label.startswith("anchor: true frames, their"):
@@ -243,11 +247,15 @@ def camera(bench: Bench) -> None:
     verdict(f"the worst move, {worst[0]}", 100 * float(np.mean(worst[1])), 80)
     for label, pairs in paces.items():
         speed, amount = np.array(pairs).T if pairs else (np.zeros(2), np.zeros(2))
-        print(f"\nPace, {label}: correlation of the words' speed with the log of the amount {_correlation(speed, amount):.2f}")
+        print(
+            f"\nPace, {label}: the words' speed and the amount read correlate (logs) by {_correlation(speed, amount):.2f}"
+        )
 
 
-def _jobs(pictures: Pictures, people: Sequence[NDArray[np.bool_]], cases: Sequence[Case]) -> list[tuple[Pictures, NDArray[np.bool_], float]]:
-    """fps: the frames' own rate; STRIDE frames lie between two of a window."""
+def _jobs(
+    pictures: Pictures, people: Sequence[NDArray[np.bool_]], cases: Sequence[Case]
+) -> list[tuple[Pictures, NDArray[np.bool_], float]]:
+    """Pictures, where the puppet stands, and the rate of the window's frames."""
     return [
         (window, mask, float(1 / np.median(np.diff(case.clip.pts_s_T[case.frame_T]))))
         for window, mask, case in zip(pictures, people, cases, strict=True)
@@ -294,14 +302,16 @@ def orientation(bench: Bench) -> None:
         cases = windows_of(bench, seed, wanted=_faces_a_named_way)
         own = [_named(heading_deg(case.truth.numbers_TK)) for case in cases]
         turned_cases = windows_of(
-            bench, seed, wanted=_faces_a_named_way, change=lambda clip, i: turned_clip(clip, FACING[stated[i]])
+            bench,
+            seed,
+            wanted=_faces_a_named_way,
+            change=partial(_turned_to, yaws_deg=[FACING[each] for each in stated]),
         )
 
         def said(facing: Sequence[str], cases: Sequence[Case] = cases) -> list[Case]:
-            words = [ACTIONS_OF_TEXT.search(case.clip.caption) for case in cases]
             return [
-                saying(bench.model, case, f"A person is {match[1] if match else 'standing'}, {each}. {CAMERAS['static']}.")
-                for case, each, match in zip(cases, facing, words, strict=True)
+                saying(bench.model, case, _facing(case.clip.caption, each))
+                for case, each in zip(cases, facing, strict=True)
             ]
 
         made: dict[str, tuple[Pictures, Sequence[str]]] = {
@@ -338,9 +348,15 @@ def _named(yaw_deg: float) -> str:
     return min(FACING, key=lambda name: apart_deg(FACING[name], yaw_deg))
 
 
-def turned_clip(clip: Clip, yaw_deg: float) -> Clip:
+def _facing(caption: str, words: str) -> str:
+    """The caption with another orientation."""
+    scene, camera = caption.split(". ", 1)
+    return f"{scene.split(',')[0]}, {words}. {camera}"
+
+
+def _turned_to(clip: Clip, place: int, yaws_deg: Sequence[float]) -> Clip:
     """The clip's tracks as `animate` turns them; its pictures stay as they are."""
-    facing = Orientation(start_yaw_deg=yaw_deg, end_yaw_deg=yaw_deg)
+    facing = Orientation(start_yaw_deg=yaws_deg[place], end_yaw_deg=yaws_deg[place])
     old = clip.tracks
     body, face, hands = turned(old.body, old.face, old.hands, facing)
     square = choose_square(clip.size_hw, subject_box_px(body, face, clip.size_hw))
@@ -501,7 +517,7 @@ def main() -> None:
     torch.set_grad_enabled(False)
     bench = Bench(model, judges, held_clips(args.held), pool, args.windows, tuple(args.seeds), args.batch)
     sampling = model.config.sampling
-    print(f"{args.windows} windows a part and seed, seeds {args.seeds}, {sampling.steps} steps, guidance {sampling.guidance}")
+    print(f"{args.windows} windows a part and seed, seeds {args.seeds}, {sampling.steps} steps, {sampling.guidance}")
     for name in args.only:
         start = time.perf_counter()
         PARTS[name](bench)
