@@ -247,9 +247,7 @@ def camera(bench: Bench) -> None:
     verdict(f"the worst move, {worst[0]}", 100 * float(np.mean(worst[1])), 80)
     for label, pairs in paces.items():
         speed, amount = np.array(pairs).T if pairs else (np.zeros(2), np.zeros(2))
-        print(
-            f"\nPace, {label}: the words' speed and the amount read correlate (logs) by {_correlation(speed, amount):.2f}"
-        )
+        print(f"\nPace, {label}: speed said and amount read (logs) correlate by {_correlation(speed, amount):.2f}")
 
 
 def _jobs(
