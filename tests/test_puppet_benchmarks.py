@@ -61,8 +61,8 @@ def test_steps_are_enough_when_no_doubling_from_there_on_is_worth_it(benchmark: 
 
 def test_gates_judge_the_mean_over_the_seeds(benchmark: ModuleType) -> None:
     gate = sys.modules["model_student"].Gate
-    assert "| 0.880 | 0.800 to 0.960 | at least 0.88 | PASS |" in gate("sharpness", [0.8, 0.96], 0.88, True).line()
-    assert "FALLS SHORT" in gate("sharpness", [0.8, 0.95], 0.88, True).line()
+    assert "| 1.000 | 0.750 to 1.250 | at least 1.00 | PASS |" in gate("sharpness", [0.75, 1.25], 1.0, True).line()
+    assert "FALLS SHORT" in gate("sharpness", [0.75, 1.125], 1.0, True).line()
     assert "PASS" in gate("frechet", [1.0, 1.5], 1.25).line()
     assert "FALLS SHORT" in gate("frechet", [1.0, 1.51], 1.25).line()
 
