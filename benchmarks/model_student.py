@@ -119,7 +119,8 @@ class Results:
 
     def ratios(self, label: str, view: View, name: str) -> list[float]:
         """Seed by seed over the guided teacher's."""
-        pairs = zip(self.rows[label], self.rows[TEACHER], strict=True)
+        # A student left out of the last seeds has fewer.
+        pairs = zip(self.rows[label], self.rows[TEACHER], strict=False)
         return [own[view][name] / taught[view][name] for own, taught in pairs]
 
 
@@ -203,21 +204,65 @@ def end_to_end(model: LoadedModel, steps: int, clip: Clip, shown: Clip) -> float
     return median_seconds(work, next(model.net.parameters()).device)
 
 
-def students_of(
-    workshop: Workshop, merging: DistillRecipe, args: argparse.Namespace, seed: int
-) -> tuple[LoadedModel, dict[str, tuple[LoadedModel, int]]]:
-    """The merged network of a seed, and its students by label with their steps."""
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """What every way of sampling is judged with."""
+
+    judges: Judges
+    windows: Windows
+    taught: LoadedModel
+    guidance: GuidanceRecipe
+    workshop: Workshop
+    args: argparse.Namespace
+    began_s: float
+
+    @property
+    def late(self) -> bool:
+        """Whether no further student is begun."""
+        minutes = self.args.minutes
+        return minutes is not None and time.perf_counter() - self.began_s > 60 * minutes
+
+
+def one_seed(bench: Bench, merging: DistillRecipe, seed: int, results: Results) -> dict[str, LoadedModel]:
+    """Merge, sample everything that is no student, then train, sample and judge the students one after the other."""
+    args, taught, windows = bench.args, bench.taught, bench.windows
     merged_folder = args.output / f"merged-seed{seed}"
-    merged = workshop.train(merged_folder, merging)
+    merged = bench.workshop.train(merged_folder, merging)
+    noise = noise_of(taught, windows, seed)
+    guided = drawn(taught, windows, noise, dual(taught, bench.guidance), args.teacher_steps)
+
+    def add(label: str, evaluations: int, made: Pictures) -> None:
+        results.add(label, evaluations, row_of(bench.judges, windows, made, guided))
+
+    for label, made in anchor_pictures(windows).items():
+        add(label, 0, made)
+    add(TEACHER, 2 * args.teacher_steps, guided)
+    ways = {f"merged, {args.teacher_steps} steps": (single(merged), args.teacher_steps, args.teacher_steps)}
+    for few in args.student_steps:
+        ways |= naive_ways(taught, bench.guidance, few)
+        ways[f"merged, {few} steps"] = (single(merged), few, few)
+    for label, (predictor, steps, evaluations) in ways.items():
+        add(label, evaluations, drawn(taught, windows, noise, predictor, steps))
     students = {}
     for few in args.student_steps:
         for objective in args.objectives:
+            label = f"{objective}, {few} steps"
+            if bench.late:
+                print(f"{label}, seed {seed}: left out, {args.minutes} minutes are over", flush=True)
+                continue
             recipe = with_stages(merging, objective, args, few)
             if seed == args.seeds[0]:
-                print(f"{objective}, {few} steps: {json.dumps(recipe.model_dump(mode='json', exclude_defaults=True))}")
-            folder = args.output / f"{objective}-{few}-seed{seed}"
-            students[f"{objective}, {few} steps"] = (workshop.train(folder, recipe, merged_folder), few)
-    return merged, students
+                print(f"{label}: {json.dumps(recipe.model_dump(mode='json', exclude_defaults=True))}")
+            students[label] = bench.workshop.train(args.output / f"{objective}-{few}-seed{seed}", recipe, merged_folder)
+            add(label, few, drawn(taught, windows, noise, single(students[label]), few))
+            row, naive = results.rows[label][-1]["subject"], list(naive_ways(taught, bench.guidance, few))
+            nearest = max(results.rows[name][-1]["subject"]["to_teacher_db"] for name in naive)
+            print(
+                f"{label}, seed {seed}, subject view: {row['to_teacher_db']:.2f} dB to the teacher (naive "
+                f"{nearest:.2f}), sharpness {results.ratios(label, 'subject', 'sharpness_ratio')[-1]:.3f} of its",
+                flush=True,
+            )
+    return students
 
 
 def main() -> None:
@@ -246,6 +291,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=2048, help="windows to learn from, read once")
     parser.add_argument("--readers", type=int, default=os.cpu_count() or 1, help="threads that read them")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of training and noise")
+    parser.add_argument("--minutes", type=float, help="after which no further student is begun")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     args = parser.parse_args()
     began, device = time.perf_counter(), torch.device(args.device)
@@ -261,24 +307,10 @@ def main() -> None:
     merging = [recipe_of(args, guidance, taught.config.sampling.shift, seed) for seed in args.seeds]
     pool = read_pool(taught, Path(args.train), merging[0], args.pool, args.readers, device)
     workshop = Workshop(args.teacher, taught, Path(args.train), pool, device)
+    bench = Bench(judges, windows, taught, guidance, workshop, args, began)
     results, models = Results(), {}
-    anchors = anchor_pictures(windows)
     for seed, recipe in zip(args.seeds, merging, strict=True):
-        merged, students = students_of(workshop, recipe, args, seed)
-        models = {label: student for label, (student, _) in students.items()}
-        noise = noise_of(taught, windows, seed)
-        guided = drawn(taught, windows, noise, dual(taught, guidance), args.teacher_steps)
-        for label, made in anchors.items():
-            results.add(label, 0, row_of(judges, windows, made, guided))
-        results.add(TEACHER, 2 * args.teacher_steps, row_of(judges, windows, guided, guided))
-        ways = {f"merged, {args.teacher_steps} steps": (single(merged), args.teacher_steps, args.teacher_steps)}
-        for few in args.student_steps:
-            ways |= naive_ways(taught, guidance, few)
-            ways[f"merged, {few} steps"] = (single(merged), few, few)
-            ways |= {label: (single(student), own, own) for label, (student, own) in students.items() if own == few}
-        for label, (predictor, steps, evaluations) in ways.items():
-            made = drawn(merged if label.startswith("merged") else taught, windows, noise, predictor, steps)
-            results.add(label, evaluations, row_of(judges, windows, made, guided))
+        models = one_seed(bench, recipe, seed, results) | models
     show(results, windows)
     report_gates(results, models, taught, guidance, args, list(windows.cases), (clips.get(0), clips.get(1)))
     print(f"\n{time.perf_counter() - began:.0f} s in all")
