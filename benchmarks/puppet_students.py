@@ -80,13 +80,18 @@ class Workshop:
 
     def train(self, folder: Path, recipe: DistillRecipe, merged: Path | None = None) -> LoadedModel:
         """The student of a recipe, from the folder if it is there. merged: its first stage, already trained."""
-        document = {"recipe": meaning_of(recipe), "windows": sum(len(batch.keys) for batch in self.pool.batches)}
+        teacher_print = hashlib.sha256((self.teacher / EMA_FILE).read_bytes()).hexdigest()[:16]
+        data_print = dataset_fingerprint(self.dataset)
+        document = {
+            "recipe": meaning_of(recipe),
+            "windows": sum(len(batch.keys) for batch in self.pool.batches),
+            "from": [teacher_print, data_print],
+        }
         mark = folder / "trained.txt"
         if mark.is_file() and mark.read_text(encoding="utf-8") == fingerprint(document):
             return load_model(folder, device=self.device)
         shutil.rmtree(folder, ignore_errors=True)
-        teacher_print = hashlib.sha256((self.teacher / EMA_FILE).read_bytes()).hexdigest()[:16]
-        prints = (fingerprint(document), dataset_fingerprint(self.dataset))
+        prints = (fingerprint(document), data_print)
         config = student_config(recipe, self.taught.config, prints, teacher_print)
         write_atomically(folder / CODEC_FILE, codec_bytes(self.taught.codec))
         write_config(folder, config)
