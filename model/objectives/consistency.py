@@ -13,7 +13,7 @@ import torch
 
 from model.conditions import Batch
 from model.objectives.base import Losses, noised, primary_losses, to_tensor, velocity_loss_B
-from model.objectives.walking import StepObjective, drawn_step, everything, implied_clean, stepped, walked
+from model.objectives.walking import StepObjective, everything, implied_clean, stepped, walked
 from model.rng import StepRng
 
 
@@ -22,15 +22,16 @@ class PhasedConsistency(StepObjective):
 
     def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
         clean, parts = batch.tokens_BNC, self._recipe.teacher_substeps
-        start_B, end_B = drawn_step(self._times, rng, clean)
-        index_B = to_tensor(rng.uniform_B(len(clean), "interval") * parts, clean).floor()
-        t_B = start_B + (end_B - start_B) * index_B / parts
-        after_B = start_B + (end_B - start_B) * (index_B + 1) / parts
+        times_SB = self.drawn_step(rng, clean)
+        index_B = to_tensor(rng.uniform_B(len(clean), "interval") * parts, clean).long()
+        t_B, after_B = (times_SB.gather(0, at_B.unsqueeze(0))[0] for at_B in (index_B, index_B + 1))
+        start_B, end_B = times_SB[0], times_SB[-1]
         strength_B = torch.full_like(t_B, self._recipe.strength)
         noisy = noised(clean, rng.normal_like(clean, "noise"), t_B)
         state = everything(self._student, batch)
         with torch.no_grad():
-            walked_to = walked(self._teacher, everything(self._teacher, batch), noisy, t_B, after_B, strength_B, 1)
+            both_2B = torch.stack((t_B, after_B))
+            walked_to = walked(self._teacher, everything(self._teacher, batch), noisy, both_2B, strength_B)
             last_B = index_B >= parts - 1
             # In the last interval there is nothing left to jump; any time short of 1 keeps the arithmetic finite.
             jump_B = torch.where(last_B, start_B, after_B)

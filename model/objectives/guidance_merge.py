@@ -45,7 +45,9 @@ class GuidanceMerge:
         t_B = to_tensor(times, clean)
         noisy = noised(clean, rng.normal_like(clean, "noise"), t_B)
         strength_B = to_tensor(1.0 + (self._recipe.max_strength - 1.0) * rng.uniform_B(count, "strength"), clean)
-        acts_B = torch.tensor([self._guidance.acts_at(t) for t in times], device=clean.device)
+        # The interval alone: a teacher that is itself sampled at strength 1 can be merged at others.
+        guidance = self._guidance
+        acts_B = torch.tensor([guidance.from_t <= t < guidance.until_t for t in times], device=clean.device)
         everything = keep_mask(count, device=clean.device)
         kept = keep_mask(count, [name for name in GROUPS if name not in self._guidance.dropped], clean.device)
         with torch.no_grad():

@@ -4,13 +4,15 @@ Two players. The student makes a video in its few steps; at a random noise level
 (the real denoiser) and a second denoiser trained on the student's videos (the fake one) are asked where the clean
 video lies, and the student moves by their difference. The fake denoiser learns in the same loop, on what the student
 makes now.
-Source: Yin et al., DMD2 (2024): several student steps by simulation, no regression loss.
+Source: Yin et al., DMD2 (2024): several student steps by simulation, no regression loss. There fresh noise is added
+between the steps; here they are the sampler's Euler steps.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ from model.conditions import Batch
 from model.dit.backbone import Backbone
 from model.objectives.base import PRIMARY, Losses, noised, to_tensor, velocity_loss_B
 from model.objectives.flow import FlowRecipe, draw_times
-from model.objectives.walking import StepRecipe, everything
+from model.objectives.walking import StepRecipe, everything, stepped
 from model.rng import StepRng
 from model.sampler import time_grid
 
@@ -58,13 +60,10 @@ class DistributionMatching:
         state = everything(self._student, batch)
         # One draw for the whole step: every process must evaluate the networks equally often.
         last = int(StepRng(rng.seed, rng.step).numpy(0, "last").random() * self._recipe.steps)
-        noise = rng.normal_like(batch.tokens_BNC, "start")
-        noisy = noise
+        noisy = rng.normal_like(batch.tokens_BNC, "start")
+        times_SB = torch.tensor(self._times, device=noisy.device)[:, None].expand(-1, len(noisy))
         with torch.no_grad():
-            for index in range(last):
-                t_B = torch.full_like(strength_B, self._times[index])
-                seen = self._student(noisy, t_B, state, strength_B)
-                fresh = rng.normal_like(batch.tokens_BNC, f"again{index}")
-                noisy = noised(seen, fresh, torch.full_like(strength_B, self._times[index + 1]))
-        t_B = torch.full_like(strength_B, self._times[last])
-        return self._student(noisy, t_B, state, strength_B)  # type: ignore[no-any-return]
+            for t_B, next_B in pairwise(times_SB[: last + 1]):
+                # As the sampler goes: a student that learnt on other points would never meet them.
+                noisy = stepped(noisy, self._student(noisy, t_B, state, strength_B), t_B, next_B)
+        return self._student(noisy, times_SB[last], state, strength_B)  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ import torch
 
 from model.conditions import Batch
 from model.objectives.base import Losses, noised, primary_losses, velocity_loss_B
-from model.objectives.walking import StepObjective, drawn_step, everything, walked
+from model.objectives.walking import StepObjective, everything, walked
 from model.rng import StepRng
 
 
@@ -22,10 +22,9 @@ class Reflow(StepObjective):
         clean = batch.tokens_BNC
         noise = rng.normal_like(clean, "noise")
         strength_B = torch.full((len(clean),), self._recipe.strength, device=clean.device)
-        state, made = everything(self._teacher, batch), noise
-        for start, end in zip(self._times[:-1], self._times[1:], strict=True):
-            start_B, end_B = (torch.full_like(strength_B, value) for value in (start, end))
-            made = walked(self._teacher, state, made, start_B, end_B, strength_B, self._recipe.teacher_substeps)
-        t_B, _ = drawn_step(self._times, rng, clean)
+        with torch.no_grad():
+            guide = everything(self._teacher, batch)
+        made = walked(self._teacher, guide, noise, self.all_times(clean), strength_B)
+        t_B = self.drawn_step(rng, clean)[0]
         predicted = self._student(noised(made, noise, t_B), t_B, everything(self._student, batch), strength_B)
         return primary_losses(velocity_loss_B(predicted, made, t_B))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import pairwise
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -24,13 +26,19 @@ from schemas.recipe import StrictModel
 class StepRecipe(StrictModel):
     """`steps` and `shift` become the student's sampler; `strength` is the guidance it is distilled at.
 
-    teacher_substeps: Euler steps of the teacher in one step of the student (for `consistency`, its sub-intervals).
+    teacher_substeps: Euler steps of the teacher in one step of the student (for `consistency`, its sub-intervals), at
+    the times of a sampler of the same shift with so many times more steps: steps x teacher_substeps should be what the
+    teacher is sampled with.
+    start: where `steps` learns: on noised windows, one step of the student each; or on the teacher's own way from
+    noise, all steps of the student on it at once. Guidance leads away from where noised windows are, and a noised
+    window shows what its conditions do not tell.
     """
 
     steps: int = Field(default=4, gt=0)
     shift: float = Field(default=2.0, gt=0)
     teacher_substeps: int = Field(default=3, gt=0)
     strength: float = Field(default=2.0, ge=1)
+    start: Literal["data", "noise"] = "data"
 
 
 class StepObjective(ABC):
@@ -39,10 +47,21 @@ class StepObjective(ABC):
     def __init__(self, student: Backbone, teacher: Backbone, recipe: StepRecipe) -> None:
         self._student, self._teacher = student, teacher.requires_grad_(False)
         self._recipe = recipe
-        self._times = time_grid(recipe.steps, recipe.shift)
+        self._times = time_grid(recipe.steps * recipe.teacher_substeps, recipe.shift)
+        """The teacher's. Every teacher_substeps-th is one of the student's: both grids cut the same line evenly."""
 
     def players(self) -> Mapping[str, nn.Module]:
         return {PRIMARY: self._student}
+
+    def all_times(self, like: Tensor) -> Tensor:
+        """Times (steps x teacher_substeps + 1, B) of the teacher, the same for every sample."""
+        return torch.tensor(self._times, device=like.device)[:, None].expand(-1, len(like))
+
+    def drawn_step(self, rng: StepRng, like: Tensor) -> Tensor:
+        """Times (teacher_substeps + 1, B) of the teacher in a random step of the student, drawn per sample."""
+        parts = self._recipe.teacher_substeps
+        first = [int(value * self._recipe.steps) * parts for value in rng.uniform_B(len(like), "phase")]
+        return torch.stack([to_tensor([self._times[at + part] for at in first], like) for part in range(parts + 1)])
 
     @abstractmethod
     def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
@@ -68,25 +87,9 @@ def everything(net: Backbone, batch: Batch) -> BackboneState:
 
 
 @torch.no_grad()
-def walked(
-    net: Backbone,
-    state: BackboneState,
-    noisy_BNC: Tensor,
-    t_B: Tensor,
-    end_B: Tensor,
-    strength_B: Tensor,
-    substeps: int,
-) -> Tensor:
-    """From t to end in equal Euler steps of `net`."""
+def walked(net: Backbone, state: BackboneState, noisy_BNC: Tensor, times_SB: Tensor, strength_B: Tensor) -> Tensor:
+    """Through all the times, S - 1 Euler steps of `net`."""
     moving = noisy_BNC
-    for index in range(substeps):
-        now_B = t_B + (end_B - t_B) * (index / substeps)
-        after_B = t_B + (end_B - t_B) * ((index + 1) / substeps)
+    for now_B, after_B in pairwise(times_SB):
         moving = stepped(moving, net(moving, now_B, state, strength_B), now_B, after_B)
     return moving
-
-
-def drawn_step(times: list[float], rng: StepRng, like: Tensor) -> tuple[Tensor, Tensor]:
-    """A random step of the student's sampler per sample: its time and the next."""
-    phase = [int(value * (len(times) - 1)) for value in rng.uniform_B(len(like), "phase")]
-    return to_tensor([times[index] for index in phase], like), to_tensor([times[index + 1] for index in phase], like)

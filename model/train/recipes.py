@@ -117,6 +117,22 @@ class DistillRecipe(StrictModel):
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
+    @model_validator(mode="after")
+    def _check(self) -> DistillRecipe:
+        wanted, first = self.sampler.strength, self.stages[0].objective
+        merges = any(stage.objective == "merge" for stage in self.stages)
+        if merges and wanted > self.merge.max_strength:
+            raise ValueError(
+                f"sampler.strength is {wanted}, but merge teaches strengths up to {self.merge.max_strength}; "
+                "raise merge.max_strength"
+            )
+        if first != "merge" and wanted != 1.0:
+            raise ValueError(
+                f"sampler.strength is {wanted}, but {first} would learn from the teacher without guidance; "
+                "put a merge stage first, or set sampler.strength to 1"
+            )
+        return self
+
 
 HOW_NOT_WHAT: dict[str, set[str]] = {
     "loop": {"parallel", "readers", "tensorboard", "samples_every", "compile", "attention"}

@@ -44,7 +44,7 @@ from model.store import (
     write_config,
 )
 from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
-from model.train.checkpoint import saved_step
+from model.train.checkpoint import saved_step, stage_file
 from model.train.configs import check_output, input_dims, student_config, teacher_config
 from model.train.loop import Stage, StepReport, run_stages, speed_up
 from model.train.recipes import DistillRecipe, TrainRecipe, TrainStage, meaning_of
@@ -173,7 +173,7 @@ def distil_student(
         def read_batch(rng: StepRng) -> Batch:
             return reader.batch(rng, taught.codec, taught.text, size, world.data_size, world.data_rank)
 
-        stages = [_distill_stage(recipe, index, taught, config, read_batch) for index in range(len(recipe.stages))]
+        stages = [distill_stage(recipe, index, taught, config, read_batch) for index in range(len(recipe.stages))]
         return _run(stages, recipe, config, output, reader, taught.codec, taught.text, device, report, world)
 
 
@@ -185,15 +185,17 @@ STEP_OBJECTIVES: dict[str, Callable[[Backbone, Backbone, StepRecipe], Objective]
 }
 
 
-def _distill_stage(
+def distill_stage(
     recipe: DistillRecipe,
     index: int,
     taught: LoadedModel,
     config: ModelConfig,
     read_batch: Callable[[StepRng], Batch],
 ) -> Stage:
-    """A stage of the student. The teacher of a `steps` stage is the student as the stage before left it."""
+    """A stage of the student. Few steps are learnt from what the last `merge` stage left, not from another student of
+    few steps, which knows only its own times."""
     chosen = recipe.stages[index]
+    merged = max((number for number in range(index) if recipe.stages[number].objective == "merge"), default=None)
 
     def make(previous: Path | None) -> Objective:
         torch.manual_seed(seed_from(recipe.loop.seed, "init"))
@@ -205,10 +207,11 @@ def _distill_stage(
             assert guidance is not None  # checked before any work
             return GuidanceMerge(student, taught.net, guidance, recipe.merge)
         frozen = make_net(student.config, taught.codec)
-        if previous is None:
+        if previous is None or merged is None:
             frozen.load_state_dict(student.state_dict())
         else:
-            fill(frozen, load_file(str(previous)), previous)
+            weights = stage_file(previous.parent.parent, merged)
+            fill(frozen, load_file(str(weights)), weights)
         frozen = speed_up(frozen.to(next(taught.net.parameters()).device), recipe.loop)
         return STEP_OBJECTIVES[chosen.objective](student, frozen, recipe.sampler)
 

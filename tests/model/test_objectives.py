@@ -8,7 +8,7 @@ import torch
 
 from model.conditions import GROUPS, Batch, keep_mask
 from model.dit.net import VideoDit
-from model.guidance import GuidanceRecipe, guide
+from model.guidance import GuidanceRecipe, SingleBranch, guide
 from model.objectives.base import velocity_loss_B
 from model.objectives.consistency import PhasedConsistency
 from model.objectives.flow import FlowMatching, FlowRecipe, draw_keep, draw_times
@@ -18,7 +18,7 @@ from model.objectives.reflow import Reflow
 from model.objectives.step_distillation import StepDistillation
 from model.objectives.walking import StepRecipe
 from model.rng import StepRng, seed_from
-from model.sampler import euler_step, time_grid
+from model.sampler import euler_step, sample, time_grid
 from model.train.ema import Ema
 from model.train.muon import Muon, orthogonalised
 from tests.model.tiny import GRID, random_batch, random_conditions, random_tokens, tiny_net
@@ -124,21 +124,93 @@ def test_guidance_pushes_away_from_the_kept_branch() -> None:
     assert guide(full, kept, 2.5).item() == 1.0 + 2.5 * 2.0
 
 
-def test_one_student_step_lands_where_the_teacher_s_small_steps_land() -> None:
+def test_a_teacher_that_is_sampled_without_guidance_can_be_merged_at_any_strength() -> None:
+    """Its own strength says nothing of the student's; only its interval counts."""
+    teacher = tiny_net()
+    student = tiny_net(guidance_embedding=True)
+
+    def loss(strength: float, until_t: float) -> float:
+        recipe = GuidanceRecipe(strength=strength, until_t=until_t)
+        return float(
+            GuidanceMerge(student, teacher, recipe, MergeRecipe()).losses(random_batch(), 0, StepRng(0, 0)).per_sample_B
+            .mean()
+        )  # fmt: skip
+
+    assert loss(1.0, 1.0) == loss(2.0, 1.0)
+    assert loss(1.0, 0.0) != loss(1.0, 1.0)
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.0])
+def test_ideal_student_steps_make_what_the_teacher_s_sampler_makes(shift: float) -> None:
+    """From noise, each step lands on the teacher's own path with teacher_substeps times as many steps."""
     teacher = tiny_net(guidance_embedding=True)
-    recipe = StepRecipe(steps=2, shift=1.0, teacher_substeps=3)
+    recipe = StepRecipe(steps=2, shift=shift, teacher_substeps=3)
     objective = StepDistillation(tiny_net(guidance_embedding=True), teacher, recipe)
-    start, end, noisy, data = 0.5, 1.0, random_tokens(seed=9), random_batch()
-    t_B, next_B, strength_B = (torch.full((2,), value) for value in (start, end, recipe.strength))
-    target = objective._teacher_target(data, noisy, t_B, next_B, strength_B)
-    state = teacher.encode(data.conditions, keep_mask(2), GRID)
-    moving = noisy
-    with torch.no_grad():
-        for now, after in zip((0.5, 4 / 6, 5 / 6), (4 / 6, 5 / 6, 1.0), strict=True):
-            moving = euler_step(moving, teacher(moving, torch.full((2,), now), state, strength_B), now, after)
-    landed = euler_step(noisy, target, start, end)
-    assert (landed - moving).abs().max() < 1e-4 * moving.abs().max()
-    assert time_grid(2, 1.0) == [0.0, 0.5, 1.0]
+    noise, data, times = random_tokens(seed=9), random_batch(), time_grid(6, shift)
+    strength_B, moving = torch.full((2,), recipe.strength), noise
+    for first in (0, 3):
+        times_SB = torch.tensor(times[first : first + 4])[:, None].expand(-1, 2)
+        target = objective.target(data, moving, times_SB, strength_B)
+        moving = euler_step(moving, target, times[first], times[first + 3])
+    single = SingleBranch(teacher, data.conditions, GRID, recipe.strength)
+    expected = sample(single, noise, times).tokens_BNC
+    assert (moving - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.0])
+def test_a_step_is_cut_at_the_times_of_the_longer_sampler(shift: float) -> None:
+    objective = Reflow(
+        tiny_net(guidance_embedding=True), tiny_net(guidance_embedding=True),
+        StepRecipe(steps=2, shift=shift, teacher_substeps=3),
+    )  # fmt: skip
+    seen = {
+        tuple(row) for step in range(8) for row in objective.drawn_step(StepRng(0, step), torch.zeros(4)).T.tolist()
+    }
+    fine = torch.tensor(time_grid(6, shift)).tolist()
+    assert seen == {tuple(fine[:4]), tuple(fine[3:])}
+    assert (fine[0], fine[3], fine[6]) == tuple(torch.tensor(time_grid(2, shift)).tolist())
+
+
+def test_steps_from_noise_are_learnt_on_the_teacher_s_own_way() -> None:
+    """The points on which the student is asked are every third of the teacher's sampler; one substep is a copy."""
+    teacher, student = tiny_net(guidance_embedding=True), tiny_net(seed=3, guidance_embedding=True)
+    recipe, data = StepRecipe(steps=2, teacher_substeps=3, start="noise"), random_batch()
+    asked: list[torch.Tensor] = []
+    student.register_forward_pre_hook(lambda _, given: asked.append(given[0]))
+    StepDistillation(student, teacher, recipe).losses(data, 0, StepRng(0, 0))
+    passed: list[torch.Tensor] = []
+    teacher.register_forward_pre_hook(lambda _, given: passed.append(given[0]))
+    noise = StepRng(0, 0).normal_like(data.tokens_BNC, "noise")
+    sample(SingleBranch(teacher, data.conditions, GRID, recipe.strength), noise, time_grid(6, recipe.shift))
+    assert len(asked) == 2
+    assert all(
+        (at - expected).abs().max() < 1e-5 * expected.abs().max()
+        for at, expected in zip(asked, passed[::3], strict=True)
+    )
+    copy = StepDistillation(teacher, tiny_net(guidance_embedding=True), StepRecipe(teacher_substeps=1, start="noise"))
+    assert float(copy.losses(data, 0, StepRng(0, 0)).per_sample_B.mean()) == pytest.approx(0.0, abs=1e-8)
+
+
+def test_matching_learns_where_the_sampler_goes() -> None:
+    """The points on which the student is asked are those of its own sampler, from the same noise."""
+    teacher, student = tiny_net(guidance_embedding=True), tiny_net(seed=3, guidance_embedding=True)
+    recipe, data = StepRecipe(steps=3), random_batch()
+    asked: list[tuple[torch.Tensor, float]] = []
+    student.register_forward_pre_hook(lambda _, given: asked.append((given[0], float(given[1][0]))))
+    objective = DistributionMatching(student, teacher, recipe)
+    lengths = set()
+    for step in range(8):
+        asked.clear()
+        objective.losses(data, step, StepRng(0, step))
+        learnt = list(asked)
+        asked.clear()
+        noise = StepRng(0, step).normal_like(data.tokens_BNC, "start")
+        sample(SingleBranch(student, data.conditions, GRID, recipe.strength), noise, time_grid(3, recipe.shift))
+        for (at, t), (expected, expected_t) in zip(learnt, asked, strict=False):
+            assert t == expected_t
+            assert (at - expected).abs().max() < 1e-5 * expected.abs().max()
+        lengths.add(len(learnt))
+    assert lengths == {1, 2, 3}
 
 
 def test_a_student_of_one_substep_copies_its_teacher() -> None:
@@ -263,7 +335,7 @@ def test_a_network_of_the_recipe_s_size_starts_at_zero() -> None:
     assert not out.any()
 
 
-@pytest.mark.parametrize("kind", ["flow", "merge", "steps", "consistency", "reflow", "matching"])
+@pytest.mark.parametrize("kind", ["flow", "merge", "steps", "path", "consistency", "reflow", "matching"])
 def test_a_share_of_the_batch_is_drawn_as_in_the_whole(kind: str) -> None:
     """Losses of three windows, at once and as shares of one and two whose first slots are 0 and 1."""
     steps = StepRecipe(steps=3, teacher_substeps=2)
@@ -272,6 +344,7 @@ def test_a_share_of_the_batch_is_drawn_as_in_the_whole(kind: str) -> None:
         "flow": lambda: FlowMatching(student, FlowRecipe()),
         "merge": lambda: GuidanceMerge(student, teacher, GuidanceRecipe(), MergeRecipe()),
         "steps": lambda: StepDistillation(student, teacher, steps),
+        "path": lambda: StepDistillation(student, teacher, steps.model_copy(update={"start": "noise"})),
         "consistency": lambda: PhasedConsistency(student, teacher, steps),
         "reflow": lambda: Reflow(student, teacher, steps),
         "matching": lambda: DistributionMatching(student, teacher, steps),

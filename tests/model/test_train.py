@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 
 import model.train.runs as runs
 from model.data.reader import Clips, WindowReader
+from model.dit.backbone import Backbone
 from model.generate import DrivingMotion, animate, reference_of
-from model.objectives.base import Losses
+from model.objectives.base import Losses, Objective
 from model.objectives.flow import FlowMatching
+from model.objectives.walking import StepRecipe
 from model.rng import StepRng, seed_from
 from model.store import load_model, read_config, write_config
 from model.text.encoder import HashedBytesText
@@ -345,3 +347,37 @@ def test_the_loss_falls_and_the_square_is_where_it_should_be(shards: Path, tmp_p
     )
     summary = train_teacher(shards, tmp_path / "m", recipe, resume=False, report=ignore)
     assert summary.last_loss < 0.4 * summary.first_loss
+
+
+def test_the_merged_network_teaches_every_later_stage(
+    shards: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A polish with `matching` starts from the student of few steps, but its real denoiser is the merged network."""
+    taught: list[dict[str, torch.Tensor]] = []
+    real = runs.STEP_OBJECTIVES["matching"]
+
+    def watched(student: Backbone, frozen: Backbone, recipe: StepRecipe) -> Objective:
+        taught.append({name: weight.clone() for name, weight in frozen.state_dict().items()})
+        return real(student, frozen, recipe)
+
+    monkeypatch.setitem(runs.STEP_OBJECTIVES, "matching", watched)
+    stages = [{"objective": name, "steps": 2} for name in ("merge", "steps", "matching")]
+    recipe = parse_recipe(DistillRecipe, {**TINY_STUDENT, "stages": stages, "samples": 0}, "chain")
+    distil_student(teacher, shards, tmp_path / "s", recipe, resume=False, report=ignore)
+    merged, few = (load_file(str(tmp_path / f"s/trainer/stage_{number}.safetensors")) for number in (0, 1))
+    assert all(torch.equal(taught[0][name], merged[name]) for name in merged)
+    assert not all(torch.equal(merged[name], few[name]) for name in merged)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sampler": {"strength": 3.5}}, "raise merge.max_strength"),
+        ({"stages": [{"objective": "reflow", "steps": 1}]}, "put a merge stage first"),
+    ],
+)
+def test_a_strength_that_nothing_teaches_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(DistillRecipe, {**TINY_STUDENT, **change}, "asked")
+    alone = {"stages": [{"objective": "reflow", "steps": 1}], "sampler": {"strength": 1.0}}
+    assert parse_recipe(DistillRecipe, {**TINY_STUDENT, **alone}, "alone").stages[0].objective == "reflow"
