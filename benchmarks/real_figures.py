@@ -30,6 +30,8 @@ Pictures = NDArray[np.uint8]
 Errors = NDArray[np.float64]
 LEVELS = (0.0, 0.1, 0.3, 0.5, 0.7)
 BATCH = 8
+LEAST_SPREAD = 0.1
+"""In units of a feature: 3 grey levels of a mean colour, a tenth of the energy of detail or change."""
 COPY, FIRST, MEAN, TRAINED = "copy of the reference", "first frame", "mean frame", "mean training picture"
 PLAIN = StageData.model_validate(
     {
@@ -155,6 +157,36 @@ def corrected_errors_LW(
     return np.stack(rows)
 
 
+def by_clip(
+    model: LoadedModel, windows: Sequence[Window], names: Mapping[str, str], seed: int
+) -> dict[str, dict[str, float]]:
+    """Error of the clean tokens from pure noise, over that of copying the reference, for each clip."""
+    network_W = network_errors_LW(model, windows, (0.0,), seed)[0]
+    stills = stills_of(windows, model.codec, windows)
+    copy_W, first_W = (still_errors_W(stills[name], windows) for name in (COPY, FIRST))
+    rows = {}
+    for key in dict.fromkeys(window.key for window in windows):
+        own = np.array([window.key == key for window in windows])
+        unit = copy_W[own].mean()
+        rows[names[key]] = {
+            "copy: mean squared error x 1000": 1000 * float(unit),
+            "network / copy": float(network_W[own].mean() / unit),
+            "first frame / copy": float(first_W[own].mean() / unit),
+        }
+    return rows
+
+
+def without(model: LoadedModel, windows: Sequence[Window], seed: int) -> dict[str, dict[str, float]]:
+    """Error of the clean tokens near noise, over that with all conditions."""
+    times, rows = LEVELS[:3], {}
+    whole = network_errors_LW(model, windows, times, seed).mean(axis=1)
+    for group in GROUPS:
+        given = [name for name in GROUPS if name != group]
+        found = network_errors_LW(model, windows, times, seed, given).mean(axis=1)
+        rows[f"without {group}"] = {f"t = {t}": float(found[level] / whole[level]) for level, t in enumerate(times)}
+    return rows
+
+
 def loss_weights_L(times: Sequence[float]) -> Errors:
     """What turns an error of tokens into one of velocities, as in training."""
     return 1.0 / np.maximum(1.0 - np.array(times), MIN_NOISE) ** 2
@@ -180,11 +212,14 @@ def generated(
 def anchors_of(windows: Sequence[Window]) -> dict[str, Pictures]:
     """What each metric says of things that are no animation; `shuffled` gives every window another clip's frames."""
     truth, rng = truth_of(windows), np.random.default_rng(0)
-    clips = {window.key: number for number, window in enumerate(windows)}
-    step = len(windows) // max(1, len(clips))
+    keys = [window.key for window in windows]
+    following = [[*range(index + 1, len(keys)), *range(index + 1)] for index in range(len(keys))]
+    others = [
+        next((at for at in order if keys[at] != key), order[0]) for key, order in zip(keys, following, strict=True)
+    ]
     return {
         "ground truth": truth,
-        "shuffled": np.roll(truth, step, axis=0),
+        "shuffled": truth[others],
         "static (first frame)": np.repeat(truth[:, :1], truth.shape[1], axis=1),
         "copy of the reference": np.repeat(
             np.stack([window.reference_HW3 for window in windows])[:, None], truth.shape[1], axis=1
@@ -232,13 +267,17 @@ def features_MF(rgb_WTHW3: Pictures) -> NDArray[np.float64]:
     return np.stack(rows).astype(np.float64)
 
 
+def feature_scale_F(rgb_WTHW3: Pictures) -> NDArray[np.float64]:
+    """Spread of the features over training frames; what hardly varies there must not count beyond all others."""
+    return np.maximum(features_MF(rgb_WTHW3).std(axis=0), LEAST_SPREAD)
+
+
 def _cells(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(plane, (4, 4), interpolation=cv2.INTER_AREA))
 
 
 def frechet(one_MF: NDArray[np.float64], other_MF: NDArray[np.float64], scale_F: NDArray[np.float64]) -> float:
-    """Between Gaussians with diagonal covariances, features in units of `scale_F` (their spread over training
-    frames), mean over features."""
+    """Between Gaussians with diagonal covariances, features in units of `scale_F`, mean over features."""
     mean, spread = one_MF.mean(0) - other_MF.mean(0), one_MF.std(0) - other_MF.std(0)
     return float((np.square(mean / scale_F) + np.square(spread / scale_F)).mean())
 
