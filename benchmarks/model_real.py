@@ -82,6 +82,7 @@ LOSS_TIMES = 12
 NETWORK, CORRECTED = "network", "reference, corrected"
 RIVALS, ANCHORS = (COPY, TRAINED, CORRECTED), (FIRST, MEAN)
 SHEET_ROWS = 8
+WORDS: dict[str, View] = {"subject": "subject", "face": "face", "hand": "right_hand"}
 
 
 def documents_of(dataset: Path, entries: Sequence[SampleEntry]) -> dict[str, dict[str, Any]]:
@@ -202,14 +203,19 @@ def errors(
 
 
 def videos(
-    model: LoadedModel, windows: Sequence[Window], known: Sequence[Window], steps: int, seed: int, sheet: Path
+    model: LoadedModel,
+    windows: Sequence[Window],
+    known: Sequence[Window],
+    args: argparse.Namespace,
+    seed: int,
+    sheet: Path,
 ) -> dict[str, dict[str, float]]:
-    """Generated windows and anchors; a sheet of the first of them."""
+    """Generated windows and anchors; a sheet of the first strength's, evenly over the clips."""
     truth = truth_of(windows)
     scale = feature_scale_F(truth_of(known))
-    made = {f"made, w = {w}": generated(model, windows, steps, w, seed) for w in (1.0, 1.5)}
+    made = {f"made, w = {w}": generated(model, windows, args.steps, w, seed) for w in args.strengths}
     step = max(1, len(windows) // SHEET_ROWS)
-    picture = sheet_of(windows[::step], made["made, w = 1.0"][::step])
+    picture = sheet_of(windows[::step], next(iter(made.values()))[::step])
     write_atomically(sheet, png_bytes(picture))
     return {name: metrics_of(each, truth, scale) for name, each in {**anchors_of(windows), **made}.items()}
 
@@ -221,8 +227,8 @@ def judged(
     """Tables of one seed, as numbers and as Markdown."""
     figures: dict[str, Any] = {}
     text = []
-    views: dict[View, str] = {"subject": "subject", "face": "face", "right_hand": "hand"}
-    for view, word in views.items():
+    for word in args.views:
+        view = WORDS[word]
         every = windows_of(clips, model, view, args.windows, seed)
         aside = [window for window in every if window.key in held]
         known = [window for window in every if window.key not in held]
@@ -234,9 +240,9 @@ def judged(
             title = f"{word}, {part}"
             clip_count = len({window.key for window in windows})
             figures[title] = {"windows": len(windows), "clips": clip_count}
-            figures[title]["errors"] = errors(model, early, windows, known, seed)
+            figures[title]["errors"] = errors(model, early if part == "held aside" else None, windows, known, seed)
             sheet = folder / f"{word}_{part.replace(' ', '_')}.png"
-            figures[title]["videos"] = videos(model, windows, known, args.steps, seed, sheet)
+            figures[title]["videos"] = videos(model, windows, known, args, seed, sheet)
             text.append(f"\n### {title}: {len(windows)} windows of {clip_count} clips, seed {seed}\n")
             text += [table(figures[title]["errors"]), "", f"from noise, {args.steps} steps:", ""]
             text.append(table(figures[title]["videos"]))
@@ -279,7 +285,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="of training, for each seed")
     parser.add_argument("--split-by", choices=["source", "video"], default="source")
     parser.add_argument("--windows", type=int, default=4, help="of each clip and view")
+    parser.add_argument("--views", nargs="+", choices=list(WORDS), default=list(WORDS))
     parser.add_argument("--steps", type=int, default=12, help="from noise to a video")
+    parser.add_argument("--strengths", type=float, nargs="+", default=[1.0, 1.5], help="of guidance; 1: none")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
@@ -316,6 +324,8 @@ def main() -> None:
             write_atomically(folder / "figures.json", json.dumps(figures, indent=1).encode())
         runs[seed] = json.loads((folder / "figures.json").read_text())
         print((folder / "figures.md").read_text(), flush=True)
+    if any("subject, held aside" not in run for run in runs.values()):
+        return
     summary = f"## Held-aside clips, subject view, {len(runs)} seeds\n\n{gate(runs)}\n"
     write_atomically(args.output / "summary.md", summary.encode())
     print(f"{summary}\n{time.perf_counter() - began:.0f} s")
