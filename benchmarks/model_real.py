@@ -316,8 +316,10 @@ def main() -> None:
             seeded = recipe.model_copy(update={"loop": recipe.loop.model_copy(update={"seed": seed})})
             took = trained(folder / "clips", folder, seeded, args.minutes)
             model = load_model(folder / "model", EMA_FILE, device)
-            name = stage_file(folder / "model", 0)
-            early = load_model(folder / "model", str(name.relative_to(folder / "model")), device)
+            early = None
+            if len(recipe.stages) > 1:
+                first = stage_file(folder / "model", 0)
+                early = load_model(folder / "model", str(first.relative_to(folder / "model")), device)
             figures, text = judged(model, early, clips, held, names, folder, args, seed)
             head = f"## Seed {seed}: {len(entries) - len(held)} clips trained on, {len(held)} held aside\n\n{took}"
             write_atomically(folder / "figures.md", f"{head}\n{text}\n".encode())

@@ -67,7 +67,7 @@ def windows_of(clips: Clips, model: LoadedModel, view: View, per_clip: int, seed
             if not fitting:
                 continue
             stride = fitting[number % len(fitting)]
-            start = round(number / max(1, per_clip - 1) * (length - 1 - (frames - 1) * stride))
+            start = round((number + 0.5) / per_clip * (length - 1 - (frames - 1) * stride))
             frame_T = start + stride * np.arange(frames)
             time_s_T = clip.pts_s_T[frame_T]
             square = clip.square_of(view, float(time_s_T[0]), float(time_s_T[-1]))
