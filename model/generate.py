@@ -23,6 +23,7 @@ from model.data.motion_inputs import body_in, motion_inputs, with_neutral_face
 from model.data.reader import WindowReader
 from model.data.retarget import Proportions, driving_square, limb_factors, proportions_in, retargeted
 from model.data.semantic import semantic_motion
+from model.data.turned import turned
 from model.data.windows import ReferenceInputs, Words, encode_references, to_rgb, window_conditions
 from model.guidance import DualBranch, Predictor, SingleBranch
 from model.rng import StepRng
@@ -107,8 +108,8 @@ def animate(
 ) -> Animation:
     """Generate the driving clip's frames with the references' character, by a teacher or a student MODEL.
 
-    The driver's arms and legs get the character's proportions where both are known (model/data/retarget.py), unless
-    keep_proportions.
+    A driver who faces another way than the caption states is turned (model/data/turned.py). The driver's arms and legs
+    get the character's proportions where both are known (model/data/retarget.py), unless keep_proportions.
     Beyond the model's max_references pictures are left out, the last first. on_segment(done, total) is called after
     each window.
 
@@ -130,9 +131,9 @@ def animate(
     pts_s_T = driving.pts_s_T - driving.pts_s_T[0]
     length_s = max(float(pts_s_T[-1]), 1e-3)
     stated = parse_directions(caption)
-    filmed = with_neutral_face(driving.body, driving.face, driving.hands, driving.camera)
+    filmed = with_neutral_face(*turned(driving.body, driving.face, driving.hands, stated.orientation), driving.camera)
     known = [] if keep_proportions else [still.proportions for still in references if still.proportions is not None]
-    factors = limb_factors(proportions_in(driving.body), known)
+    factors = limb_factors(proportions_in(filmed.body), known)
     tracks = retargeted(filmed, factors)
     square = driving_square(driving.size_hw, filmed, tracks)
 
@@ -156,7 +157,7 @@ def animate(
         shown = (first_s / length_s, max(last_s, first_s + 1e-3) / length_s)
         words = Words(caption, direction_features(stated, len(frame_T), shown), actions)
         conditions = window_conditions(
-            motion, window_times(pts_s_T, frame_T), encoded, semantic_motion(driving.body, (start_s + end_s) / 2),
+            motion, window_times(pts_s_T, frame_T), encoded, semantic_motion(filmed.body, (start_s + end_s) / 2),
             words, model.text, lead_in,
         ).to(device)  # fmt: skip
         predictor = make_predictor(model, conditions, grid)
