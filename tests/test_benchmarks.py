@@ -23,6 +23,8 @@ def script(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up while it is being made.
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

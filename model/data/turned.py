@@ -109,7 +109,7 @@ def _projected(px_TN2: Float, world_TN3: Float, new_TN3: Float, px_per_m: float,
     rest = px_TN2 - px_per_m * world_TN3[..., :2]
     origin = rest.mean(axis=1, keepdims=True)
     rest = (rest - origin) * np.stack((np.cos(angle_T), np.ones_like(angle_T)), axis=-1)[:, None]
-    return origin + rest + px_per_m * new_TN3[..., :2]
+    return np.asarray(origin + rest + px_per_m * new_TN3[..., :2])
 
 
 def _turned_body(body: BodyTrack, angle_T: Float) -> BodyTrack:
@@ -129,7 +129,7 @@ def _moved(joints: tuple[int, ...], before: BodyTrack, after: BodyTrack) -> Floa
 
 def _nearest(pts_s_T: Float, body: BodyTrack) -> NDArray[np.int64]:
     """The body's entry for each of another track's."""
-    return np.abs(pts_s_T[:, None] - body.pts_s_T[None]).argmin(axis=1).astype(np.int64)
+    return np.asarray(np.abs(pts_s_T[:, None] - body.pts_s_T[None]).argmin(axis=1), np.int64)
 
 
 def _turned_hands(hands: HandsTrack, before: BodyTrack, after: BodyTrack, angle_T: Float) -> HandsTrack:
@@ -138,15 +138,15 @@ def _turned_hands(hands: HandsTrack, before: BodyTrack, after: BodyTrack, angle_
     entry_T = _nearest(hands.pts_s_T, before)
     px, world = hands.joints_px_T2J2.copy(), hands.joints_world_m_T2J3.copy()
     for side in (0, 1):
-        seen_T = hands.present_T2[:, side]
+        shown_T = hands.present_T2[:, side]
         old_TH3, old_TH2 = world[:, side].astype(np.float64), px[:, side].astype(np.float64)
         new_TH3 = rotated(old_TH3, angle_T[entry_T])
-        scale = _px_per_m(old_TH2, old_TH3, seen_T)
+        scale = _px_per_m(old_TH2, old_TH3, shown_T)
         # The wrist is where the body has it; the hand is turned about it.
         wrist_T12 = old_TH2[:, :1] + _moved((15 + side,), before, after)[entry_T][:, None]
-        shown = _projected(old_TH2, old_TH3, new_TH3, scale, angle_T[entry_T])
-        shown = shown - shown[:, :1] + wrist_T12
-        world[seen_T, side], px[seen_T, side] = new_TH3[seen_T], shown[seen_T]
+        new_TH2 = _projected(old_TH2, old_TH3, new_TH3, scale, angle_T[entry_T])
+        world[shown_T, side] = new_TH3[shown_T]
+        px[shown_T, side] = (new_TH2 - new_TH2[:, :1] + wrist_T12)[shown_T]
     return replace(hands, joints_px_T2J2=px, joints_world_m_T2J3=world)
 
 

@@ -40,7 +40,8 @@ def _flex(device: torch.device) -> Callable[..., Any]:
     from torch.nn.attention.flex_attention import flex_attention
 
     # Not compiled, it writes the whole product out: on a CPU that is what the tests compare with.
-    return flex_attention if torch.compiler.is_compiling() or device.type == "cpu" else _compiled_flex()
+    plain: Callable[..., Any] = flex_attention
+    return plain if torch.compiler.is_compiling() or device.type == "cpu" else _compiled_flex()
 
 
 @cache

@@ -54,7 +54,7 @@ def video_block_mask(visible_BN: Tensor, frame_N: Tensor, grid_thw: Triple) -> B
     cells = len(own_V)
     key_BM = key_frames(visible_BN, frame_N, cells)
     keys = key_BM.shape[1]
-    blocks_BKk = F.pad(key_BM, (0, -keys % BLOCK), value=NO_FRAME).unflatten(1, (-1, BLOCK))
+    blocks_BKk = F.pad(key_BM, (0, -keys % BLOCK), value=NO_FRAME).reshape(len(key_BM), -1, BLOCK)
     full_BK = (blocks_BKk == EVERY_FRAME).all(dim=2)
     part_BK = (blocks_BKk != NO_FRAME).any(dim=2) & ~full_BK
 

@@ -174,7 +174,7 @@ def some_visible(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Visibility of condition tokens for two samples, and their frames: 150 for every frame, then 2 per frame."""
     source = torch.Generator().manual_seed(0)
     visible_BN = torch.rand(2, count, generator=source) > 0.3
-    visible_BN[0, 20:148] = False
+    visible_BN[0, :148] = False
     visible_BN[1, 2:146] = True
     frame_N = torch.full((count,), EVERY_FRAME)
     frame_N[150:] = torch.arange(count - 150) % 2
