@@ -82,13 +82,17 @@ def generated(
     predictor: Callable[[Conditions], Predictor],
     steps: int,
     seed: int = 0,
-    shift: float = 2.0,
 ) -> Pictures:
-    """(W, T, 64, 64, 3). Noise depends on seed and place alone: every way of sampling gets the same."""
+    """(W, T, 64, 64, 3), at the model's own time shift.
+
+    Noise depends on seed and place alone: every way of sampling gets the same.
+    """
     rows, device = conditions.batch_size, next(model.net.parameters()).device
     noise = torch.cat([segment_noise(model, 1, seed, row) for row in range(rows)]).to(device)
     with torch.autocast(device.type, torch.bfloat16):
-        tokens = sample(predictor(conditions.to(device)), noise, time_grid(steps, shift)).tokens_BNC
+        tokens = sample(
+            predictor(conditions.to(device)), noise, time_grid(steps, model.config.sampling.shift)
+        ).tokens_BNC
     return to_rgb(model.codec.decode(tokens.float().cpu(), window_grid(model)))
 
 
