@@ -16,12 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from model.codec.base import Triple
-from model.motion.limb_maps import BODY_BONES, HAND_BONES, cover_tokens, limb_cover, painted
+from model.motion.limb_maps import BODY_BONES, HAND_BONES, cover_tokens, limb_cover, limb_radii, painted
 
 BODY_JOINTS = (0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32)
 """MediaPipe Pose joints that are the body's business; fingers and features of the face are other groups'."""
 MAP_CELLS = 2
 """Cells of a limb map per patch side."""
+HAND_CELLS = 4
+"""The same for hands: in a close view a finger is half a patch thick."""
 PAINT_CELLS = 4
 """Cells of the painted limbs per patch side: colours need no channel per bone, so they can be finer."""
 
@@ -88,7 +90,8 @@ class BodyEncoder(nn.Module):
 
         keep_B: where both body and reference are kept.
         """
-        cover = limb_cover(body_BTJ3, BODY_BONES, (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS))
+        cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
+        cover = limb_cover(body_BTJ3, BODY_BONES, cells_hw, limb_radii(body_BTJ3))
         tokens = self.painted_in(cover_tokens(painted(cover, limb_colours_BL4.float()), grid_thw))
         return where_kept(keep_B, tokens, self.null_painted)
 
@@ -156,7 +159,7 @@ class HandsEncoder(nn.Module):
 
     def __init__(self, patch_frames: int, features: int, width: int) -> None:
         super().__init__()
-        self.map_in = nn.Linear(patch_frames * 2 * len(HAND_BONES) * MAP_CELLS**2, width)
+        self.map_in = nn.Linear(patch_frames * 2 * len(HAND_BONES) * HAND_CELLS**2, width)
         self.shape = perceptron(patch_frames * features, width, width)
         self.side = nn.Parameter(torch.randn(2, width) * 0.02)
         self.null_map = nn.Parameter(torch.zeros(width))
@@ -165,7 +168,7 @@ class HandsEncoder(nn.Module):
 
     def added_map(self, hands_BT2H3: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
         """What is added to the video tokens, (B, N, D)."""
-        cells_hw = (grid_thw[1] * MAP_CELLS, grid_thw[2] * MAP_CELLS)
+        cells_hw = (grid_thw[1] * HAND_CELLS, grid_thw[2] * HAND_CELLS)
         cover = torch.cat([limb_cover(hands_BT2H3[:, :, hand], HAND_BONES, cells_hw) for hand in (0, 1)], dim=2)
         return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
 

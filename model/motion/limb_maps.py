@@ -24,6 +24,14 @@ BODY_BONES: tuple[tuple[int, int], ...] = (
 )  # fmt: skip
 """MediaPipe Pose bones without those of hands and face, which are other groups' business."""
 HAND_BONES: tuple[tuple[int, int], ...] = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 21))
+BODY_RADII: tuple[float, ...] = (
+    0.12, 0.16, 0.16, 0.14,
+    0.11, 0.09, 0.11, 0.09,
+    0.15, 0.11, 0.08, 0.15, 0.11, 0.08,
+    0.16, 0.16,
+)  # fmt: skip
+"""Half the thickness of what is around each of BODY_BONES, in torso lengths (half a metre): a clothed grown-up's."""
+SHOULDERS, HIPS = (11, 12), (23, 24)
 MIN_CONF = 0.3
 """A joint below draws nothing: a guess must not look like a fact. Source: MimicMotion."""
 FALLOFF_CELLS = 1.5
@@ -32,8 +40,16 @@ PICTURE_CELLS = 128
 """Cells of a drawn picture's shorter side, if it has as many pixels: its lines then look alike at every size."""
 
 
-def limb_cover(joints_BTJ3: Tensor, bones: Sequence[tuple[int, int]], cells_hw: tuple[int, int]) -> Tensor:
-    """(B, T, L, h, w) in [0, 1]: 1 on the bone, falling linearly to 0 at FALLOFF_CELLS from it, times confidence."""
+def limb_cover(
+    joints_BTJ3: Tensor,
+    bones: Sequence[tuple[int, int]],
+    cells_hw: tuple[int, int],
+    radius_BL: Tensor | None = None,
+) -> Tensor:
+    """(B, T, L, h, w) in [0, 1]: 1 on the bone, falling linearly to 0 at FALLOFF_CELLS from it, times confidence.
+
+    radius_BL, in crop units: how far from the bone it is still 1, beyond which it falls.
+    """
     h, w = cells_hw
     starts, ends = (torch.tensor([bone[end] for bone in bones], device=joints_BTJ3.device) for end in (0, 1))
     joints = joints_BTJ3.float()
@@ -49,8 +65,22 @@ def limb_cover(joints_BTJ3: Tensor, bones: Sequence[tuple[int, int]], cells_hw: 
     along_x, along_y = along.unbind(dim=3)
     share = ((from_x * along_x + from_y * along_y) / (along_x**2 + along_y**2 + 1e-6)).clamp(0, 1)
     distance = torch.sqrt((from_x - share * along_x) ** 2 + (from_y - share * along_y) ** 2 + 1e-12)
+    if radius_BL is not None:
+        distance = distance - w * radius_BL[:, None, :, None, None]
     cover = (1.0 - distance / FALLOFF_CELLS).clamp(0, 1)
     return cover * (conf_BTL * seen_BTL)[..., None, None]
+
+
+def limb_radii(body_BTJ3: Tensor) -> Tensor:
+    """(B, L) for BODY_BONES in crop units, from the longest torso of the window: seen from above it looks shorter.
+
+    0 where no frame shows shoulders and hips: then limbs are lines.
+    """
+    joints = body_BTJ3.float()
+    ends = [joints[:, :, list(pair), :2].mean(dim=2) for pair in (SHOULDERS, HIPS)]
+    seen_BT = (joints[:, :, [*SHOULDERS, *HIPS], 2] >= MIN_CONF).all(dim=2)
+    torso_B = (torch.linalg.vector_norm(ends[0] - ends[1], dim=-1) * seen_BT).amax(dim=1)
+    return torso_B[:, None] * torch.tensor(BODY_RADII, device=joints.device)
 
 
 def painted(cover_BTLhw: Tensor, colours_BL4: Tensor) -> Tensor:

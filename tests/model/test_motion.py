@@ -17,7 +17,16 @@ from model.data.motion_inputs import MotionInputs, motion_inputs, with_neutral_f
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
 from model.data.semantic import semantic_motion
 from model.data.windows import ReferenceInputs, limb_colours
-from model.motion.limb_maps import BODY_BONES, BODY_COLOURS_L3, cover_tokens, limb_cover, limb_picture, painted
+from model.motion.limb_maps import (
+    BODY_BONES,
+    BODY_COLOURS_L3,
+    BODY_RADII,
+    cover_tokens,
+    limb_cover,
+    limb_picture,
+    limb_radii,
+    painted,
+)
 from model.rng import StepRng
 
 WHO = draw_identity(np.random.default_rng(1))
@@ -77,6 +86,20 @@ def test_limbs_take_the_colours_of_the_reference() -> None:
     made = painted(limb_cover(driver, BODY_BONES, (10, 10)), torch.from_numpy(colours)[None])
     assert made[0, 0, :, 8, 3].tolist() == pytest.approx([2 / 3, -2 / 3, -2 / 3, 2 / 3], abs=0.01)
     assert not made[0, 0, :, :5].any()
+
+
+def test_limbs_are_as_thick_as_the_longest_torso_says() -> None:
+    """The second frame shows the torso from above, the second sample shows none."""
+    body = torch.zeros(2, 2, 33, 3)
+    body[0, :, [11, 12, 23, 24]] = torch.tensor([[0.4, 0.2, 1], [0.6, 0.2, 1], [0.4, 0.6, 1], [0.6, 0.6, 1]])
+    body[0, 1, [23, 24], 1] = 0.3
+    body[:, :, 13], body[:, :, 15] = torch.tensor([0.2, 0.8, 1.0]), torch.tensor([0.8, 0.8, 1.0])
+    radii, forearm = limb_radii(body), BODY_BONES.index((13, 15))
+    assert radii[0].tolist() == pytest.approx([0.4 * share for share in BODY_RADII])
+    assert radii[1].tolist() == [0.0] * len(BODY_BONES)
+    thick, line = limb_cover(body, BODY_BONES, (100, 100), radii)[:, 1, forearm]
+    assert int((thick[:, 50] == 1).sum()) == 2 * round(100 * 0.4 * BODY_RADII[forearm])
+    assert torch.allclose(line, limb_cover(body, BODY_BONES, (100, 100))[1, 1, forearm], atol=1e-6)
 
 
 def test_longer_limbs_point_the_same_way_and_stand_on_the_same_floor() -> None:
