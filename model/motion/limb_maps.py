@@ -80,7 +80,8 @@ def limb_radii(body_BTJ3: Tensor) -> Tensor:
     ends = [joints[:, :, list(pair), :2].mean(dim=2) for pair in (SHOULDERS, HIPS)]
     seen_BT = (joints[:, :, [*SHOULDERS, *HIPS], 2] >= MIN_CONF).all(dim=2)
     torso_B = (torch.linalg.vector_norm(ends[0] - ends[1], dim=-1) * seen_BT).amax(dim=1)
-    return torso_B[:, None] * torch.tensor(BODY_RADII, device=joints.device)
+    radii: Tensor = torso_B[:, None] * torch.tensor(BODY_RADII, device=joints.device)
+    return radii
 
 
 def painted(cover_BTLhw: Tensor, colours_BL4: Tensor) -> Tensor:
