@@ -19,9 +19,11 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import gpu_300m_generation as generation
 import gpu_300m_parts as parts
 import torch
 
@@ -55,23 +57,27 @@ def main() -> None:
     if given.only != "sample":
         flops = parts.tried("FLOPs", lambda: parts.window_flops(size, device)) or flops
 
-    def train(windows: int, variant: parts.Variant, named: bool = False) -> None:
-        what = f"TRAIN {variant.name}, {windows} windows"
-        if given.only == "sample":
+    def measured(kind: str, what: str, action: Callable[[], None]) -> None:
+        if given.only not in (None, kind):
             return
         if left_s() < 0:
             parts.say(f"{what}: left out, the time is over")
             return
-        parts.tried(what, lambda: parts.train(size, windows, variant, flops, peak, device, named))
+        parts.tried(what, action)
+
+    def train(windows: int, variant: parts.Variant, named: bool = False) -> None:
+        measured(
+            "train",
+            f"TRAIN {variant.name}, {windows} windows",
+            lambda: parts.train(size, windows, variant, flops, peak, device, named),
+        )
 
     def sample(variant: parts.Variant, frames: tuple[int, ...]) -> None:
-        what = f"SAMPLE {variant.name}"
-        if given.only == "train":
-            return
-        if left_s() < 0:
-            parts.say(f"{what}: left out, the time is over")
-            return
-        parts.tried(what, lambda: parts.sampling(size, variant, frames, device, left_s))
+        measured(
+            "sample",
+            f"SAMPLE {variant.name}",
+            lambda: generation.sampling(size, variant, frames, device, left_s),
+        )
 
     # The most telling first: what comes late may be left out.
     first, *more = given.batches or size.batches

@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
+from identity_leak import leak
 from numpy.typing import NDArray
 from puppet_figures import Pictures, dual, held_clips, in_batches, part_colours, single, table
 from puppet_judges import SIZE_PX, Judges, train_judges, truth_of
@@ -35,14 +36,12 @@ from puppets import Identity, Scene, motion_of, stretched
 from model.conditions import Conditions
 from model.data.clips import Clip
 from model.data.framing import Square, crop_resized
-from model.data.motion_inputs import Tracks, face_shape, motion_inputs, with_neutral_face
+from model.data.motion_inputs import Tracks, motion_inputs, with_neutral_face
 from model.data.reader import Clips, words_of
 from model.data.references import still_of
 from model.data.retarget import Proportions, driving_square, limb_factors, proportions_in, proportions_of, retargeted
 from model.data.semantic import semantic_motion
-from model.data.windows import ReferenceInputs, encode_references, lead_in_rows, window_conditions
-from model.dit.net import VideoDit
-from model.generate import window_grid
+from model.data.windows import ReferenceInputs, encode_references, window_conditions
 from model.guidance import GuidanceRecipe
 from model.motion.encoders import BODY_JOINTS
 from model.store import LoadedModel, load_model
@@ -291,85 +290,6 @@ def limbs(model: LoadedModel, judges: Judges, held: Held, make: Make, windows: i
     return rows
 
 
-def leak(model: LoadedModel, held: Held, seed: int) -> Rows:
-    """How often a linear probe tells the subject from a window: learnt on half of every subject's clips, asked on the
-    other half, both ways. Clips that share a take lie in the same half."""
-    if not isinstance(model.net, VideoDit):
-        raise RecipeError(
-            f"leak asks our own network; this MODEL is a {type(model.net).__name__}: leave leak out of --only"
-        )
-    frames, lead_in = model.config.data.frames, model.codec.lead_in_frames
-    device = next(model.net.parameters()).device
-    inputs: dict[str, list[Float]] = {"face features": [], "landmarks with their own shape": []}
-    who, half, clip_of = [], [], []
-    for number, name in enumerate(sorted(held.of_subject)):
-        for index in held.of_subject[name]:
-            clip = held.clips.get(index)
-            face = clip.tracks.face
-            shapes = face_shape(face.landmarks_3d_TL3, face.head_rotation_T33)
-            for start in range(0, len(clip.pts_s_T) - frames + 1, max(1, frames // 2)):
-                frame_T = np.arange(start, start + frames)
-                motion = motion_inputs(clip.pts_s_T[frame_T], clip.square, model.config.expression_names, clip.tracks)
-                if not motion.face_present_T.all():
-                    continue
-                inputs["face features"].append(motion.face_TF)
-                inputs["landmarks with their own shape"].append(shapes[frame_T].reshape(frames, -1))
-                who.append(number)
-                half.append(int(int(held.clips.entries[index].key.split("-")[1]) % 8 >= 4))
-                clip_of.append(index)
-    labels, side, clip_M = np.array(who), np.array(half), np.array(clip_of)
-    both = [n for n in np.unique(labels) if {0, 1} == set(side[labels == n].tolist())]
-    kept = np.isin(labels, both)
-    labels = np.searchsorted(both, labels[kept])
-    side, clip_M = side[kept], clip_M[kept]
-    features = {name: np.stack(rows)[kept] for name, rows in inputs.items()}
-    rows_T = lead_in_rows(frames, lead_in)
-    given = torch.from_numpy(features["face features"][:, rows_T]).to(device)
-    latents = model.net.face.latents(given, window_grid(model)[0]).float().cpu().numpy()
-    features = {"face latents": latents, **features}
-    rng = np.random.default_rng((seed, 3))
-    # Whole clips change their label, within each half.
-    shuffled = labels.copy()
-    for value in (0, 1):
-        clips = np.unique(clip_M[side == value])
-        given_to = dict(zip(clips, rng.permutation(clips), strict=True))
-        label_of = {clip: labels[clip_M == clip][0] for clip in clips}
-        for clip in clips:
-            shuffled[clip_M == clip] = label_of[given_to[clip]]
-    chance = 1 / len(both)
-    rows = {}
-    for name, target in (("face latents", labels), ("face latents, labels shuffled", shuffled),
-                         ("face features", labels), ("landmarks with their own shape", labels)):  # fmt: skip
-        values = features[name.split(",")[0]].reshape(len(labels), -1)
-        hits = [probe(values[side == a], target[side == a], values[side != a], target[side != a]) for a in (0, 1)]
-        accuracy = float(np.mean(hits))
-        rows[name] = {"accuracy": accuracy, "chance": chance, "above chance": accuracy - chance}
-    return rows
-
-
-def probe(
-    values: Float, labels: NDArray[np.int64], asked: Float, answers: NDArray[np.int64], decay: float = 1e-3
-) -> float:
-    """Multinomial logistic regression on standardised features: share of right answers."""
-    mean, spread = values.mean(axis=0), values.std(axis=0) + 1e-4
-    known, unknown = (torch.from_numpy((each - mean) / spread).float() for each in (values, asked))
-    target, classes = torch.from_numpy(labels), int(max(labels.max(), answers.max())) + 1
-    weights = torch.zeros(known.shape[1] + 1, classes, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=150, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        logits = known @ weights[:-1] + weights[-1]
-        loss = torch.nn.functional.cross_entropy(logits, target) + decay * weights[:-1].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    with torch.enable_grad():
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-    found = (unknown @ weights[:-1] + weights[-1]).argmax(dim=1).numpy()
-    return float((found == answers).mean())
-
-
 def views(model: LoadedModel, judges: Judges, held: Held, make: Make, windows: int, seed: int) -> Rows:
     """The first reference shows the other side of the subject than the window does."""
     rng = np.random.default_rng((seed, 4))
@@ -485,7 +405,7 @@ def main() -> None:
                 return in_batches(model, drives, predictor, args.steps, seed)  # type: ignore[arg-type]
 
             if part == "leak":
-                every.append(leak(model, held, seed))
+                every.append(leak(model, held.clips, held.of_subject, seed))
             else:
                 measure = {"swap": swap, "limbs": limbs, "views": views}[part]
                 every.append(measure(model, judges, held, make, args.windows, seed))

@@ -13,10 +13,9 @@ import argparse
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,338 +24,38 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import cv2
 import numpy as np
 import torch
-from camera_judge import Reading, readings, warmed
+from camera_judge import warmed
 from numpy.typing import NDArray
 from puppet_figures import (
     Case,
     Pictures,
     anchors_of,
     backdrop_mask,
-    generated,
     held_clips,
     metrics_of,
     truth_pictures,
 )
-from puppet_judges import SIZE_PX, Judges, train_judges, truth_of
-from puppets import ACTIONS, CAMERAS, COLOURS
+from puppet_judges import train_judges
+from puppets import ACTIONS, COLOURS
+from words_camera import camera
+from words_orientation import orientation
+from words_windows import (
+    PLAIN,
+    Bench,
+    by_column,
+    saying,
+    share_table,
+    verdict,
+    windows_of,
+    without,
+)
 
-from model.conditions import GROUPS, Conditions, stack_conditions
-from model.data.clips import Clip
-from model.data.framing import Square, choose_square, subject_box_px
-from model.data.motion_inputs import with_neutral_face
-from model.data.reader import Clips, StageData, WindowReader
-from model.data.turned import turned
-from model.data.windows import lead_in_rows
-from model.generate import window_grid
-from model.guidance import DualBranch, Predictor, SingleBranch
+from model.conditions import GROUPS, Conditions
 from model.store import LoadedModel, load_model
-from model.text.directions import KIND_AND_SIGN, Orientation, direction_features
-from model.text.stage_directions import parse_directions
 
-STRIDE = 2
-"""Every second frame: eight frames span 1.2 s, in which every action and every move shows."""
-MOVES = tuple(CAMERAS)
-PACES = {" slowly": 0.5, "": 1.0, " quickly": 2.5}
-OTHER_WORDS = {
-    "pan_left": "A pan to the left",
-    "pan_right": "The shot swings to the right",
-    "tilt_up": "The camera tilts upwards",
-    "tilt_down": "We tilt down",
-    "zoom_in": "The lens zooms in on the person",
-    "zoom_out": "The view widens",
-    "roll_cw": "The camera rotates clockwise",
-    "roll_ccw": "The camera tilts to the left",
-    "static": "The camera does not move",
-}
-"""The same moves in words that no caption of the data uses."""
-FACING = {"facing the camera": 0.0, "in profile facing right": 90.0, "in profile facing left": -90.0,
-          "seen from behind": 180.0}  # fmt: skip
-FACING_WITHIN_DEG = 45.0
-"""Half of the way from one of FACING to the next."""
 LIMBS = (13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 25, 26, 27, 28, 29, 30, 31, 32)
 ACTIONS_OF_TEXT = re.compile(r" is (.*?) in front of")
-PLAIN = StageData.model_validate(
-    {
-        "augment": {"limbs": 0, "missing": 0, "unsure": 0},
-        "references": {"counts": [1], "other_clip": 1.0, "same_view": 1.0},
-    }
-)
 HALF = PLAIN.model_copy(update={"augment": PLAIN.augment.model_copy(update={"missing": 1.0})})
-
-
-@dataclass(frozen=True)
-class Bench:
-    model: LoadedModel
-    judges: Judges
-    clips: Clips
-    pool: Executor | None
-    windows: int
-    seeds: tuple[int, ...]
-    batch: int
-
-    def make(self, cases: Sequence[Case], given: Sequence[str], seed: int) -> Pictures:
-        """What the model makes of the cases with the groups `given`."""
-        sampling, made = self.model.config.sampling, []
-        for start in range(0, len(cases), self.batch):
-            batch = stack_conditions([case.conditions for case in cases[start : start + self.batch]])
-            made.append(generated(self.model, batch, self._predictor(given), sampling.steps, seed + start))
-        return np.concatenate(made)
-
-    def _predictor(self, given: Sequence[str]) -> Callable[[Conditions], Predictor]:
-        model, grid, sampling = self.model, window_grid(self.model), self.model.config.sampling
-        if sampling.guidance is None:
-            return lambda conditions: SingleBranch(model.net, conditions, grid, sampling.strength, given)
-        recipe = sampling.guidance
-        return lambda conditions: DualBranch(model.net, conditions, grid, recipe, given)
-
-
-def windows_of(
-    bench: Bench,
-    seed: int,
-    stage: StageData = PLAIN,
-    whole_frame: bool = False,
-    wanted: Callable[[Clip], bool] = lambda _: True,
-    change: Callable[[Clip, int], Clip] = lambda clip, _: clip,
-) -> list[Case]:
-    """Windows of held-aside clips; the reference shows the same subject in another clip.
-
-    whole_frame: the frame is the view, because a roll about its middle is a pan as well in a view off the middle.
-    """
-    model = bench.model
-    reader = WindowReader(bench.clips, stage, model.config.expression_names, seed)
-    rng, frames = np.random.default_rng((seed, 71)), model.config.data.frames
-    cases: list[Case] = []
-    # What is drawn for a window does not shift the next one: two stages see the same windows.
-    for _ in range(100 * bench.windows):
-        if len(cases) == bench.windows:
-            break
-        clip = bench.clips.get(int(rng.integers(len(bench.clips.entries))))
-        if not wanted(clip):
-            continue
-        if whole_frame:
-            clip = replace(clip, square=Square(0.0, 0.0, float(min(clip.size_hw))))
-        clip = change(clip, len(cases))
-        frame_T = int(rng.integers(len(clip.pts_s_T) - STRIDE * (frames - 1))) + STRIDE * np.arange(frames)
-        draw = np.random.default_rng((seed, 72, len(cases)))
-        conditions = reader.made(clip, frame_T, "subject", draw, SIZE_PX, model.codec, model.text)[2]
-        rgb = clip.seen(frame_T, clip.square, SIZE_PX)
-        cases.append(Case(clip, frame_T, "subject", rgb, truth_of(clip, frame_T, "subject"), conditions))
-    return cases
-
-
-def saying(model: LoadedModel, case: Case, text: str) -> Case:
-    """The case with another text."""
-    said = model.text.encode(text)
-    clip, time_s_T = case.clip, case.clip.pts_s_T[case.frame_T]
-    length_s = float(clip.pts_s_T[-1])
-    window = (float(time_s_T[0]) / length_s, float(time_s_T[-1]) / length_s)
-    stated_TF = direction_features(parse_directions(text), len(time_s_T), window)
-    rows = lead_in_rows(len(time_s_T), model.codec.lead_in_frames)
-    conditions = replace(
-        case.conditions,
-        text_BLD=said.states_LD[None],
-        text_mask_BL=said.mask_L[None],
-        text_pooled_BD=said.pooled_D[None],
-        directions_BTF=torch.from_numpy(stated_TF[rows])[None],
-    )
-    return replace(case, conditions=conditions)
-
-
-def without(*dropped: str) -> tuple[str, ...]:
-    return tuple(name for name in GROUPS if name not in dropped)
-
-
-def scene_words(caption: str) -> str:
-    """A caption without its sentence on the camera."""
-    return caption.split(". ")[0]
-
-
-def share_table(rows: Mapping[str, Mapping[str, Sequence[bool]]], names: Sequence[str]) -> str:
-    """Shares in percent per column and in all. rows[label][column] holds an answer per sample."""
-    lines = ["| | " + " | ".join(names) + " | all | samples |", "|---" * (len(names) + 3) + "|"]
-    for label, columns in rows.items():
-        every = [answer for column in columns.values() for answer in column]
-        cells = [f"{100 * np.mean(columns[name]):.0f}" if columns.get(name) else "-" for name in names]
-        lines.append(f"| {label} | " + " | ".join(cells) + f" | **{100 * np.mean(every):.1f}** | {len(every)} |")
-    return "\n".join(lines)
-
-
-def verdict(what: str, value: float, at_least: float, unit: str = "%") -> None:
-    ending = "PASS" if value >= at_least else "FALLS SHORT"
-    print(f"\n**{ending}**: {what}: {value:.1f} {unit}, wanted at least {at_least:g} {unit}", flush=True)
-
-
-def by_column(columns: Sequence[str], answers: Sequence[bool], into: dict[str, list[bool]]) -> None:
-    for column, answer in zip(columns, answers, strict=True):
-        into.setdefault(column, []).append(bool(answer))
-
-
-def camera(bench: Bench) -> None:
-    """Every move stated in text, no measured path; the annotator says what the camera does."""
-    rows: dict[str, dict[str, list[bool]]] = {}
-    paces: dict[str, list[tuple[float, float]]] = {}
-    seconds = 0.0
-    for seed in bench.seeds:
-        cases = windows_of(bench, seed, whole_frame=True)
-        own = [str(case.clip.moves[0]["label"]) for case in cases]
-        stated = [MOVES[i % len(MOVES)] for i in range(len(cases))]
-        wrong = [MOVES[(i + 4) % len(MOVES)] for i in range(len(cases))]
-        pace = [list(PACES)[i // len(MOVES) % 3] if move != "static" else "" for i, move in enumerate(stated)]
-
-        def said(words: Sequence[str], cases: Sequence[Case] = cases) -> list[Case]:
-            return [
-                saying(bench.model, case, f"{scene_words(case.clip.caption)}. {each}.")
-                for case, each in zip(cases, words, strict=True)
-            ]
-
-        plain, no_path = [CAMERAS[move] for move in stated], without("camera")
-        truth = truth_pictures(cases)
-        blurred, noisy = (anchors_of(cases)[name] for name in ("blurred", "noise"))
-        made: dict[str, tuple[Pictures, Sequence[str]]] = {
-            "anchor: true frames, their own move": (truth, own),
-            "anchor: true frames, blurred": (blurred, own),
-            "anchor: true frames, noise of 40": (noisy, own),
-            "anchor: one true frame held": (np.repeat(truth[:, :1], truth.shape[1], axis=1), own),
-            "anchor: measured path and own caption": (bench.make(cases, GROUPS, seed), own),
-            "**stated in text**": (bench.make(said(plain), no_path, seed), stated),
-            "stated, in other words": (bench.make(said([OTHER_WORDS[m] for m in stated]), no_path, seed), stated),
-            "text dropped": (bench.make(cases, without("camera", "text"), seed), stated),
-            "wrong text": (bench.make(said([CAMERAS[move] for move in wrong]), no_path, seed), stated),
-        }
-        with_pace = said([f"{CAMERAS[move]}{word}" for move, word in zip(stated, pace, strict=True)])
-        made["stated with a pace"] = (bench.make(with_pace, no_path, seed), stated)
-        people = [~backdrop_mask(case.truth.points_TJ2) for case in cases]
-        for label, (pictures, wanted) in made.items():
-            began = time.perf_counter()
-            found = readings(_jobs(pictures, people, cases), bench.pool)
-            seconds += time.perf_counter() - began
-            obeyed = [reading.label == move for reading, move in zip(found, wanted, strict=True)]
-            by_column(wanted, obeyed, rows.setdefault(label, {}))
-            if label == "stated with a pace":
-                paces.setdefault("stated", []).extend(_paced(found, stated, [PACES[word] for word in pace]))
-            if label.startswith("anchor: true frames, their"):
-                paces.setdefault("true frames", []).extend(_paced(found, own, [_speed_of(case) for case in cases]))
-    print("\n## Camera stated in text: share of windows that show the stated move, % (our camera annotator)\n")
-    print(share_table(rows, MOVES))
-    print(f"\nThe annotator took {seconds:.0f} s.")
-    total = [answer for column in rows["**stated in text**"].values() for answer in column]
-    verdict("stated moves obeyed", 100 * float(np.mean(total)), 80)
-    worst = min(rows["**stated in text**"].items(), key=lambda item: float(np.mean(item[1])))
-    verdict(f"the worst move, {worst[0]}", 100 * float(np.mean(worst[1])), 80)
-    for label, pairs in paces.items():
-        speed, amount = np.array(pairs).T if pairs else (np.zeros(2), np.zeros(2))
-        print(f"\nPace, {label}: speed said and amount read (logs) correlate by {_correlation(speed, amount):.2f}")
-
-
-def _jobs(
-    pictures: Pictures, people: Sequence[NDArray[np.bool_]], cases: Sequence[Case]
-) -> list[tuple[Pictures, NDArray[np.bool_], float]]:
-    """Pictures, where the puppet stands, and the rate of the window's frames."""
-    return [
-        (window, mask, float(1 / np.median(np.diff(case.clip.pts_s_T[case.frame_T]))))
-        for window, mask, case in zip(pictures, people, cases, strict=True)
-    ]
-
-
-def _paced(found: Sequence[Reading], moves: Sequence[str], speeds: Sequence[float]) -> list[tuple[float, float]]:
-    """Speed said and log of the amount read, both less their mean over the same kind of move, for what was obeyed."""
-    kinds: dict[str, list[tuple[float, float]]] = {}
-    for reading, move, speed in zip(found, moves, speeds, strict=True):
-        kind = KIND_AND_SIGN[move][0]
-        if kind != "static" and reading.label == move:
-            kinds.setdefault(kind, []).append((np.log(speed), np.log(max(abs(getattr(reading, kind)), 1e-4))))
-    return [tuple(pair - np.mean(pairs, axis=0)) for pairs in kinds.values() for pair in np.array(pairs)]
-
-
-def _speed_of(case: Case) -> float:
-    said = parse_directions(case.clip.caption).camera
-    return said[0].speed if said else 1.0
-
-
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    return float(np.corrcoef(one, other)[0, 1]) if len(one) > 2 and one.std() > 0 and other.std() > 0 else float("nan")
-
-
-def heading_deg(numbers_TK: NDArray[np.float32]) -> float:
-    """Yaw of a window from the sine and cosine of its frames."""
-    return float(np.degrees(np.arctan2(numbers_TK[:, 0].mean(), numbers_TK[:, 1].mean())))
-
-
-def apart_deg(one: float, other: float) -> float:
-    return abs((one - other + 180) % 360 - 180)
-
-
-def orientation(bench: Bench) -> None:
-    """Where the text says that the character faces, without the body and with the driver's body turned to it."""
-    rows: dict[str, dict[str, list[bool]]] = {}
-    errors: dict[str, list[float]] = {}
-    names = tuple(FACING)
-    text_only = ("reference", "text")
-    for seed in bench.seeds:
-        stated = [names[i % 4] for i in range(bench.windows)]
-        wrong = [names[(i + 1 + i // 4 % 3) % 4] for i in range(bench.windows)]
-        cases = windows_of(bench, seed, wanted=_faces_a_named_way)
-        own = [_named(heading_deg(case.truth.numbers_TK)) for case in cases]
-        turned_cases = windows_of(
-            bench,
-            seed,
-            wanted=_faces_a_named_way,
-            change=partial(_turned_to, yaws_deg=[FACING[each] for each in stated]),
-        )
-
-        def said(facing: Sequence[str], cases: Sequence[Case] = cases) -> list[Case]:
-            return [
-                saying(bench.model, case, _facing(case.clip.caption, each))
-                for case, each in zip(cases, facing, strict=True)
-            ]
-
-        made: dict[str, tuple[Pictures, Sequence[str]]] = {
-            "anchor: true frames, their own way": (truth_pictures(cases), own),
-            "anchor: true frames, blurred": (anchors_of(cases)["blurred"], own),
-            "anchor: body and own words": (bench.make(said(own), GROUPS, seed), own),
-            "**text alone, no body**": (bench.make(said(stated), text_only, seed), stated),
-            "no body, text dropped": (bench.make(cases, ("reference",), seed), stated),
-            "no body, wrong text": (bench.make(said(wrong), text_only, seed), stated),
-            "**text, driver's body turned**": (bench.make(said(stated, turned_cases), GROUPS, seed), stated),
-            "turned body, text dropped": (bench.make(turned_cases, without("text"), seed), stated),
-            "text against the driver's body": (bench.make(said(stated), GROUPS, seed), stated),
-        }
-        for label, (pictures, wanted) in made.items():
-            _, numbers = bench.judges.read("subject", pictures.reshape(-1, *pictures.shape[2:]))
-            found = [heading_deg(each) for each in numbers.reshape(*pictures.shape[:2], -1)]
-            off = [apart_deg(yaw, FACING[name]) for yaw, name in zip(found, wanted, strict=True)]
-            by_column(wanted, [each <= FACING_WITHIN_DEG for each in off], rows.setdefault(label, {}))
-            errors.setdefault(label, []).extend(off)
-    print(f"\n## Orientation stated in text: share within {FACING_WITHIN_DEG:g} degrees, % (subject judge)\n")
-    print(share_table(rows, names))
-    print("\n| | mean error, degrees |\n|---|---|")
-    print("\n".join(f"| {label} | {np.mean(off):.1f} |" for label, off in errors.items()))
-    for label in ("**text alone, no body**", "**text, driver's body turned**"):
-        answers = [answer for column in rows[label].values() for answer in column]
-        verdict(f"orientation obeyed, {label.strip('*')}", 100 * float(np.mean(answers)), 80)
-
-
-def _faces_a_named_way(clip: Clip) -> bool:
-    return any(words in clip.caption for words in FACING)
-
-
-def _named(yaw_deg: float) -> str:
-    return min(FACING, key=lambda name: apart_deg(FACING[name], yaw_deg))
-
-
-def _facing(caption: str, words: str) -> str:
-    """The caption with another orientation."""
-    scene, camera = caption.split(". ", 1)
-    return f"{scene.split(',')[0]}, {words}. {camera}"
-
-
-def _turned_to(clip: Clip, place: int, yaws_deg: Sequence[float]) -> Clip:
-    """The clip's tracks as `animate` turns them; its pictures stay as they are."""
-    facing = Orientation(start_yaw_deg=yaws_deg[place], end_yaw_deg=yaws_deg[place])
-    old = clip.tracks
-    body, face, hands = turned(old.body, old.face, old.hands, facing)
-    square = choose_square(clip.size_hw, subject_box_px(body, face, clip.size_hw))
-    return replace(clip, square=square, tracks=with_neutral_face(body, face, hands, old.camera))
 
 
 def meaning(bench: Bench) -> None:

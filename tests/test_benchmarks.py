@@ -78,16 +78,16 @@ def test_curation_speed_measures_a_small_folder(tmp_path: Path) -> None:
 def test_a_probe_finds_what_is_there_and_limbs_are_measured_in_torsos(monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels in two of eight features are found on windows never seen, labels of nothing are not."""
     monkeypatch.syspath_prepend(BENCHMARKS)
-    identity = script("model_identity")
+    identity, leak = script("model_identity"), script("identity_leak")
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(5), 20)
     features = [rng.normal(0, 1, (100, 8)).astype(np.float32) for _ in range(2)]
     for each in features:
         each[:, 0] += 4 * np.cos(labels * 1.2566)
         each[:, 1] += 4 * np.sin(labels * 1.2566)
-    assert identity.probe(features[0], labels, features[1], labels) > 0.8
+    assert leak.probe(features[0], labels, features[1], labels) > 0.8
     shuffled = rng.permutation(labels)
-    assert identity.probe(features[0], shuffled, features[1], labels) < 0.4
+    assert leak.probe(features[0], shuffled, features[1], labels) < 0.4
     points = np.zeros((1, 2, 19, 2), np.float32)
     points[:, :, identity.HIPS] = (20, 40)
     points[:, :, identity.SHOULDERS] = (20, 20)
