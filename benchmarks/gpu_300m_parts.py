@@ -19,7 +19,7 @@ from model.conditions import Batch, Conditions, stack_conditions
 from model.data.reader import DataRecipe
 from model.dit.config import NetConfig, TransformerRecipe
 from model.dit.net import VideoDit
-from model.motion.limb_maps import BODY_BONES
+from model.motion.limb_maps import PAINTED_BONES
 from model.objectives.flow import FlowMatching, FlowRecipe
 from model.rng import StepRng
 from model.text.encoder import HashedBytesText
@@ -146,11 +146,11 @@ def random_conditions(config: NetConfig, grid: Triple, device: torch.device, see
         reference_BKNC=normal(references, grid[1] * grid[2], config.token_dim).clamp(-1, 1),
         reference_mask_BK=yes(references),
         reference_body_BKJ3=joints(references, 33),
-        limb_colours_BL4=torch.rand(1, len(BODY_BONES), 4, device=device),
+        limb_colours_BL4=torch.rand(1, len(PAINTED_BONES), 4, device=device),
         body_BTJ3=joints(frames, 33),
         body_world_BTJ3=normal(frames, 33, 3),
         face_BTF=normal(frames, config.face_dim),
-        face_anchor_BT2=torch.rand(1, frames, 2, device=device),
+        face_place_BT3=torch.rand(1, frames, 3, device=device),
         face_present_BT=yes(frames),
         hands_BT2H3=joints(frames, 2, 21),
         hands_shape_BT2F=normal(frames, 2, config.hand_dim),

@@ -87,8 +87,8 @@ def generated(
 
     Noise depends on seed and place alone: every way of sampling gets the same.
     """
-    rows, device = conditions.batch_size, next(model.net.parameters()).device
-    noise = torch.cat([segment_noise(model, 1, seed, row) for row in range(rows)]).to(device)
+    device = next(model.net.parameters()).device
+    noise = segment_noise(model, conditions.to(device), seed, 0)
     with torch.autocast(device.type, torch.bfloat16):
         tokens = sample(
             predictor(conditions.to(device)), noise, time_grid(steps, model.config.sampling.shift)

@@ -58,8 +58,7 @@ def windows_of(clips: Clips, model: LoadedModel, count: int, device: torch.devic
 
 def noise_of(model: LoadedModel, windows: Windows, seed: int) -> Tensor:
     """Starting noise (W, N, C): the same for every way of sampling."""
-    rows = [segment_noise(model, 1, seed, row) for row in range(windows.count)]
-    return torch.cat(rows).to(windows.conditions.time_s_BT.device)
+    return segment_noise(model, windows.conditions, seed, 0)
 
 
 @torch.no_grad()

@@ -201,7 +201,7 @@ def generated(
     for first in range(0, len(windows), BATCH):
         part = windows[first : first + BATCH]
         conditions = stack_conditions([window.conditions for window in part]).to(device)
-        noise = torch.cat([segment_noise(model, 1, seed, first + row) for row in range(len(part))]).to(device)
+        noise = segment_noise(model, conditions, seed, first)
         with torch.autocast(device.type, torch.bfloat16):
             branch = DualBranch(model.net, conditions, grid, GuidanceRecipe(strength=strength))
             tokens = sample(branch, noise, time_grid(steps, shift)).tokens_BNC

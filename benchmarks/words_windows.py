@@ -16,6 +16,7 @@ from puppet_figures import (
 from puppet_judges import SIZE_PX, Judges, truth_of
 
 from model.conditions import GROUPS, Conditions, stack_conditions
+from model.data.camera_path import stated_path
 from model.data.clips import Clip
 from model.data.framing import Square
 from model.data.reader import Clips, StageData, WindowReader
@@ -104,8 +105,11 @@ def saying(model: LoadedModel, case: Case, text: str) -> Case:
     window = (float(time_s_T[0]) / length_s, float(time_s_T[-1]) / length_s)
     stated_TF = direction_features(parse_directions(text), len(time_s_T), window)
     rows = lead_in_rows(len(time_s_T), model.codec.lead_in_frames)
+    stated_path_TF = stated_path(stated_TF, time_s_T)
     conditions = replace(
         case.conditions,
+        # As `animate` does: a stated camera takes the place of the measured one.
+        camera_BTF=torch.from_numpy(stated_path_TF[rows])[None],
         text_BLD=said.states_LD[None],
         text_mask_BL=said.mask_L[None],
         text_pooled_BD=said.pooled_D[None],

@@ -31,8 +31,9 @@ class Conditions:
 
     reference_mask_BK: which references are real; the first always is.
     reference_body_BKJ3, body_BTJ3: x, y in crop units and confidence; 0 where not seen.
-    limb_colours_BL4:  red, green, blue in [-1, 1] of each of BODY_BONES in the references, and whether it was seen.
+    limb_colours_BL4:  red, green, blue in [-1, 1] of each of PAINTED_BONES in the references, and whether it was seen.
     body_world_BTJ3:   x, y, z from the middle of the hips in torso lengths.
+    face_place_BT3:    (y, x) of the landmarks' middle and their RMS distance from it, in crop units.
     hands_BT2H3:       x, y in crop units and confidence; hands_shape_BT2F the same hand without place, size and tilt.
     semantic_BSF:      bone directions at S moments of the whole clip; actions_BD the mean text state of its labels.
     directions_BTF:    what the text states of camera and orientation (model/text), zero where it states nothing.
@@ -47,7 +48,7 @@ class Conditions:
     body_BTJ3: Tensor
     body_world_BTJ3: Tensor
     face_BTF: Tensor
-    face_anchor_BT2: Tensor
+    face_place_BT3: Tensor
     face_present_BT: Tensor
     hands_BT2H3: Tensor
     hands_shape_BT2F: Tensor

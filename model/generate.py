@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,16 @@ from torch import Tensor
 
 from model.codec.base import Triple, codec_grid
 from model.conditions import Conditions
+from model.data.camera_path import stated_path
 from model.data.framing import Square, choose_square, crop_resized, subject_box_px
 from model.data.motion_inputs import body_in, motion_inputs, with_neutral_face
 from model.data.reader import WindowReader
 from model.data.retarget import Proportions, driving_square, limb_factors, proportions_in, retargeted
 from model.data.semantic import semantic_motion
 from model.data.turned import turned
-from model.data.windows import ReferenceInputs, Words, encode_references, to_rgb, window_conditions
+from model.data.windows import ReferenceInputs, Words, encode_references, limb_colours, to_rgb, window_conditions
 from model.guidance import DualBranch, Predictor, SingleBranch
+from model.noise import starting_noise
 from model.rng import StepRng
 from model.sampler import Pinned, sample, segment_frames, time_grid
 from model.store import SAMPLES_DIR, LoadedModel, load_model, write_atomically
@@ -65,6 +67,16 @@ class Reference:
     square: Square
     body_J3: NDArray[np.float32]
     proportions: Proportions | None = None
+
+    def seen(self, size_px: int) -> ReferenceInputs:
+        """What the model is shown of it."""
+        origin_px = np.array([self.square.left_px, self.square.top_px], np.float32)
+        joints_px_J2 = self.body_J3[:, :2] * np.float32(self.square.side_px) + origin_px
+        return ReferenceInputs(
+            crop_resized(self.rgb_HWC[None], self.square, size_px)[0],
+            self.body_J3,
+            limb_colours(self.rgb_HWC, joints_px_J2, self.body_J3[:, 2]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,8 @@ def animate(
 ) -> Animation:
     """Generate the driving clip's frames with the references' character, by a teacher or a student MODEL.
 
-    A driver who faces another way than the caption states is turned (model/data/turned.py). The driver's arms and legs
+    A camera that the caption states takes the place of the driving clip's own (model/data/camera_path.py). A driver who
+    faces another way than the caption states is turned (model/data/turned.py). The driver's arms and legs
     get the character's proportions where both are known (model/data/retarget.py), unless keep_proportions.
     Beyond the model's max_references pictures are left out, the last first. on_segment(done, total) is called after
     each window.
@@ -123,10 +136,7 @@ def animate(
     if not references:
         raise DataError("no reference picture; nothing says who is to move")
     size_px = config.data.size_px
-    stills = [
-        ReferenceInputs(crop_resized(still.rgb_HWC[None], still.square, size_px)[0], still.body_J3)
-        for still in references
-    ]
+    stills = [still.seen(size_px) for still in references]
     encoded = encode_references(stills, model.codec, config.data.max_references)
     pts_s_T = driving.pts_s_T - driving.pts_s_T[0]
     length_s = max(float(pts_s_T[-1]), 1e-3)
@@ -144,8 +154,6 @@ def animate(
     made: list[NDArray[np.uint8]] = []
     evaluations = 0
     tail: Tensor | None = None
-    # The same noise in every window: what the motion leaves open is then decided alike, and joins flicker less.
-    noise = segment_noise(model, 1, seed, 0).to(device)
     for number, frame_T in enumerate(plan):
         frame_s_T = pts_s_T[frame_T] + driving.pts_s_T[0]
         motion = motion_inputs(frame_s_T, square, config.expression_names, tracks)
@@ -156,11 +164,15 @@ def animate(
         first_s, last_s = float(pts_s_T[frame_T].min()), float(pts_s_T[frame_T].max())
         shown = (first_s / length_s, max(last_s, first_s + 1e-3) / length_s)
         words = Words(caption, direction_features(stated, len(frame_T), shown), actions)
+        if stated.camera:
+            motion = replace(motion, camera_TF=stated_path(words.directions_TF, frame_s_T))
         conditions = window_conditions(
             motion, window_times(pts_s_T, frame_T), encoded, semantic_motion(filmed.body, (start_s + end_s) / 2),
             words, model.text, lead_in,
         ).to(device)  # fmt: skip
         predictor = make_predictor(model, conditions, grid)
+        # The same noise in every window: what the motion leaves open is then decided alike, and joins flicker less.
+        noise = segment_noise(model, conditions, seed, 0)
         result = sample(predictor, noise, sampling_times(model), pin_start(tail, noise), config.sampling.solver)
         evaluations += result.evaluations
         pixels_THW3 = model.codec.decode(result.tokens_BNC.cpu(), grid)[0]
@@ -187,11 +199,14 @@ def sampling_times(model: LoadedModel) -> list[float]:
     return time_grid(model.config.sampling.steps, model.config.sampling.shift)
 
 
-def segment_noise(model: LoadedModel, batch: int, seed: int, segment: int) -> Tensor:
-    """Starting noise of a window: a function of the seed and the window's number only."""
-    grid, channels = window_grid(model), model.config.net.token_dim
-    blank = torch.zeros(batch, grid[0] * grid[1] * grid[2], channels)
-    return StepRng(seed, segment).normal_like(blank, "sample")
+def segment_noise(model: LoadedModel, conditions: Conditions, seed: int, first: int) -> Tensor:
+    """Starting noise of windows number first, first + 1, ...: of the seed, the number and the camera's path only."""
+    grid = window_grid(model)
+    rows = []
+    for row in range(conditions.batch_size):
+        own = conditions.map(lambda value, row=row: value[row : row + 1])  # type: ignore[misc]
+        rows.append(starting_noise(model.config.net, own, grid, StepRng(seed, first + row), "sample"))
+    return torch.cat(rows)
 
 
 def window_grid(model: LoadedModel) -> Triple:
@@ -256,7 +271,7 @@ def sample_windows(model: LoadedModel, reader: WindowReader, count: int, seed: i
     device = next(model.net.parameters()).device
     began_s = time.perf_counter()
     conditions = batch.conditions.to(device)
-    noise = torch.cat([segment_noise(model, 1, seed, slot) for slot in range(count)]).to(device)
+    noise = segment_noise(model, conditions, seed, 0)
     predictor = make_predictor(model, conditions, batch.grid_thw)
     result = sample(predictor, noise, sampling_times(model), solver=model.config.sampling.solver)
     grid = batch.grid_thw

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.framing import Square
+from model.text.directions import DIRECTION_COLUMNS, NORMAL_RATE
 from schemas.tracks import CameraTrack
 
+STATED_AS = {"pan": ("pan", "truck"), "tilt": ("tilt", "pedestal"), "roll": ("roll",), "zoom": ("log_zoom", "dolly")}
+"""Which stated moves move the backdrop alike, by feature of the path."""
 CAMERA_FEATURES = 5
 """Pan and tilt (shift of the view in crop sides), roll (rad), log zoom, share of agreeing matches."""
 
@@ -40,6 +43,20 @@ def camera_path(
     out_TF[:, :4] = out_TF[:, :4].clip(-4, 4)
     out_TF[~near_T] = 0
     return out_TF
+
+
+def stated_path(directions_TF: NDArray[np.float32], time_s_T: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(T, 5): the path of a camera that does what is stated (direction_features) at the frames' times.
+
+    A crop is taken to be one rad wide, and a travel to be the turn or zoom that looks like it: a path has no parallax.
+    """
+    rates_TF = np.zeros((len(time_s_T), CAMERA_FEATURES - 1))
+    for feature, (kind, names) in enumerate(STATED_AS.items()):
+        columns = [DIRECTION_COLUMNS.index(name) for name in names]
+        rates_TF[:, feature] = directions_TF[:, columns].sum(axis=1) * NORMAL_RATE[kind]
+    elapsed_s_T = np.diff(time_s_T, prepend=time_s_T[0])
+    path_TF = np.cumsum(rates_TF * elapsed_s_T[:, None], axis=0)
+    return np.concatenate((path_TF, np.ones((len(time_s_T), 1))), axis=1).astype(np.float32)
 
 
 def _about(matrix: NDArray[np.float64], point: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -32,6 +32,11 @@ FACE_POINTS: tuple[int, ...] = (
 """Face Mesh points that move with expression: outer and inner lips, eyelids, brows, irises."""
 HAND_SHAPE_FEATURES = 21 * 3 + 1
 WRIST, MIDDLE_KNUCKLE = 0, 9
+FAR = 16.0
+"""Crop units: farther joints are a tracker's nonsense. In a close view of a hand the feet are 8 away, and a limb that
+ends outside the picture must still run there in the right direction."""
+NO_FACE = np.array([0.5, 0.5, 0.0], np.float32)
+"""Place of a face that is not seen: in the middle, without size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class MotionInputs:
     body_TJ3: Float
     body_world_TJ3: Float
     face_TF: Float
-    face_anchor_T2: Float
+    face_place_T3: Float
     face_present_T: Bool
     hands_T2H3: Float
     hands_shape_T2F: Float
@@ -91,14 +96,14 @@ def motion_inputs(
 ) -> MotionInputs:
     """All motion inputs of the frames shown at frame_s_T (clip time), seen through `square`."""
     body_TJ3, body_world_TJ3 = body_inputs(frame_s_T, square, tracks.body)
-    face_TF, face_anchor_T2, face_present_T, face_box_T4 = _face(frame_s_T, square, expression_names, tracks)
+    face_TF, face_place_T3, face_present_T, face_box_T4 = _face(frame_s_T, square, expression_names, tracks)
     hands_T2H3, hands_shape_T2F, hand_boxes_T24 = _hands(frame_s_T, square, tracks.hands)
     entry_T, near_T = nearest_entries(frame_s_T, tracks.camera.pts_s_T)
     return MotionInputs(
         body_TJ3=body_TJ3,
         body_world_TJ3=body_world_TJ3,
         face_TF=face_TF,
-        face_anchor_T2=face_anchor_T2,
+        face_place_T3=face_place_T3,
         face_present_T=face_present_T,
         hands_T2H3=hands_T2H3,
         hands_shape_T2F=hands_shape_T2F,
@@ -120,7 +125,7 @@ def body_inputs(frame_s_T: NDArray[np.float64], square: Square, track: BodyTrack
     if track.present_PT.shape[0] == 0 or not near_T.any():
         return seen_TJ3, world_TJ3
     seen_T = near_T & track.present_PT[0][index_T]
-    seen_TJ3[..., :2] = square.to_crop(track.joints_px_PTJ2[0][index_T]).clip(-1, 2)
+    seen_TJ3[..., :2] = square.to_crop(track.joints_px_PTJ2[0][index_T]).clip(-FAR, FAR)
     seen_TJ3[..., 2] = track.conf_PTJ[0][index_T].clip(0, 1)
     world_TJ3[:] = in_torso_lengths(track.joints_world_m_PTJ3[0][index_T])
     seen_TJ3[~seen_T], world_TJ3[~seen_T] = 0, 0
@@ -138,7 +143,7 @@ def in_torso_lengths(world_m_TJ3: Float) -> Float:
 def _face(
     frame_s_T: NDArray[np.float64], square: Square, expression_names: Sequence[str], tracks: Tracks
 ) -> tuple[Float, Float, Bool, Float]:
-    """Features, anchor, presence and box.
+    """Features, place (anchor and RMS radius), presence and box.
 
     Landmarks are turned back by the head's rotation, centred, divided by their RMS radius and by the clip's own median
     shape: what remains is how this face moves, not whose it is.
@@ -147,11 +152,11 @@ def _face(
     index_T, near_T = nearest_entries(frame_s_T, track.pts_s_T)
     frames = len(frame_s_T)
     features = np.zeros((frames, face_features(len(expression_names))), np.float32)
-    anchor_T2 = np.full((frames, 2), 0.5, np.float32)
+    place_T3 = np.tile(NO_FACE, (frames, 1))
     box_T4 = np.full((frames, 4), np.nan, np.float32)
     present_T = near_T & (track.present_T[index_T] if len(track.pts_s_T) else near_T)
     if not present_T.any():
-        return features, anchor_T2, present_T, box_T4
+        return features, place_T3, present_T, box_T4
     column_of = {name: column for column, name in enumerate(track.expression_names)}
     expression_TK = np.zeros((frames, len(expression_names)), np.float32)
     for column, name in enumerate(expression_names):
@@ -164,10 +169,12 @@ def _face(
     shape = (shape_TN2 * 10.0).clip(-5, 5).reshape(frames, -1)
     features[:] = np.concatenate((expression_TK, rotation, track.gaze_T2[index_T], shape), axis=1)
     landmarks_TL2 = square.to_crop(track.landmarks_px_TL2[index_T])
-    anchor_T2[:] = landmarks_TL2.mean(axis=1)[:, ::-1].clip(-0.5, 1.5)
+    middle_T12 = landmarks_TL2.mean(axis=1, keepdims=True)
+    place_T3[:, :2] = middle_T12[:, 0, ::-1].clip(-0.5, 1.5)
+    place_T3[:, 2] = np.sqrt(np.square(landmarks_TL2 - middle_T12).sum(axis=2).mean(axis=1)).clip(0, 2)
     box_T4[:] = np.concatenate((landmarks_TL2.min(axis=1), landmarks_TL2.max(axis=1)), axis=1)
-    features[~present_T], anchor_T2[~present_T], box_T4[~present_T] = 0, 0.5, np.nan
-    return features, anchor_T2, present_T, box_T4
+    features[~present_T], place_T3[~present_T], box_T4[~present_T] = 0, NO_FACE, np.nan
+    return features, place_T3, present_T, box_T4
 
 
 def face_shape(landmarks_3d_TL3: Float, head_rotation_T33: Float) -> Float:
@@ -194,7 +201,7 @@ def _hands(frame_s_T: NDArray[np.float64], square: Square, track: HandsTrack) ->
     relative = (relative / palm_T2[..., None, None]).reshape(frames, 2, -1)
     conf_T2 = track.conf_T2[index_T].clip(0, 1)
     shape[:] = np.concatenate((relative.clip(-4, 4), conf_T2[..., None]), axis=-1)
-    joints[..., :2] = square.to_crop(track.joints_px_T2J2[index_T]).clip(-1, 2)
+    joints[..., :2] = square.to_crop(track.joints_px_T2J2[index_T]).clip(-FAR, FAR)
     joints[..., 2] = conf_T2[..., None]
     box_T24[:] = np.concatenate((joints[..., :2].min(axis=2), joints[..., :2].max(axis=2)), axis=-1)
     joints[~present_T2], shape[~present_T2], box_T24[~present_T2] = 0, 0, np.nan

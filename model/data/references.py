@@ -14,7 +14,7 @@ from pydantic import Field
 from model.data.clips import Clip
 from model.data.framing import View
 from model.data.motion_inputs import body_inputs
-from model.data.windows import ReferenceInputs, reference_frame
+from model.data.windows import ReferenceInputs, limb_colours, reference_frame
 from schemas.index import SampleEntry
 from schemas.recipe import StrictModel
 
@@ -78,4 +78,7 @@ def still_of(clip: Clip, frame: int, view: View, size_px: int) -> ReferenceInput
     time_s_T = clip.pts_s_T[frame_T]
     square = clip.square_of(view, float(time_s_T[0]) - 0.04, float(time_s_T[0]) + 0.04)
     joints_J3 = body_inputs(time_s_T, square, clip.tracks.body)[0][0]
-    return ReferenceInputs(clip.seen(frame_T, square, size_px)[0], joints_J3)
+    origin_px = np.array([square.left_px, square.top_px], np.float32)
+    joints_px_J2 = (joints_J3[:, :2] * square.side_px + origin_px) * np.float32(clip.scale)
+    colours_L4 = limb_colours(clip.rgb_THWC[frame], joints_px_J2, joints_J3[:, 2])
+    return ReferenceInputs(clip.seen(frame_T, square, size_px)[0], joints_J3, colours_L4)

@@ -17,7 +17,7 @@ from model.codec.base import Triple, VideoCodec
 from model.conditions import Conditions
 from model.data.motion_inputs import MotionInputs
 from model.data.semantic import SemanticMotion
-from model.motion.limb_maps import BODY_BONES, MIN_CONF
+from model.motion.limb_maps import MIN_CONF, PAINTED_BONES
 from model.text.encoder import TextEncoder
 
 COLOUR_POINTS = 5
@@ -28,10 +28,12 @@ REFERENCE_GAP_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ReferenceInputs:
-    """One still of the character: pixels (H, W, 3) uint8 in its own square, and its joints in crop units, (J, 3)."""
+    """One still of the character: pixels (H, W, 3) uint8 in its own square, its joints in crop units, (J, 3), and the
+    colours along PAINTED_BONES (L, 4) in the whole picture that the square was cut from (`limb_colours`)."""
 
     rgb_HWC: NDArray[np.uint8]
     body_J3: NDArray[np.float32]
+    limb_colours_L4: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +110,36 @@ def encode_references(references: Sequence[ReferenceInputs], codec: VideoCodec, 
     index = torch.tensor([*range(len(real)), *[0] * (count - len(real))])
     body_KJ3 = torch.from_numpy(np.stack([reference.body_J3 for reference in filled]))
     mask_K = torch.arange(count) < len(real)
-    colours_L4 = torch.from_numpy(limb_colours(real))
+    colours_L4 = torch.from_numpy(mean_colours([reference.limb_colours_L4 for reference in real]))
     return EncodedReferences(
         tokens_KNC[index].unsqueeze(0), mask_K.unsqueeze(0), body_KJ3.unsqueeze(0), colours_L4.unsqueeze(0)
     )
 
 
-def limb_colours(references: Sequence[ReferenceInputs]) -> NDArray[np.float32]:
-    """(L, 4): mean colour along every bone over the references that show it, in [-1, 1]; and 1 where any does."""
-    total_L3, seen_L = np.zeros((len(BODY_BONES), 3), np.float32), np.zeros(len(BODY_BONES), np.float32)
-    starts, ends = (np.array([bone[end] for bone in BODY_BONES]) for end in (0, 1))
-    for reference in references:
-        body_J3, size_px = reference.body_J3, reference.rgb_HWC.shape[0]
-        share_S = np.linspace(0.2, 0.8, COLOUR_POINTS, dtype=np.float32)[:, None, None]
-        at_SL2 = body_J3[starts, :2] * (1 - share_S) + body_J3[ends, :2] * share_S
-        inside_L = ((at_SL2 >= 0) & (at_SL2 < 1)).all(axis=(0, 2))
-        shown_L = inside_L & (np.minimum(body_J3[starts, 2], body_J3[ends, 2]) >= MIN_CONF)
-        place = (at_SL2.clip(0, 0.999) * size_px).astype(int)
-        colours_L3 = reference.rgb_HWC[place[..., 1], place[..., 0]].astype(np.float32).mean(axis=0) / 127.5 - 1
-        total_L3 += np.where(shown_L[:, None], colours_L3, 0)
-        seen_L += shown_L
-    mean_L3 = total_L3 / np.maximum(seen_L, 1)[:, None]
-    return np.asarray(np.concatenate((mean_L3, np.minimum(seen_L, 1)[:, None]), axis=1), np.float32)
+def limb_colours(
+    rgb_HWC: NDArray[np.uint8], joints_px_J2: NDArray[np.float32], conf_J: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(L, 4): mean colour along each of PAINTED_BONES in [-1, 1], and 1 where the picture shows it, else zeros.
+
+    Of the whole picture, not of a crop: a close view of a hand is to know the colour of trousers behind it, and a thin
+    arm is not to be mixed with its backdrop by a reduction.
+    """
+    height, width = rgb_HWC.shape[:2]
+    starts, ends = (np.array([bone[end] for bone in PAINTED_BONES]) for end in (0, 1))
+    share_S = np.linspace(0.2, 0.8, COLOUR_POINTS, dtype=np.float32)[:, None, None]
+    at_SL2 = joints_px_J2[starts] * (1 - share_S) + joints_px_J2[ends] * share_S
+    inside_L = ((at_SL2 >= 0) & (at_SL2 < (width, height))).all(axis=(0, 2))
+    shown_L = inside_L & (np.minimum(conf_J[starts], conf_J[ends]) >= MIN_CONF)
+    x_SL, y_SL = (at_SL2[..., axis].clip(0, side - 1).astype(int) for axis, side in ((0, width), (1, height)))
+    colours_L3 = rgb_HWC[y_SL, x_SL].astype(np.float32).mean(axis=0) / 127.5 - 1
+    return np.concatenate((colours_L3, np.ones((len(PAINTED_BONES), 1), np.float32)), axis=1) * shown_L[:, None]
+
+
+def mean_colours(colours: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """(L, 4): every bone's colour averaged over the references that show it."""
+    total_L4 = np.sum(colours, axis=0, dtype=np.float32)
+    seen_L1 = total_L4[:, 3:]
+    return np.concatenate((total_L4[:, :3] / np.maximum(seen_L1, 1), np.minimum(seen_L1, 1)), axis=1)
 
 
 def lead_in_rows(frames: int, lead_in_frames: int) -> NDArray[np.int64]:
@@ -167,7 +177,7 @@ def window_conditions(
         body_BTJ3=frames(motion.body_TJ3),
         body_world_BTJ3=frames(motion.body_world_TJ3),
         face_BTF=frames(motion.face_TF),
-        face_anchor_BT2=frames(motion.face_anchor_T2),
+        face_place_BT3=frames(motion.face_place_T3),
         face_present_BT=frames(motion.face_present_T),
         hands_BT2H3=frames(motion.hands_T2H3),
         hands_shape_BT2F=frames(motion.hands_shape_T2F),

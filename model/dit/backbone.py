@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from model.codec.base import VideoCodec
+from model.codec.pixel import PixelCodec
 from model.dit.config import InputDims, NetConfig, TransformerRecipe, WanConfig
 from model.dit.net import ConditionState, VideoDit
 from model.dit.wan import WanBackbone, WanState, wan_from_folder
@@ -46,7 +47,11 @@ def first_net(recipe: BackboneRecipe, transformer: TransformerRecipe, codec: Vid
         assert recipe.weights is not None  # checked by the recipe
         return wan_from_folder(recipe.weights, recipe.name, codec, dims)
     config = NetConfig(
-        transformer=transformer, patch_thw=codec.patch_thw, token_dim=codec.token_dim, **dims.model_dump()
+        transformer=transformer,
+        patch_thw=codec.patch_thw,
+        token_dim=codec.token_dim,
+        pixels=isinstance(codec, PixelCodec),
+        **dims.model_dump(),
     )
     return VideoDit(config)
 

@@ -18,6 +18,10 @@ class TransformerRecipe(StrictModel):
     heads: int = Field(default=3, gt=0)
     mlp_ratio: float = Field(default=4.0, gt=0)
     face_bottleneck: int = Field(default=16, gt=0)
+    noise_follows_camera: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the starting noise's variance that moves with the camera (model/noise.py), where tokens are pixels."""
+    detail_channels: int = Field(default=48, ge=0)
+    """Of the convolution over the picture at the end (model/dit/detail.py), where tokens are pixels; 0 is none."""
     rope_theta: float = Field(default=100.0, gt=1)
     """Base of the rotary frequencies; 100 suits grids of 8 cells, 10000 the grids of large models."""
     rope_units_per_s: float = Field(default=12.5, gt=0)
@@ -48,6 +52,8 @@ class NetConfig(InputDims):
     transformer: TransformerRecipe
     patch_thw: Triple
     token_dim: int
+    pixels: bool = False
+    """Whether tokens are patches of pixels."""
     guidance_embedding: bool = False
     """True for a distilled student: the guidance strength is an input instead of a second branch."""
 

@@ -25,9 +25,11 @@ from model.conditions import GROUPS, MOTION_GROUPS, Conditions
 from model.dit.attention import AttentionKernel
 from model.dit.block import Block, KeyValue
 from model.dit.config import NetConfig
+from model.dit.detail import DetailHead, canvas
 from model.dit.mask import EVERY_FRAME, video_block_mask, video_mask
 from model.dit.rope import grid_coordinates, rotary_table
 from model.motion.encoders import BodyEncoder, FaceEncoder, HandsEncoder, perceptron, where_kept
+from model.motion.limb_maps import cover_tokens
 from model.motion.wholes import CameraEncoder, DirectionsEncoder, SemanticEncoder
 from model.parallel.context import ContextGroup
 from schemas.errors import RecipeError
@@ -41,6 +43,8 @@ TEXT_COORDINATE, SEMANTIC_COORDINATE = -1.0, -2.0
 REFERENCE_MERGE = 2
 """Cells of a still that become one reference token, per side: a quarter of the tokens."""
 SINUSOIDS = 64
+CANVAS_CHANNELS = 4 + 8
+"""Of a pixel frame: the painted body's and the painted hands'."""
 
 
 class ConditionStream(NamedTuple):
@@ -64,6 +68,8 @@ class ConditionState:
     pooled_BD: Tensor
     added_BND: Tensor
     reference_BNC: Tensor
+    canvas_BfChw: Tensor | None
+    """Limbs and hands in the reference's colours for the detail head, if there is one."""
 
 
 class VideoDit(nn.Module):
@@ -101,6 +107,9 @@ class VideoDit(nn.Module):
         self.final_modulation = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, config.token_dim)
         self.copy_gate = nn.Linear(width, config.token_dim)
+        self.detail: DetailHead | None = None
+        if config.pixels and size.detail_channels and DetailHead.fits(config.patch_thw):
+            self.detail = DetailHead(width, config.patch_thw, CANVAS_CHANNELS * patch_frames, size.detail_channels)
         self._start_small()
 
     def _start_small(self) -> None:
@@ -134,10 +143,16 @@ class VideoDit(nn.Module):
         first_image = conditions.reference_BKNC[:, 0].repeat(1, frames, 1)
         first_image = where_kept(keep["reference"], first_image, torch.zeros_like(first_image))
         added = self.body.added_map(conditions.body_BTJ3, grid_thw, keep["body"])
-        added = added + self.body.added_paint(
+        body_BT4hw = self.body.paint(
             conditions.body_BTJ3, conditions.limb_colours_BL4, grid_thw, keep["body"] & keep["reference"]
         )
-        added = added + self.hands.added_map(conditions.hands_BT2H3, grid_thw, keep["hands"])
+        added = added + self.body.painted_in(cover_tokens(body_BT4hw, grid_thw))
+        fingers_BTLhw = self.hands.cover(conditions.hands_BT2H3, grid_thw, keep["hands"])
+        hands_BT8hw = self.hands.paint(fingers_BTLhw, conditions.limb_colours_BL4, keep["reference"])
+        added = added + self.hands.added_map(fingers_BTLhw, hands_BT8hw, grid_thw, keep["hands"])
+        added = added + self.face.added_field(
+            conditions.face_BTF, conditions.face_place_BT3, conditions.face_present_BT, grid_thw, keep["face"]
+        )
         added = added + self.camera.added_map(conditions.camera_BTF, grid_thw, keep["camera"])
         added = added + stated_BfD.repeat_interleave(grid_thw[1] * grid_thw[2], dim=1)
         added = added + where_kept(keep["reference"], self.reference_added(first_image), self.null_reference)
@@ -167,7 +182,13 @@ class VideoDit(nn.Module):
             pooled_BD=pooled,
             added_BND=added,
             reference_BNC=first_image,
+            canvas_BfChw=self._canvas(body_BT4hw, hands_BT8hw, grid_thw),
         )
+
+    def _canvas(self, body_BT4hw: Tensor, hands_BT8hw: Tensor, grid_thw: Triple) -> Tensor | None:
+        if self.detail is None:
+            return None
+        return torch.cat([canvas(painted, grid_thw) for painted in (body_BT4hw, hands_BT8hw)], dim=1)
 
     def _stream(
         self, conditions: Conditions, keep: dict[str, Tensor], time_Bf: Tensor, grid_thw: Triple
@@ -181,7 +202,7 @@ class VideoDit(nn.Module):
         motion = (
             self.body(conditions.body_BTJ3, conditions.body_world_BTJ3, time_Bf, grid_thw, keep["body"]),
             self.face(
-                conditions.face_BTF, conditions.face_anchor_BT2, conditions.face_present_BT, time_Bf, grid_thw,
+                conditions.face_BTF, conditions.face_place_BT3, conditions.face_present_BT, time_Bf, grid_thw,
                 keep["face"],
             ),
             self.hands(conditions.hands_BT2H3, conditions.hands_shape_BT2F, time_Bf, grid_thw, keep["hands"]),
@@ -263,7 +284,14 @@ class VideoDit(nn.Module):
         shift, scale = self.final_modulation(active).unsqueeze(1).chunk(2, dim=-1)
         video = F.layer_norm(video, (video.shape[-1],)) * (1 + scale) + shift
         # The gate lets still parts be copied from the reference at full detail, past the narrow stream.
-        clean: Tensor = (self.out(video) + self.copy_gate(video) * reference).float()
+        clean: Tensor = self.out(video) + self.copy_gate(video) * reference
+        if self.detail is not None:
+            assert state.canvas_BfChw is not None  # made with the state
+            guess = clean if context is None else context.shared(clean, dim=1)
+            told = video if context is None else context.shared(video, dim=1)
+            strokes = self.detail(guess, noisy_BNC, told, state.canvas_BfChw, state.grid_thw)
+            clean = clean + (strokes if context is None else context.part(strokes, dim=1))
+        clean = clean.float()
         return clean if context is None else context.whole(clean, dim=1)
 
 

@@ -17,7 +17,7 @@ from model.codec.base import Triple
 from model.conditions import Conditions
 from model.dit.config import WanConfig
 from model.dit.net import SINUSOIDS, frequencies
-from model.motion.encoders import pair_frames, seen_anchor, where_kept
+from model.motion.encoders import pair_frames, seen_place, where_kept
 from model.motion.wholes import SEMANTIC_BOTTLENECK, SEMANTIC_TOKENS
 
 TEXT_TOKENS = 512
@@ -71,7 +71,9 @@ class WanAdapters(nn.Module):
         everywhere = self._stated(self.camera, conditions.camera_BTF, keep["camera"], frames)
         everywhere = everywhere + self._stated(self.directions, conditions.directions_BTF, keep["text"], frames)
         total = everywhere.transpose(1, 2)[..., None, None].expand(-1, -1, *grid)
-        spots = [(self.face, "face", conditions.face_BTF, conditions.face_anchor_BT2, conditions.face_present_BT)]
+        spots = [
+            (self.face, "face", conditions.face_BTF, conditions.face_place_BT3[..., :2], conditions.face_present_BT)
+        ]
         for side in (0, 1):
             wrist_BT3 = conditions.hands_BT2H3[:, :, side, 0]
             shape_BTF = conditions.hands_shape_BT2F[:, :, side]
@@ -105,7 +107,7 @@ class WanAdapters(nn.Module):
 def nearness(anchor_BT2: Tensor, seen_BT: Tensor, grid_thw: Triple) -> Tensor:
     """(B, f, h', w'): 1 at the anchor (y, x in [0, 1]), falling off like a Gaussian; 0 in frames without it."""
     frames, rows, columns = grid_thw
-    seen_Bf, anchor_Bf2 = seen_anchor(anchor_BT2, seen_BT, frames)
+    seen_Bf, anchor_Bf2 = seen_place(anchor_BT2, seen_BT, frames)
     y = (torch.arange(rows, device=anchor_BT2.device) + 0.5) / rows
     x = (torch.arange(columns, device=anchor_BT2.device) + 0.5) / columns
     away = (y[:, None] - anchor_Bf2[..., 0, None, None]).square() + (x - anchor_Bf2[..., 1, None, None]).square()

@@ -16,16 +16,29 @@ import torch
 from torch import Tensor, nn
 
 from model.codec.base import Triple
-from model.motion.limb_maps import BODY_BONES, HAND_BONES, cover_tokens, limb_cover, limb_radii, painted
+from model.motion.limb_maps import (
+    BODY_BONES,
+    HAND_BONES,
+    PALMS,
+    cover_tokens,
+    limb_cover,
+    limb_radii,
+    painted,
+    painted_hands,
+)
 
 BODY_JOINTS = (0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32)
 """MediaPipe Pose joints that are the body's business; fingers and features of the face are other groups'."""
 MAP_CELLS = 2
 """Cells of a limb map per patch side."""
-HAND_CELLS = 4
-"""The same for hands: in a close view a finger is half a patch thick."""
 PAINT_CELLS = 4
 """Cells of the painted limbs per patch side: colours need no channel per bone, so they can be finer."""
+HAND_CELLS = PAINT_CELLS
+"""The same for hands: in a close view a finger is half a patch thick. One picture is made of both."""
+FACE_REACH = 3.0
+"""RMS radii of the landmarks up to which the picture is the face's: its outline is at about 1.5, hair beyond."""
+FACE_WAVES = (1.0, 2.0, 4.0)
+PLACE_FEATURES = 2 + 2 * 2 * len(FACE_WAVES)
 
 
 class MotionTokens(NamedTuple):
@@ -75,7 +88,6 @@ class BodyEncoder(nn.Module):
         self.map_in = nn.Linear(patch_frames * len(BODY_BONES) * MAP_CELLS**2, width)
         self.pose = perceptron(patch_frames * len(BODY_JOINTS) * 6, width, width)
         self.painted_in = nn.Linear(patch_frames * 4 * PAINT_CELLS**2, width)
-        self.null_painted = nn.Parameter(torch.zeros(width))
         self.still_map_in = nn.Linear(len(BODY_BONES) * MAP_CELLS**2, width)
         self.null_map = nn.Parameter(torch.zeros(width))
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
@@ -85,15 +97,16 @@ class BodyEncoder(nn.Module):
         cover = limb_cover(body_BTJ3, BODY_BONES, (grid_thw[1] * MAP_CELLS, grid_thw[2] * MAP_CELLS))
         return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
 
-    def added_paint(self, body_BTJ3: Tensor, limb_colours_BL4: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
-        """The driver's limbs in the reference's colours, a first guess of the picture, (B, N, D).
+    @staticmethod
+    def paint(body_BTJ3: Tensor, limb_colours_BL4: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
+        """The driver's limbs in the reference's colours, a first guess of the picture, (B, T, 4, h, w).
 
-        keep_B: where both body and reference are kept.
+        keep_B: where both body and reference are kept; elsewhere nothing is painted.
         """
         cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
         cover = limb_cover(body_BTJ3, BODY_BONES, cells_hw, limb_radii(body_BTJ3))
-        tokens = self.painted_in(cover_tokens(painted(cover, limb_colours_BL4.float()), grid_thw))
-        return where_kept(keep_B, tokens, self.null_painted)
+        picture = painted(cover, limb_colours_BL4.float())
+        return where_kept(keep_B, picture, torch.zeros_like(picture))
 
     def of_stills(self, body_BKJ3: Tensor, rows_columns: tuple[int, int]) -> Tensor:
         """What is added to reference tokens, (B, K, N, D): which part of the picture is which limb."""
@@ -111,7 +124,7 @@ class BodyEncoder(nn.Module):
         joints = torch.tensor(BODY_JOINTS, device=body_BTJ3.device)
         seen = body_BTJ3[:, :, joints]
         # Centred on the picture and weighted by confidence, so that an unseen joint is not a corner.
-        placed = torch.cat(((seen[..., :2] - 0.5) * seen[..., 2:], seen[..., 2:]), dim=-1)
+        placed = torch.cat(((seen[..., :2] - 0.5).clamp(-1.5, 1.5) * seen[..., 2:], seen[..., 2:]), dim=-1)
         features = torch.cat((placed, world_BTJ3[:, :, joints]), dim=-1)
         tokens = where_kept(keep_B, self.pose(pair_frames(features.flatten(2), frames)), self.null_token)
         cells = anchor_cells(middle(batch, frames, tokens.device), grid_thw)
@@ -128,6 +141,7 @@ class FaceEncoder(nn.Module):
         super().__init__()
         self.squeeze = perceptron(patch_frames * features, width, bottleneck)
         self.spread = perceptron(bottleneck, width, width)
+        self.field = perceptron(bottleneck + PLACE_FEATURES, width, width)
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
         self.unseen_token = nn.Parameter(torch.randn(width) * 0.02)
 
@@ -135,10 +149,26 @@ class FaceEncoder(nn.Module):
         """(B, f, bottleneck)."""
         return torch.tanh(self.squeeze(pair_frames(face_BTF, frames)))
 
+    def added_field(
+        self, face_BTF: Tensor, place_BT3: Tensor, present_BT: Tensor, grid_thw: Triple, keep_B: Tensor
+    ) -> Tensor:
+        """What is added to the video tokens, (B, N, D): what the latent means at a cell's place in the face.
+
+        Attention has to find out for every patch where in the face it lies; here it is told. Zero away from the face.
+        """
+        frames, rows, columns = grid_thw
+        seen_Bf, place_Bf3 = seen_place(place_BT3, present_BT, frames)
+        near_Bfhw, place_BfhwF = in_face(place_Bf3, rows, columns)
+        latents = self.latents(face_BTF, frames)[:, :, None, None].expand(-1, -1, rows, columns, -1)
+        told = self.field(torch.cat((latents, place_BfhwF.to(latents.dtype)), dim=-1))
+        told = told * (near_Bfhw * (seen_Bf & keep_B[:, None])[..., None, None]).unsqueeze(-1).to(told.dtype)
+        told = where_kept(keep_B, told, torch.zeros_like(told))
+        return told.flatten(1, 3)
+
     def forward(
         self,
         face_BTF: Tensor,
-        anchor_BT2: Tensor,
+        place_BT3: Tensor,
         present_BT: Tensor,
         time_Bf: Tensor,
         grid_thw: Triple,
@@ -146,7 +176,8 @@ class FaceEncoder(nn.Module):
     ) -> MotionTokens:
         batch, frames = time_Bf.shape
         tokens = self.spread(self.latents(face_BTF, frames))
-        seen_Bf, anchor_Bf2 = seen_anchor(anchor_BT2, present_BT, frames)
+        seen_Bf, place_Bf3 = seen_place(place_BT3, present_BT, frames)
+        anchor_Bf2 = place_Bf3[..., :2]
         tokens = torch.where(seen_Bf.unsqueeze(-1), tokens, self.unseen_token)
         tokens = where_kept(keep_B, tokens, self.null_token)
         anchor_Bf2 = where_kept(keep_B, anchor_Bf2, middle(batch, frames, tokens.device))
@@ -160,17 +191,31 @@ class HandsEncoder(nn.Module):
     def __init__(self, patch_frames: int, features: int, width: int) -> None:
         super().__init__()
         self.map_in = nn.Linear(patch_frames * 2 * len(HAND_BONES) * HAND_CELLS**2, width)
+        self.painted_in = nn.Linear(patch_frames * 3 * HAND_CELLS**2, width)
         self.shape = perceptron(patch_frames * features, width, width)
         self.side = nn.Parameter(torch.randn(2, width) * 0.02)
         self.null_map = nn.Parameter(torch.zeros(width))
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
         self.unseen_token = nn.Parameter(torch.randn(width) * 0.02)
 
-    def added_map(self, hands_BT2H3: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
-        """What is added to the video tokens, (B, N, D)."""
+    @staticmethod
+    def cover(hands_BT2H3: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
+        """(B, T, 2 * bones, h, w): both hands' bones, none where the group is dropped."""
         cells_hw = (grid_thw[1] * HAND_CELLS, grid_thw[2] * HAND_CELLS)
         cover = torch.cat([limb_cover(hands_BT2H3[:, :, hand], HAND_BONES, cells_hw) for hand in (0, 1)], dim=2)
-        return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
+        return where_kept(keep_B, cover, torch.zeros_like(cover))
+
+    @staticmethod
+    def paint(cover_BTLhw: Tensor, limb_colours_BL4: Tensor, keep_reference_B: Tensor) -> Tensor:
+        """`painted_hands` in the reference's colours; colourless where there is no reference."""
+        colours_B24 = limb_colours_BL4[:, -len(PALMS) :].float()
+        return painted_hands(cover_BTLhw, where_kept(keep_reference_B, colours_B24, torch.zeros_like(colours_B24)))
+
+    def added_map(self, cover_BTLhw: Tensor, painted_BT8hw: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
+        """What is added to the video tokens, (B, N, D)."""
+        tokens = self.map_in(cover_tokens(cover_BTLhw, grid_thw))
+        tokens = tokens + self.painted_in(cover_tokens(painted_BT8hw[:, :, :3], grid_thw))
+        return where_kept(keep_B, tokens, self.null_map)
 
     def forward(
         self, hands_BT2H3: Tensor, shape_BT2F: Tensor, time_Bf: Tensor, grid_thw: Triple, keep_B: Tensor
@@ -180,7 +225,7 @@ class HandsEncoder(nn.Module):
         for hand in (0, 1):
             token = self.shape(pair_frames(shape_BT2F[:, :, hand], frames))
             wrist_BT3 = hands_BT2H3[:, :, hand, 0]
-            seen_Bf, anchor_Bf2 = seen_anchor(wrist_BT3[..., [1, 0]], wrist_BT3[..., 2] > 0, frames)
+            seen_Bf, anchor_Bf2 = seen_place(wrist_BT3[..., [1, 0]], wrist_BT3[..., 2] > 0, frames)
             token = torch.where(seen_Bf.unsqueeze(-1), token, self.unseen_token)
             token = where_kept(keep_B, token, self.null_token)
             anchor_Bf2 = where_kept(keep_B, anchor_Bf2, middle(batch, frames, token.device))
@@ -190,10 +235,27 @@ class HandsEncoder(nn.Module):
         return MotionTokens(torch.cat(tokens, dim=1), torch.cat(coordinates, dim=1), frame_N)
 
 
-def seen_anchor(anchor_BT2: Tensor, present_BT: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Mean anchor over the present pixel frames of each latent frame, and whether there was any; middle if not."""
-    batch = anchor_BT2.shape[0]
+def in_face(place_Bf3: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """How near every cell is to the face, (B, f, h, w) in [0, 1], and where in it, (B, f, h, w, PLACE_FEATURES).
+
+    In RMS radii of the landmarks from their middle, so that a face means the same in every view.
+    """
+    device = place_Bf3.device
+    y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) / rows
+    x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns
+    radius_Bf11 = place_Bf3[..., 2, None, None].clamp_min(1e-3)
+    from_y = (y[:, None] - place_Bf3[..., 0, None, None]) / radius_Bf11
+    from_x = (x - place_Bf3[..., 1, None, None]) / radius_Bf11
+    near = (1.0 - (from_x.square() + from_y.square()) / FACE_REACH**2).clamp_min(0.0)
+    place = torch.stack(torch.broadcast_tensors(from_y, from_x), dim=-1).clamp(-FACE_REACH, FACE_REACH)
+    angles = (place.unsqueeze(-1) * torch.tensor(FACE_WAVES, device=device)).flatten(-2)
+    return near, torch.cat((place, angles.sin(), angles.cos()), dim=-1)
+
+
+def seen_place(place_BTP: Tensor, present_BT: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Mean place over the present pixel frames of each latent frame, and whether there was any; middle if not."""
+    batch = place_BTP.shape[0]
     present = present_BT.reshape(batch, frames, -1, 1).float()
     total = present.sum(dim=2)
-    mean = (anchor_BT2.reshape(batch, frames, -1, 2) * present).sum(dim=2) / total.clamp_min(1.0)
+    mean = (place_BTP.reshape(batch, frames, -1, place_BTP.shape[2]) * present).sum(dim=2) / total.clamp_min(1.0)
     return total.squeeze(-1) > 0, torch.where(total > 0, mean, 0.5)

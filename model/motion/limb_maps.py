@@ -23,6 +23,10 @@ BODY_BONES: tuple[tuple[int, int], ...] = (
     (0, 7), (0, 8),
 )  # fmt: skip
 """MediaPipe Pose bones without those of hands and face, which are other groups' business."""
+PALMS: tuple[tuple[int, int], ...] = ((15, 19), (16, 20))
+"""From wrist to knuckle of the forefinger, left and right: where a hand's colour is."""
+PAINTED_BONES = (*BODY_BONES, *PALMS)
+"""Whatever a reference gives a colour to."""
 HAND_BONES: tuple[tuple[int, int], ...] = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 21))
 BODY_RADII: tuple[float, ...] = (
     0.12, 0.16, 0.16, 0.14,
@@ -85,11 +89,27 @@ def limb_radii(body_BTJ3: Tensor) -> Tensor:
 
 
 def painted(cover_BTLhw: Tensor, colours_BL4: Tensor) -> Tensor:
-    """(B, T, 4, h, w): the limbs in their colours, mixed where they cross, and how much is painted."""
-    weight = cover_BTLhw * colours_BL4[:, None, :, 3, None, None]
+    """(B, T, 4, h, w): the limbs in their colours, mixed where they cross, and how much is painted.
+
+    Further colours than there are limbs are others' business.
+    """
+    weight = cover_BTLhw * colours_BL4[:, None, : cover_BTLhw.shape[2], 3, None, None]
     total = weight.sum(dim=2, keepdim=True)
-    mixed = torch.einsum("btlhw,blc->btchw", weight, colours_BL4[..., :3]) / total.clamp_min(1.0)
+    mixed = torch.einsum("btlhw,blc->btchw", weight, colours_BL4[:, : weight.shape[2], :3]) / total.clamp_min(1.0)
     return torch.cat((mixed, total.clamp_max(1.0)), dim=2)
+
+
+def painted_hands(cover_BTLhw: Tensor, colours_B24: Tensor) -> Tensor:
+    """(B, T, 8, h, w): both hands in their colours, and how much of each finger is where (of either hand).
+
+    cover_BTLhw: HAND_BONES of the left hand, then of the right one; the four bones of a finger follow each other.
+    """
+    batch, frames, _, h, w = cover_BTLhw.shape
+    fingers_BT25hw = cover_BTLhw.reshape(batch, frames, 2, 5, 4, h, w).amax(dim=4)
+    hands_BT2hw = fingers_BT25hw.amax(dim=3)
+    coloured = torch.einsum("bthyx,bhc->btcyx", hands_BT2hw, colours_B24[..., :3] * colours_B24[..., 3:])
+    coloured = coloured / hands_BT2hw.sum(dim=2, keepdim=True).clamp_min(1.0)
+    return torch.cat((coloured, fingers_BT25hw.amax(dim=2)), dim=2)
 
 
 def cover_tokens(cover_BTLhw: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from model.conditions import GROUPS, MOTION_GROUPS, Batch
 from model.dit.backbone import Backbone
+from model.noise import starting_noise
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.rng import StepRng
 from schemas.recipe import StrictModel
@@ -69,7 +70,7 @@ class FlowMatching:
     def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
         clean = batch.tokens_BNC
         t_B = to_tensor(draw_times(self._recipe, len(clean), rng), clean)
-        noisy = noised(clean, rng.normal_like(clean, "noise"), t_B)
+        noisy = noised(clean, starting_noise(self._net.config, batch.conditions, batch.grid_thw, rng, "noise"), t_B)
         keep_BG = draw_keep(self._recipe, len(clean), rng).to(clean.device)
         predicted = self._net(noisy, t_B, self._net.encode(batch.conditions, keep_BG, batch.grid_thw))
         weight_BN = 1.0 + (self._recipe.detail_weight - 1.0) * batch.detail_BN

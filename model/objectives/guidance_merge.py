@@ -16,6 +16,7 @@ from torch import nn
 from model.conditions import GROUPS, Batch, keep_mask
 from model.dit.backbone import Backbone
 from model.guidance import GuidanceRecipe, guide
+from model.noise import starting_noise
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.objectives.flow import FlowRecipe, draw_times
 from model.rng import StepRng
@@ -43,7 +44,7 @@ class GuidanceMerge:
         clean, count = batch.tokens_BNC, len(batch.tokens_BNC)
         times = draw_times(self._recipe.flow, count, rng)
         t_B = to_tensor(times, clean)
-        noisy = noised(clean, rng.normal_like(clean, "noise"), t_B)
+        noisy = noised(clean, starting_noise(self._student.config, batch.conditions, batch.grid_thw, rng, "noise"), t_B)
         strength_B = to_tensor(1.0 + (self._recipe.max_strength - 1.0) * rng.uniform_B(count, "strength"), clean)
         # The interval alone: a teacher that is itself sampled at strength 1 can be merged at others.
         guidance = self._guidance

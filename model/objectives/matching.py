@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from model.conditions import Batch
 from model.dit.backbone import Backbone
+from model.noise import starting_noise
 from model.objectives.base import PRIMARY, Losses, noised, to_tensor, velocity_loss_B
 from model.objectives.flow import FlowRecipe, draw_times
 from model.objectives.walking import StepRecipe, everything, stepped
@@ -45,7 +46,8 @@ class DistributionMatching:
         strength_B = torch.full((count,), self._recipe.strength, device=clean.device)
         made = self._made(batch, strength_B, rng)
         t_B = to_tensor(draw_times(FlowRecipe(), count, rng), clean)
-        noisy = noised(made.detach(), rng.normal_like(clean, "noise"), t_B)
+        noise = starting_noise(self._student.config, batch.conditions, batch.grid_thw, rng, "noise")
+        noisy = noised(made.detach(), noise, t_B)
         fake = self._fake(noisy, t_B, everything(self._fake, batch), strength_B)
         fake_B = velocity_loss_B(fake, made.detach(), t_B)
         with torch.no_grad():
@@ -60,7 +62,7 @@ class DistributionMatching:
         state = everything(self._student, batch)
         # One draw for the whole step: every process must evaluate the networks equally often.
         last = int(StepRng(rng.seed, rng.step).numpy(0, "last").random() * self._recipe.steps)
-        noisy = rng.normal_like(batch.tokens_BNC, "start")
+        noisy = starting_noise(self._student.config, batch.conditions, batch.grid_thw, rng, "start")
         times_SB = torch.tensor(self._times, device=noisy.device)[:, None].expand(-1, len(noisy))
         with torch.no_grad():
             for t_B, next_B in pairwise(times_SB[: last + 1]):

@@ -16,7 +16,7 @@ from model.data.framing import Square, close_square
 from model.data.motion_inputs import MotionInputs, motion_inputs, with_neutral_face
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
 from model.data.semantic import semantic_motion
-from model.data.windows import ReferenceInputs, limb_colours
+from model.data.windows import limb_colours, mean_colours
 from model.motion.limb_maps import (
     BODY_BONES,
     BODY_COLOURS_L3,
@@ -76,7 +76,8 @@ def test_limbs_take_the_colours_of_the_reference() -> None:
     body = np.zeros((33, 3), np.float32)
     body[[13, 15]] = [(0.1, 0.3, 1), (0.4, 0.3, 1)]
     body[[14, 16]] = [(0.9, 0.3, 1), (0.6, 0.3, 1)]
-    colours = limb_colours([ReferenceInputs(rgb, body), ReferenceInputs(rgb[::-1], np.zeros((33, 3), np.float32))])
+    shown = limb_colours(rgb, body[:, :2] * 32, body[:, 2])
+    colours = mean_colours([shown, limb_colours(rgb[::-1], body[:, :2], np.zeros(33, np.float32))])
     left, right = BODY_BONES.index((13, 15)), BODY_BONES.index((14, 16))
     assert colours[left].tolist() == [1, -1, -1, 1]
     assert colours[right].tolist() == [-1, -1, 1, 1]

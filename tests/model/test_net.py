@@ -16,12 +16,12 @@ from model.dit.mask import BLOCK, EVERY_FRAME, video_block_mask, video_mask
 from model.dit.net import VideoDit
 from model.guidance import call
 from model.motion.wholes import SEMANTIC_TOKENS
-from tests.model.tiny import GRID, PATCH, TEXT_TOKENS, random_conditions, random_tokens, tiny_net
+from tests.model.tiny import GRID, PATCH, TEXT_TOKENS, TOKEN_DIM, random_conditions, random_tokens, tiny_net
 
 FIELDS = {
     "reference": ("reference_BKNC", "reference_mask_BK", "reference_body_BKJ3", "limb_colours_BL4"),
     "body": ("body_BTJ3", "body_world_BTJ3"),
-    "face": ("face_BTF", "face_anchor_BT2", "face_present_BT"),
+    "face": ("face_BTF", "face_place_BT3", "face_present_BT"),
     "hands": ("hands_BT2H3", "hands_shape_BT2F"),
     "semantic": ("semantic_BSF", "actions_BD"),
     "text": ("text_BLD", "text_pooled_BD", "text_mask_BL", "directions_BTF"),
@@ -68,7 +68,7 @@ def test_every_input_of_a_group_reaches_the_output(group: str) -> None:
             assert not torch.equal(predict(conditions), predict(changed(conditions, (name,), wild=False))), name
 
 
-@pytest.mark.parametrize("name", ["face_anchor_BT2", "hands_BT2H3"])
+@pytest.mark.parametrize("name", ["face_place_BT3", "hands_BT2H3"])
 def test_anchors_matter_only_while_their_group_is_kept(name: str) -> None:
     conditions = random_conditions()
     moved = replace(conditions, **{name: 1.0 - getattr(conditions, name)})
@@ -155,7 +155,7 @@ def test_other_window_sizes_pass_through_the_same_weights() -> None:
     net = tiny_net()
     with torch.no_grad():
         out = call(net, random_tokens(grid=grid), 0.4, net.encode(conditions, keep_mask(2), grid))
-    assert out.shape == (2, 8, 20)
+    assert out.shape == (2, 8, TOKEN_DIM)
 
 
 @pytest.mark.parametrize("training", [True, False])

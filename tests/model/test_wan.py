@@ -23,7 +23,7 @@ from model.diffusers_files import from_folder
 from model.dit.config import InputDims, WanConfig
 from model.dit.wan import WanBackbone, WanInputs, wan_from_folder
 from model.generate import DrivingMotion, Reference, animate, reference_of
-from model.motion.limb_maps import BODY_BONES, limb_picture
+from model.motion.limb_maps import PAINTED_BONES, limb_picture
 from model.objectives.base import noised, velocity_loss_B
 from model.objectives.flow import FlowMatching, FlowRecipe
 from model.rng import StepRng
@@ -126,12 +126,12 @@ def conditions(batch: int = 2, seed: int = 1) -> Conditions:
         reference_BKNC=normal(1, GRID[1] * GRID[2], CHANNELS),
         reference_mask_BK=torch.ones(batch, 1, dtype=torch.bool),
         reference_body_BKJ3=uniform(1, 33, 3),
-        limb_colours_BL4=uniform(len(BODY_BONES), 4),
+        limb_colours_BL4=uniform(len(PAINTED_BONES), 4),
         # Confident enough to be drawn.
         body_BTJ3=uniform(frames, 33, 3) * torch.tensor([1.0, 1.0, 0.5]) + torch.tensor([0.0, 0.0, 0.5]),
         body_world_BTJ3=normal(frames, 33, 3),
         face_BTF=normal(frames, DIMS.face_dim),
-        face_anchor_BT2=uniform(frames, 2),
+        face_place_BT3=uniform(frames, 3),
         face_present_BT=torch.ones(batch, frames, dtype=torch.bool),
         hands_BT2H3=uniform(frames, 2, 21, 3),
         hands_shape_BT2F=normal(frames, 2, DIMS.hand_dim),
@@ -198,7 +198,9 @@ def test_wan_vae_takes_4n_plus_1_frames_and_a_still_is_one(codec: WanVaeCodec) -
     with pytest.raises(RecipeError, match="height 36 is not a positive multiple of the codec patch 8"):
         codec_grid(codec, (9, 36, 32))
     picture = (video(1, 1)[0, 0] * 127.5 + 127.5).round().to(torch.uint8).numpy()
-    still = encode_references([ReferenceInputs(picture, np.zeros((33, 3), np.float32))], codec, 1).tokens_1KNC
+    still = encode_references(
+        [ReferenceInputs(picture, np.zeros((33, 3), np.float32), np.zeros((18, 4), np.float32))], codec, 1
+    ).tokens_1KNC
     assert still.shape == (1, 1, GRID[1] * GRID[2], CHANNELS)
     assert codec.decode(still[:, 0], (1, *GRID[1:])).shape == (1, 1, SIZE_PX, SIZE_PX, 3)
 
@@ -321,7 +323,7 @@ def opened(net: WanBackbone) -> WanBackbone:
 FIELDS = {
     "reference": ("reference_BKNC",),
     "body": ("body_BTJ3",),
-    "face": ("face_BTF", "face_anchor_BT2"),
+    "face": ("face_BTF", "face_place_BT3"),
     "hands": ("hands_shape_BT2F", "hands_BT2H3"),
     "semantic": ("semantic_BSF", "actions_BD"),
     "text": ("text_BLD", "directions_BTF"),

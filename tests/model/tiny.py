@@ -7,11 +7,11 @@ import torch
 from model.conditions import Batch, Conditions
 from model.dit.config import NetConfig, TransformerRecipe
 from model.dit.net import VideoDit
-from model.motion.limb_maps import BODY_BONES
+from model.motion.limb_maps import PAINTED_BONES
 
 GRID = (2, 2, 4)
 PATCH = (2, 4, 4)
-TOKEN_DIM = 20
+TOKEN_DIM = 2 * 4 * 4 * 3
 FACE_DIM, HAND_DIM, CAMERA_DIM, TEXT_DIM, TEXT_TOKENS = 9, 7, 5, 6, 4
 DIRECTION_DIM, SEMANTIC_DIM, MOMENTS, REFERENCES = 8, 10, 3, 2
 
@@ -20,8 +20,20 @@ def tiny_net(
     seed: int = 0, guidance_embedding: bool = False, depth: int = 2, width: int = 24, heads: int = 3
 ) -> VideoDit:
     """Every parameter is random (nothing zero), so that each input can reach the output."""
-    config = NetConfig(
-        transformer=TransformerRecipe(width=width, depth=depth, heads=heads, mlp_ratio=2.0, face_bottleneck=4),
+    config = tiny_config(guidance_embedding, depth=depth, width=width, heads=heads)
+    torch.manual_seed(seed)
+    net = VideoDit(config)
+    with torch.no_grad():
+        for weight in net.parameters():
+            # A convolution sums over nine places.
+            weight.add_(torch.randn_like(weight) * (0.2 if weight.ndim < 4 else 0.05))
+    return net.eval()
+
+
+def tiny_config(guidance_embedding: bool = False, **transformer: float) -> NetConfig:
+    sizes = {"width": 24, "depth": 2, "heads": 3, "mlp_ratio": 2.0, "face_bottleneck": 4, "detail_channels": 6}
+    return NetConfig(
+        transformer=TransformerRecipe.model_validate({**sizes, **transformer}),
         patch_thw=PATCH,
         token_dim=TOKEN_DIM,
         text_dim=TEXT_DIM,
@@ -31,14 +43,9 @@ def tiny_net(
         direction_dim=DIRECTION_DIM,
         semantic_dim=SEMANTIC_DIM,
         semantic_moments=MOMENTS,
+        pixels=True,
         guidance_embedding=guidance_embedding,
     )
-    torch.manual_seed(seed)
-    net = VideoDit(config)
-    with torch.no_grad():
-        for weight in net.parameters():
-            weight.add_(torch.randn_like(weight) * 0.2)
-    return net.eval()
 
 
 def random_conditions(batch: int = 2, seed: int = 1, frames: int = GRID[0] * PATCH[0]) -> Conditions:
@@ -58,11 +65,11 @@ def random_conditions(batch: int = 2, seed: int = 1, frames: int = GRID[0] * PAT
         reference_BKNC=normal(batch, REFERENCES, GRID[1] * GRID[2], TOKEN_DIM),
         reference_mask_BK=torch.ones(batch, REFERENCES, dtype=torch.bool),
         reference_body_BKJ3=joints(batch, REFERENCES, 33),
-        limb_colours_BL4=torch.rand(batch, len(BODY_BONES), 4, generator=source),
+        limb_colours_BL4=torch.rand(batch, len(PAINTED_BONES), 4, generator=source),
         body_BTJ3=joints(batch, frames, 33),
         body_world_BTJ3=normal(batch, frames, 33, 3),
         face_BTF=normal(batch, frames, FACE_DIM),
-        face_anchor_BT2=torch.rand(batch, frames, 2, generator=source),
+        face_place_BT3=torch.rand(batch, frames, 3, generator=source),
         face_present_BT=torch.ones(batch, frames, dtype=torch.bool),
         hands_BT2H3=joints(batch, frames, 2, 21),
         hands_shape_BT2F=normal(batch, frames, 2, HAND_DIM),
