@@ -35,7 +35,8 @@ def starting_noise(
     height, width = grid_thw[1] * config.patch_thw[1], grid_thw[2] * config.patch_thw[2]
     still = camera_BTF.new_empty(len(camera_BTF), CANVAS_SIDES * height, CANVAS_SIDES * width, 3)
     moving = moving_noise(rng.normal_like(still, f"{purpose}, moving"), camera_BTF, (height, width))
-    return share**0.5 * patchify(moving, config.patch_thw) + (1.0 - share) ** 0.5 * white
+    noise: Tensor = share**0.5 * patchify(moving, config.patch_thw) + (1.0 - share) ** 0.5 * white
+    return noise
 
 
 def moving_noise(still_BHWC: Tensor, camera_BTF: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -56,7 +56,7 @@ def stated_path(directions_TF: NDArray[np.float32], time_s_T: NDArray[np.float64
         rates_TF[:, feature] = directions_TF[:, columns].sum(axis=1) * NORMAL_RATE[kind]
     elapsed_s_T = np.diff(time_s_T, prepend=time_s_T[0])
     path_TF = np.cumsum(rates_TF * elapsed_s_T[:, None], axis=0)
-    return np.concatenate((path_TF, np.ones((len(time_s_T), 1))), axis=1).astype(np.float32)
+    return np.asarray(np.concatenate((path_TF, np.ones((len(time_s_T), 1))), axis=1), np.float32)
 
 
 def _about(matrix: NDArray[np.float64], point: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

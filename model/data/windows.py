@@ -139,7 +139,8 @@ def mean_colours(colours: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """(L, 4): every bone's colour averaged over the references that show it."""
     total_L4 = np.sum(colours, axis=0, dtype=np.float32)
     seen_L1 = total_L4[:, 3:]
-    return np.concatenate((total_L4[:, :3] / np.maximum(seen_L1, 1), np.minimum(seen_L1, 1)), axis=1)
+    mean_L4 = np.concatenate((total_L4[:, :3] / np.maximum(seen_L1, 1), np.minimum(seen_L1, 1)), axis=1)
+    return np.asarray(mean_L4, np.float32)
 
 
 def lead_in_rows(frames: int, lead_in_frames: int) -> NDArray[np.int64]:

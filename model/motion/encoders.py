@@ -247,7 +247,7 @@ def in_face(place_Bf3: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]
     from_y = (y[:, None] - place_Bf3[..., 0, None, None]) / radius_Bf11
     from_x = (x - place_Bf3[..., 1, None, None]) / radius_Bf11
     near = (1.0 - (from_x.square() + from_y.square()) / FACE_REACH**2).clamp_min(0.0)
-    place = torch.stack(torch.broadcast_tensors(from_y, from_x), dim=-1).clamp(-FACE_REACH, FACE_REACH)
+    place = torch.stack((from_y.expand_as(near), from_x.expand_as(near)), dim=-1).clamp(-FACE_REACH, FACE_REACH)
     angles = (place.unsqueeze(-1) * torch.tensor(FACE_WAVES, device=device)).flatten(-2)
     return near, torch.cat((place, angles.sin(), angles.cos()), dim=-1)
 
