@@ -132,7 +132,8 @@ def limb_colours(
     shown_L = inside_L & (np.minimum(conf_J[starts], conf_J[ends]) >= MIN_CONF)
     x_SL, y_SL = (at_SL2[..., axis].clip(0, side - 1).astype(int) for axis, side in ((0, width), (1, height)))
     colours_L3 = rgb_HWC[y_SL, x_SL].astype(np.float32).mean(axis=0) / 127.5 - 1
-    return np.concatenate((colours_L3, np.ones((len(PAINTED_BONES), 1), np.float32)), axis=1) * shown_L[:, None]
+    colours_L4 = np.concatenate((colours_L3, np.ones((len(PAINTED_BONES), 1), np.float32)), axis=1)
+    return np.asarray(colours_L4 * shown_L[:, None], np.float32)
 
 
 def mean_colours(colours: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
