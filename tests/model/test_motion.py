@@ -15,8 +15,10 @@ from model.data.augment import AugmentRecipe, augmented, limb_ratios, with_limbs
 from model.data.framing import Square, close_square
 from model.data.motion_inputs import MotionInputs, motion_inputs, with_neutral_face
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
+from model.data.references import still_of
 from model.data.semantic import semantic_motion
 from model.data.windows import limb_colours, mean_colours
+from model.motion.encoders import FACE_REACH, FaceEncoder, in_face
 from model.motion.limb_maps import (
     BODY_BONES,
     BODY_COLOURS_L3,
@@ -26,6 +28,7 @@ from model.motion.limb_maps import (
     limb_picture,
     limb_radii,
     painted,
+    painted_hands,
 )
 from model.rng import StepRng
 
@@ -101,6 +104,57 @@ def test_limbs_are_as_thick_as_the_longest_torso_says() -> None:
     thick, line = limb_cover(body, BODY_BONES, (100, 100), radii)[:, 1, forearm]
     assert int((thick[:, 50] == 1).sum()) == 2 * round(100 * 0.4 * BODY_RADII[forearm])
     assert torch.allclose(line, limb_cover(body, BODY_BONES, (100, 100))[1, 1, forearm], atol=1e-6)
+
+
+def test_hands_are_painted_in_their_colours_finger_by_finger() -> None:
+    """A left forefinger in red and a right thumb in blue; a hand whose colour nobody saw has fingers and no colour."""
+    cover = torch.zeros(1, 1, 40, 2, 2)
+    cover[0, 0, 4:8, 0, 0], cover[0, 0, 20:24, 1, 1] = torch.tensor([0.2, 1.0, 0.5, 0.0]), 0.5
+    colours = torch.tensor([[[1.0, -1, -1, 1], [-1, -1, 1, 1]]])
+    made = painted_hands(cover, colours)[0, 0]
+    assert made[:, 0, 0].tolist() == [1, -1, -1, 0, 1, 0, 0, 0]
+    assert made[:, 1, 1].tolist() == [-0.5, -0.5, 0.5, 0.5, 0, 0, 0, 0]
+    assert not made[:, 0, 1].any()
+    colours[..., 3] = 0
+    unknown = painted_hands(cover, colours)[0, 0]
+    assert not unknown[:3].any()
+    assert torch.equal(unknown[3:], made[3:])
+
+
+def test_a_face_is_a_field_around_its_place() -> None:
+    place = torch.tensor([[[0.5, 0.25, 0.125]], [[0.5, 0.25, 0.25]]])
+    near, where = in_face(place, 8, 8)
+    assert near.shape == (2, 1, 8, 8)
+    assert (near[0] > 0).sum() < (near[1] > 0).sum() <= 64
+    # Cell (4, 1) has its middle at (0.5625, 0.1875): half a radius below and half to the left of the small face's.
+    assert where[0, 0, 4, 1, :2].tolist() == pytest.approx([0.5, -0.5])
+    assert where[1, 0, 4, 1, :2].tolist() == pytest.approx([0.25, -0.25])
+    assert where[..., :2].abs().max() <= FACE_REACH
+
+    encoder = FaceEncoder(2, 9, 4, 16)
+    face, present = torch.randn(2, 2, 9), torch.tensor([[True, True], [False, False]])
+    keep = torch.tensor([True, True])
+    added = encoder.added_field(face, place.expand(2, 2, 3), present, (1, 8, 8), keep).reshape(2, 8, 8, 16)
+    assert added[0, 4, 1].any()
+    assert not added[0, 4, 7].any()  # more than three radii away
+    assert not added[1].any()  # nobody seen
+    assert not encoder.added_field(face, place.expand(2, 2, 3), present, (1, 8, 8), ~keep).any()
+
+
+def test_a_close_view_knows_colours_beyond_its_edge_and_where_limbs_run(puppets: Path) -> None:
+    clips = Clips(puppets, DataRecipe(size_px=64))
+    clip, frame = clips.get(0), 3
+    seen_s = float(clip.pts_s_T[frame])
+    hand = clip.square_of("right_hand", seen_s, seen_s)
+    assert hand.side_px < clip.square.side_px / 2
+    whole, close = (still_of(clip, frame, view, 64) for view in ("subject", "right_hand"))
+    trousers = BODY_BONES.index((23, 25))
+    assert whole.limb_colours_L4[trousers, 3] == 1
+    assert np.allclose(close.limb_colours_L4, whole.limb_colours_L4)
+    tracks = clip.tracks
+    near, far = (motion_inputs(clip.pts_s_T[[frame]], square, EXPRESSION_NAMES, tracks) for square in (hand, SQUARE))
+    in_px = near.body_TJ3[0, :, :2] * hand.side_px + np.array([hand.left_px, hand.top_px])
+    assert np.allclose(in_px, far.body_TJ3[0, :, :2] * 192, atol=0.01)
 
 
 def test_longer_limbs_point_the_same_way_and_stand_on_the_same_floor() -> None:
