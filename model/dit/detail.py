@@ -10,6 +10,8 @@ Axis legend: B batch, f latent frames, N tokens, C numbers of a token, D width, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,12 +31,15 @@ class DetailHead(nn.Module):
         self.patch_thw = patch_thw
         frames, rows, columns = patch_thw
         pixels = 3 * frames * (rows // CELLS) * (columns // CELLS)
-        self.at_patch = nn.Linear(width, 2 * channels)
+        self.at_patch = nn.Linear(width, 2 * channels + pixels)
+        self.direct = nn.Conv2d(canvas_channels, pixels, 3, padding=1)
         self.first = nn.Conv2d(2 * pixels + canvas_channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.last = nn.Conv2d(channels, pixels, 3, padding=1)
-        for parameter in self.last.parameters():
-            nn.init.zeros_(parameter)
+        for layer in (self.direct, self.last):
+            nn.init.zeros_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
     @staticmethod
     def fits(patch_thw: Triple) -> bool:
@@ -49,10 +54,13 @@ class DetailHead(nn.Module):
         told = self.at_patch(video_BND).reshape(-1, *grid_thw[1:], self.at_patch.out_features).permute(0, 3, 1, 2)
         # Smooth between patches: an edge of the grid must not become an edge of the picture.
         told = F.interpolate(told, size=seen.shape[-2:], mode="bilinear", align_corners=False)
-        added, gate = told.chunk(2, dim=1)
+        channels, pixels = self.second.out_channels, self.last.out_channels
+        added, gate, copied = torch.split(told, [channels, channels, pixels], dim=1)
         hidden = F.silu(self.first(seen) + added)
         hidden = F.silu(self.second(hidden) * (1.0 + gate))
-        return tokens_of(self.last(hidden), self.patch_thw, grid_thw)
+        # What is painted is near the picture from the start: a way for it that nothing has to be learnt for first.
+        strokes = self.last(hidden) + self.direct(canvas_BfChw.to(guess.dtype)) * (1.0 + copied)
+        return tokens_of(strokes, self.patch_thw, grid_thw)
 
 
 def cells_of(tokens_BNC: Tensor, patch_thw: Triple, grid_thw: Triple) -> Tensor:
@@ -71,7 +79,7 @@ def tokens_of(cells_BfChw: Tensor, patch_thw: Triple, grid_thw: Triple) -> Tenso
     return cut.permute(0, 5, 7, 1, 6, 2, 8, 3, 4).reshape(-1, f * rows * columns, pt * ph * pw * 3)
 
 
-def canvas(painted_BTChw: Tensor, grid_thw: Triple) -> Tensor:
-    """(B f, pt C, h, w): what is painted on cells, the pixel frames of a latent frame as channels."""
-    batch, _, _, h, w = painted_BTChw.shape
-    return painted_BTChw.reshape(batch * grid_thw[0], -1, h, w)
+def canvas(painted: Sequence[Tensor], grid_thw: Triple) -> Tensor:
+    """(B f, channels, h, w): what is painted on cells, each (B, T or f, C, h, w); the pixel frames of a latent frame
+    are channels."""
+    return torch.cat([each.reshape(len(each) * grid_thw[0], -1, *each.shape[-2:]) for each in painted], dim=1)

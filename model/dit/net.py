@@ -28,8 +28,16 @@ from model.dit.config import NetConfig
 from model.dit.detail import DetailHead, canvas
 from model.dit.mask import EVERY_FRAME, video_block_mask, video_mask
 from model.dit.rope import grid_coordinates, rotary_table
-from model.motion.encoders import BodyEncoder, FaceEncoder, HandsEncoder, perceptron, where_kept
-from model.motion.limb_maps import cover_tokens
+from model.motion.encoders import (
+    FACE_STROKES,
+    PAINT_CELLS,
+    BodyEncoder,
+    FaceEncoder,
+    HandsEncoder,
+    perceptron,
+    where_kept,
+)
+from model.motion.limb_maps import cover_tokens, over
 from model.motion.wholes import CameraEncoder, DirectionsEncoder, SemanticEncoder
 from model.parallel.context import ContextGroup
 from schemas.errors import RecipeError
@@ -43,8 +51,8 @@ TEXT_COORDINATE, SEMANTIC_COORDINATE = -1.0, -2.0
 REFERENCE_MERGE = 2
 """Cells of a still that become one reference token, per side: a quarter of the tokens."""
 SINUSOIDS = 64
-CANVAS_CHANNELS = 4 + 8
-"""Of a pixel frame: the painted body's and the painted hands'."""
+CANVAS_CHANNELS = 4 + 5
+"""Of a pixel frame: the painted picture and the fingers."""
 
 
 class ConditionStream(NamedTuple):
@@ -97,6 +105,7 @@ class VideoDit(nn.Module):
         self.text_in = nn.Linear(config.text_dim, width)
         self.null_text = nn.Parameter(torch.randn(width) * 0.02)
         self.text_pool = nn.Linear(config.text_dim, width)
+        self.painted_in = nn.Linear(patch_frames * 4 * PAINT_CELLS**2, width)
         self.kind = nn.Parameter(torch.randn(len(GROUPS), width) * 0.02)
         self.time_in = perceptron(2 * SINUSOIDS, width, width)
         self.guidance_in: nn.Sequential | None = None
@@ -109,7 +118,9 @@ class VideoDit(nn.Module):
         self.copy_gate = nn.Linear(width, config.token_dim)
         self.detail: DetailHead | None = None
         if config.pixels and size.detail_channels and DetailHead.fits(config.patch_thw):
-            self.detail = DetailHead(width, config.patch_thw, CANVAS_CHANNELS * patch_frames, size.detail_channels)
+            self.detail = DetailHead(
+                width, config.patch_thw, CANVAS_CHANNELS * patch_frames + FACE_STROKES, size.detail_channels
+            )
         self._start_small()
 
     def _start_small(self) -> None:
@@ -143,16 +154,12 @@ class VideoDit(nn.Module):
         first_image = conditions.reference_BKNC[:, 0].repeat(1, frames, 1)
         first_image = where_kept(keep["reference"], first_image, torch.zeros_like(first_image))
         added = self.body.added_map(conditions.body_BTJ3, grid_thw, keep["body"])
-        body_BT4hw = self.body.paint(
-            conditions.body_BTJ3, conditions.limb_colours_BL4, grid_thw, keep["body"] & keep["reference"]
-        )
-        added = added + self.body.painted_in(cover_tokens(body_BT4hw, grid_thw))
-        fingers_BTLhw = self.hands.cover(conditions.hands_BT2H3, grid_thw, keep["hands"])
-        hands_BT8hw = self.hands.paint(fingers_BTLhw, conditions.limb_colours_BL4, keep["reference"])
-        added = added + self.hands.added_map(fingers_BTLhw, hands_BT8hw, grid_thw, keep["hands"])
-        added = added + self.face.added_field(
-            conditions.face_BTF, conditions.face_place_BT3, conditions.face_present_BT, grid_thw, keep["face"]
-        )
+        hands_BTLhw = self.hands.cover(conditions.hands_BT2H3, grid_thw, keep["hands"])
+        painted_BT4hw, fingers_BT5hw = self._painted(conditions, hands_BTLhw, keep, grid_thw)
+        face = (conditions.face_BTF, conditions.face_place_BT3, conditions.face_present_BT, grid_thw, keep["face"])
+        added = added + self.painted_in(cover_tokens(painted_BT4hw, grid_thw))
+        added = added + self.hands.added_map(hands_BTLhw, grid_thw, keep["hands"])
+        added = added + self.face.added_field(*face)
         added = added + self.camera.added_map(conditions.camera_BTF, grid_thw, keep["camera"])
         added = added + stated_BfD.repeat_interleave(grid_thw[1] * grid_thw[2], dim=1)
         added = added + where_kept(keep["reference"], self.reference_added(first_image), self.null_reference)
@@ -182,13 +189,21 @@ class VideoDit(nn.Module):
             pooled_BD=pooled,
             added_BND=added,
             reference_BNC=first_image,
-            canvas_BfChw=self._canvas(body_BT4hw, hands_BT8hw, grid_thw),
+            canvas_BfChw=None
+            if self.detail is None
+            else canvas((painted_BT4hw, fingers_BT5hw, self.face.paint(*face)), grid_thw),
         )
 
-    def _canvas(self, body_BT4hw: Tensor, hands_BT8hw: Tensor, grid_thw: Triple) -> Tensor | None:
-        if self.detail is None:
-            return None
-        return torch.cat([canvas(painted, grid_thw) for painted in (body_BT4hw, hands_BT8hw)], dim=1)
+    def _painted(
+        self, conditions: Conditions, hands_BTLhw: Tensor, keep: dict[str, Tensor], grid_thw: Triple
+    ) -> tuple[Tensor, Tensor]:
+        """A first guess of the picture, hands over limbs in the reference's colours, and where which finger is."""
+        colours = conditions.limb_colours_BL4
+        body_BT4hw = self.body.paint(
+            conditions.body_BTJ3, conditions.body_world_BTJ3, colours, grid_thw, keep["body"] & keep["reference"]
+        )
+        hands_BT4hw, fingers_BT5hw = self.hands.paint(hands_BTLhw, colours, keep["reference"])
+        return over(hands_BT4hw, body_BT4hw), fingers_BT5hw
 
     def _stream(
         self, conditions: Conditions, keep: dict[str, Tensor], time_Bf: Tensor, grid_thw: Triple

@@ -23,8 +23,10 @@ from model.motion.limb_maps import (
     cover_tokens,
     limb_cover,
     limb_radii,
+    nearer,
     painted,
     painted_hands,
+    with_round_head,
 )
 
 BODY_JOINTS = (0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32)
@@ -37,7 +39,9 @@ HAND_CELLS = PAINT_CELLS
 """The same for hands: in a close view a finger is half a patch thick. One picture is made of both."""
 FACE_REACH = 3.0
 """RMS radii of the landmarks up to which the picture is the face's: its outline is at about 1.5, hair beyond."""
-FACE_WAVES = (1.0, 2.0, 4.0)
+FACE_WAVES = (1.0, 2.0, 4.0, 8.0)
+FACE_STROKES = 8
+"""Channels in which the face's latent draws for the detail head."""
 PLACE_FEATURES = 2 + 2 * 2 * len(FACE_WAVES)
 
 
@@ -87,7 +91,6 @@ class BodyEncoder(nn.Module):
         super().__init__()
         self.map_in = nn.Linear(patch_frames * len(BODY_BONES) * MAP_CELLS**2, width)
         self.pose = perceptron(patch_frames * len(BODY_JOINTS) * 6, width, width)
-        self.painted_in = nn.Linear(patch_frames * 4 * PAINT_CELLS**2, width)
         self.still_map_in = nn.Linear(len(BODY_BONES) * MAP_CELLS**2, width)
         self.null_map = nn.Parameter(torch.zeros(width))
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
@@ -98,14 +101,17 @@ class BodyEncoder(nn.Module):
         return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
 
     @staticmethod
-    def paint(body_BTJ3: Tensor, limb_colours_BL4: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
+    def paint(
+        body_BTJ3: Tensor, world_BTJ3: Tensor, limb_colours_BL4: Tensor, grid_thw: Triple, keep_B: Tensor
+    ) -> Tensor:
         """The driver's limbs in the reference's colours, a first guess of the picture, (B, T, 4, h, w).
 
         keep_B: where both body and reference are kept; elsewhere nothing is painted.
         """
         cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
-        cover = limb_cover(body_BTJ3, BODY_BONES, cells_hw, limb_radii(body_BTJ3))
-        picture = painted(cover, limb_colours_BL4.float())
+        cover = limb_cover(with_round_head(body_BTJ3), BODY_BONES, cells_hw, limb_radii(body_BTJ3))
+        colours_BL4 = limb_colours_BL4[:, : len(BODY_BONES)].float()
+        picture = painted(cover, colours_BL4, nearer(world_BTJ3, BODY_BONES))
         return where_kept(keep_B, picture, torch.zeros_like(picture))
 
     def of_stills(self, body_BKJ3: Tensor, rows_columns: tuple[int, int]) -> Tensor:
@@ -142,6 +148,7 @@ class FaceEncoder(nn.Module):
         self.squeeze = perceptron(patch_frames * features, width, bottleneck)
         self.spread = perceptron(bottleneck, width, width)
         self.field = perceptron(bottleneck + PLACE_FEATURES, width, width)
+        self.strokes = perceptron(bottleneck + PLACE_FEATURES, 4 * FACE_STROKES, FACE_STROKES)
         self.null_token = nn.Parameter(torch.randn(width) * 0.02)
         self.unseen_token = nn.Parameter(torch.randn(width) * 0.02)
 
@@ -156,14 +163,29 @@ class FaceEncoder(nn.Module):
 
         Attention has to find out for every patch where in the face it lies; here it is told. Zero away from the face.
         """
+        return self._over_picture(self.field, face_BTF, place_BT3, present_BT, grid_thw, keep_B).flatten(1, 3)
+
+    def paint(
+        self, face_BTF: Tensor, place_BT3: Tensor, present_BT: Tensor, grid_thw: Triple, keep_B: Tensor
+    ) -> Tensor:
+        """The same at PAINT_CELLS per patch side for the detail head, (B, f, FACE_STROKES, h, w)."""
+        frames, rows, columns = grid_thw
+        cells = (frames, rows * PAINT_CELLS, columns * PAINT_CELLS)
+        made = self._over_picture(self.strokes, face_BTF, place_BT3, present_BT, cells, keep_B)
+        return made.permute(0, 1, 4, 2, 3)
+
+    def _over_picture(
+        self, layer: nn.Module, face_BTF: Tensor, place_BT3: Tensor, present_BT: Tensor, grid_thw: Triple,
+        keep_B: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """(B, f, h, w, outputs): what the layer makes of the latent at every cell's place in the face."""
         frames, rows, columns = grid_thw
         seen_Bf, place_Bf3 = seen_place(place_BT3, present_BT, frames)
         near_Bfhw, place_BfhwF = in_face(place_Bf3, rows, columns)
         latents = self.latents(face_BTF, frames)[:, :, None, None].expand(-1, -1, rows, columns, -1)
-        told = self.field(torch.cat((latents, place_BfhwF.to(latents.dtype)), dim=-1))
+        told: Tensor = layer(torch.cat((latents, place_BfhwF.to(latents.dtype)), dim=-1))
         told = told * (near_Bfhw * (seen_Bf & keep_B[:, None])[..., None, None]).unsqueeze(-1).to(told.dtype)
-        told = where_kept(keep_B, told, torch.zeros_like(told))
-        return told.flatten(1, 3)
+        return where_kept(keep_B, told, torch.zeros_like(told))
 
     def forward(
         self,
@@ -191,7 +213,6 @@ class HandsEncoder(nn.Module):
     def __init__(self, patch_frames: int, features: int, width: int) -> None:
         super().__init__()
         self.map_in = nn.Linear(patch_frames * 2 * len(HAND_BONES) * HAND_CELLS**2, width)
-        self.painted_in = nn.Linear(patch_frames * 3 * HAND_CELLS**2, width)
         self.shape = perceptron(patch_frames * features, width, width)
         self.side = nn.Parameter(torch.randn(2, width) * 0.02)
         self.null_map = nn.Parameter(torch.zeros(width))
@@ -206,16 +227,14 @@ class HandsEncoder(nn.Module):
         return where_kept(keep_B, cover, torch.zeros_like(cover))
 
     @staticmethod
-    def paint(cover_BTLhw: Tensor, limb_colours_BL4: Tensor, keep_reference_B: Tensor) -> Tensor:
-        """`painted_hands` in the reference's colours; colourless where there is no reference."""
+    def paint(cover_BTLhw: Tensor, limb_colours_BL4: Tensor, keep_reference_B: Tensor) -> tuple[Tensor, Tensor]:
+        """`painted_hands` in the reference's colours; nothing painted where there is no reference."""
         colours_B24 = limb_colours_BL4[:, -len(PALMS) :].float()
         return painted_hands(cover_BTLhw, where_kept(keep_reference_B, colours_B24, torch.zeros_like(colours_B24)))
 
-    def added_map(self, cover_BTLhw: Tensor, painted_BT8hw: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
+    def added_map(self, cover_BTLhw: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
         """What is added to the video tokens, (B, N, D)."""
-        tokens = self.map_in(cover_tokens(cover_BTLhw, grid_thw))
-        tokens = tokens + self.painted_in(cover_tokens(painted_BT8hw[:, :, :3], grid_thw))
-        return where_kept(keep_B, tokens, self.null_map)
+        return where_kept(keep_B, self.map_in(cover_tokens(cover_BTLhw, grid_thw)), self.null_map)
 
     def forward(
         self, hands_BT2H3: Tensor, shape_BT2F: Tensor, time_Bf: Tensor, grid_thw: Triple, keep_B: Tensor

@@ -32,12 +32,15 @@ BODY_RADII: tuple[float, ...] = (
     0.12, 0.16, 0.16, 0.14,
     0.11, 0.09, 0.11, 0.09,
     0.15, 0.11, 0.08, 0.15, 0.11, 0.08,
-    0.16, 0.16,
+    0.25, 0.25,
 )  # fmt: skip
 """Half the thickness of what is around each of BODY_BONES, in torso lengths (half a metre): a clothed grown-up's."""
-SHOULDERS, HIPS = (11, 12), (23, 24)
+SHOULDERS, HIPS, HEAD = (11, 12), (23, 24), (0, 7, 8)
+HEAD_SPREAD = 0.25
 MIN_CONF = 0.3
 """A joint below draws nothing: a guess must not look like a fact. Source: MimicMotion."""
+OCCLUSION = 6.0
+"""Of two limbs that cross half a torso apart, the nearer one has twenty times the weight."""
 FALLOFF_CELLS = 1.5
 BODY_COLOURS_L3 = tuple(colorsys.hsv_to_rgb(index / len(BODY_BONES), 1.0, 1.0) for index in range(len(BODY_BONES)))
 PICTURE_CELLS = 128
@@ -88,28 +91,49 @@ def limb_radii(body_BTJ3: Tensor) -> Tensor:
     return radii
 
 
-def painted(cover_BTLhw: Tensor, colours_BL4: Tensor) -> Tensor:
-    """(B, T, 4, h, w): the limbs in their colours, mixed where they cross, and how much is painted.
+def nearer(world_BTJ3: Tensor, bones: Sequence[tuple[int, int]]) -> Tensor:
+    """(B, T, L): weights of bones that cross, larger where nearer to the camera; all alike without depth."""
+    starts, ends = (torch.tensor([bone[end] for bone in bones], device=world_BTJ3.device) for end in (0, 1))
+    depth_BTL = (world_BTJ3[..., starts, 2] + world_BTJ3[..., ends, 2]).float() / 2
+    return torch.exp(-OCCLUSION * depth_BTL.clamp(-2, 2))
 
-    Further colours than there are limbs are others' business.
+
+def with_round_head(body_BTJ3: Tensor) -> Tensor:
+    """Nose and ears drawn together to their middle, so that bones of a head's radius between them are a disc."""
+    head = list(HEAD)
+    rounded = body_BTJ3.clone()
+    middle = body_BTJ3[:, :, head, :2].mean(dim=2, keepdim=True)
+    rounded[:, :, head, :2] = middle + HEAD_SPREAD * (body_BTJ3[:, :, head, :2] - middle)
+    return rounded
+
+
+def painted(cover_BTLhw: Tensor, colours_BL4: Tensor, weight_BTL: Tensor) -> Tensor:
+    """(B, T, 4, h, w): the limbs in their colours, mixed by weight where they cross, and how much is painted in [0, 1].
+
+    Colours are times how much is painted. A bone whose colour nobody saw paints nothing.
     """
-    weight = cover_BTLhw * colours_BL4[:, None, : cover_BTLhw.shape[2], 3, None, None]
-    total = weight.sum(dim=2, keepdim=True)
-    mixed = torch.einsum("btlhw,blc->btchw", weight, colours_BL4[:, : weight.shape[2], :3]) / total.clamp_min(1.0)
-    return torch.cat((mixed, total.clamp_max(1.0)), dim=2)
+    seen_BTLhw = cover_BTLhw * colours_BL4[:, None, :, 3, None, None]
+    weight = seen_BTLhw * weight_BTL[..., None, None]
+    mixed = torch.einsum("btlhw,blc->btchw", weight, colours_BL4[..., :3])
+    much = seen_BTLhw.amax(dim=2, keepdim=True)
+    return torch.cat((mixed / weight.sum(dim=2, keepdim=True).clamp_min(1e-6) * much, much), dim=2)
 
 
-def painted_hands(cover_BTLhw: Tensor, colours_B24: Tensor) -> Tensor:
-    """(B, T, 8, h, w): both hands in their colours, and how much of each finger is where (of either hand).
+def painted_hands(cover_BTLhw: Tensor, colours_B24: Tensor) -> tuple[Tensor, Tensor]:
+    """Both hands as `painted` does, (B, T, 4, h, w), and how much of each finger, of either hand, is where,
+    (B, T, 5, h, w).
 
     cover_BTLhw: HAND_BONES of the left hand, then of the right one; the four bones of a finger follow each other.
     """
     batch, frames, _, h, w = cover_BTLhw.shape
     fingers_BT25hw = cover_BTLhw.reshape(batch, frames, 2, 5, 4, h, w).amax(dim=4)
-    hands_BT2hw = fingers_BT25hw.amax(dim=3)
-    coloured = torch.einsum("bthyx,bhc->btcyx", hands_BT2hw, colours_B24[..., :3] * colours_B24[..., 3:])
-    coloured = coloured / hands_BT2hw.sum(dim=2, keepdim=True).clamp_min(1.0)
-    return torch.cat((coloured, fingers_BT25hw.amax(dim=2)), dim=2)
+    alike = torch.ones(batch, frames, 2, device=cover_BTLhw.device)
+    return painted(fingers_BT25hw.amax(dim=3), colours_B24, alike), fingers_BT25hw.amax(dim=2)
+
+
+def over(upper_BT4hw: Tensor, lower_BT4hw: Tensor) -> Tensor:
+    """One picture of two, both with colours times their share: the upper one hides the lower one."""
+    return upper_BT4hw + lower_BT4hw * (1.0 - upper_BT4hw[:, :, 3:])
 
 
 def cover_tokens(cover_BTLhw: Tensor, grid_thw: tuple[int, int, int]) -> Tensor:
