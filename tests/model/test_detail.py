@@ -10,6 +10,7 @@ from model.codec.base import unpatchify
 from model.conditions import keep_mask
 from model.dit.detail import CELLS, DetailHead, cells_of, tokens_of
 from model.dit.net import VideoDit
+from model.motion.encoders import FACE_STROKES
 from tests.model.tiny import GRID, PATCH, random_conditions, random_tokens, tiny_config, tiny_net
 
 WIDE = (2, 8, 8)
@@ -54,12 +55,14 @@ def test_the_limbs_reach_the_head_in_the_references_colours() -> None:
     assert canvas is not None
     recoloured = net.encode(other, keep_mask(2), GRID).canvas_BfChw
     assert recoloured is not None
-    body, hands = 4 * PATCH[0], 8
-    assert not torch.equal(canvas[:, :body], recoloured[:, :body])
-    assert not torch.equal(canvas[:, body : body + 3], recoloured[:, body : body + 3])
-    # The fingers themselves stay, whatever their colour, and go with their group.
-    assert torch.equal(canvas[:, body + 3 : body + hands], recoloured[:, body + 3 : body + hands])
+    painted = 4 * PATCH[0]
+    fingers = painted + 5 * PATCH[0]
+    # Latent frames hold their pixel frames' channels; the fingers stay, whatever their colour, and go with their group.
+    assert not torch.equal(canvas[:, :painted], recoloured[:, :painted])
+    assert torch.equal(canvas[:, painted:], recoloured[:, painted:])
     without = net.encode(conditions, keep_mask(2, ("reference", "body")), GRID).canvas_BfChw
     assert without is not None
-    assert not without[:, body:].any()
-    assert torch.equal(without[:, :body], canvas[:, :body])
+    assert canvas[:, painted:].any()
+    assert not without[:, painted:].any()
+    assert without[:, :painted].any()
+    assert without.shape[1] == fingers + FACE_STROKES

@@ -18,7 +18,7 @@ from model.data.reader import Clips, DataRecipe, StageData, WindowReader
 from model.data.references import still_of
 from model.data.semantic import semantic_motion
 from model.data.windows import limb_colours, mean_colours
-from model.motion.encoders import FACE_REACH, FaceEncoder, in_face
+from model.motion.encoders import FACE_REACH, FACE_STROKES, FaceEncoder, in_face
 from model.motion.limb_maps import (
     BODY_BONES,
     BODY_COLOURS_L3,
@@ -27,8 +27,11 @@ from model.motion.limb_maps import (
     limb_cover,
     limb_picture,
     limb_radii,
+    nearer,
+    over,
     painted,
     painted_hands,
+    with_round_head,
 )
 from model.rng import StepRng
 
@@ -87,9 +90,38 @@ def test_limbs_take_the_colours_of_the_reference() -> None:
     assert colours[BODY_BONES.index((11, 13))].tolist() == [0, 0, 0, 0]
     driver = torch.zeros(1, 1, 33, 3)
     driver[0, 0, [13, 15]] = torch.tensor([[0.2, 0.8, 1.0], [0.4, 0.8, 1.0]])
-    made = painted(limb_cover(driver, BODY_BONES, (10, 10)), torch.from_numpy(colours)[None])
+    cover = limb_cover(driver, BODY_BONES, (10, 10))
+    weight = nearer(torch.zeros(1, 1, 33, 3), BODY_BONES)
+    made = painted(cover, torch.from_numpy(colours[: len(BODY_BONES)])[None], weight)
     assert made[0, 0, :, 8, 3].tolist() == pytest.approx([2 / 3, -2 / 3, -2 / 3, 2 / 3], abs=0.01)
     assert not made[0, 0, :, :5].any()
+
+
+def test_the_nearer_limb_hides_the_farther_one() -> None:
+    """A red arm half a torso before a blue one; as near as each other they mix."""
+    cover = torch.zeros(1, 1, 2, 2, 2)
+    cover[0, 0, 0, 0], cover[0, 0, 1, :, 0] = 1.0, 0.5
+    colours = torch.tensor([[[1.0, 0, 0, 1], [0, 0, 1, 1]]])
+    world = torch.zeros(1, 1, 4, 3)
+    bones = [(0, 1), (2, 3)]
+    alike = painted(cover, colours, nearer(world, bones))[0, 0]
+    assert alike[:, 0, 0].tolist() == pytest.approx([2 / 3, 0, 1 / 3, 1])
+    assert alike[:, 1, 0].tolist() == pytest.approx([0, 0, 0.5, 0.5])
+    world[0, 0, :2, 2] = -0.5
+    hidden = painted(cover, colours, nearer(world, bones))[0, 0]
+    assert hidden[:, 0, 0].tolist() == pytest.approx([1, 0, 0, 1], abs=0.03)
+    assert torch.allclose(over(alike[None, None], hidden[None, None])[0, 0, :, 0, 0], alike[:, 0, 0])
+    assert over(alike[None, None], hidden[None, None])[0, 0, :, 1, 0].tolist() == pytest.approx([0, 0, 0.75, 0.75])
+
+
+def test_a_head_is_round() -> None:
+    body = torch.zeros(1, 1, 33, 3)
+    body[0, 0, [0, 7, 8]] = torch.tensor([[0.5, 0.3, 1], [0.6, 0.2, 1], [0.4, 0.1, 0.9]])
+    rounded = with_round_head(body)
+    assert rounded[0, 0, [0, 7, 8], :2].mean(dim=0).tolist() == pytest.approx([0.5, 0.2])
+    assert (rounded[0, 0, 7] - rounded[0, 0, 8])[:2].tolist() == pytest.approx([0.05, 0.025])
+    assert torch.equal(rounded[..., 2], body[..., 2])
+    assert torch.equal(rounded[:, :, 9:], body[:, :, 9:])
 
 
 def test_limbs_are_as_thick_as_the_longest_torso_says() -> None:
@@ -111,14 +143,16 @@ def test_hands_are_painted_in_their_colours_finger_by_finger() -> None:
     cover = torch.zeros(1, 1, 40, 2, 2)
     cover[0, 0, 4:8, 0, 0], cover[0, 0, 20:24, 1, 1] = torch.tensor([0.2, 1.0, 0.5, 0.0]), 0.5
     colours = torch.tensor([[[1.0, -1, -1, 1], [-1, -1, 1, 1]]])
-    made = painted_hands(cover, colours)[0, 0]
-    assert made[:, 0, 0].tolist() == [1, -1, -1, 0, 1, 0, 0, 0]
-    assert made[:, 1, 1].tolist() == [-0.5, -0.5, 0.5, 0.5, 0, 0, 0, 0]
+    made, fingers = (each[0, 0] for each in painted_hands(cover, colours))
+    assert made[:, 0, 0].tolist() == [1, -1, -1, 1]
+    assert made[:, 1, 1].tolist() == [-0.5, -0.5, 0.5, 0.5]
     assert not made[:, 0, 1].any()
+    assert fingers[:, 0, 0].tolist() == [0, 1, 0, 0, 0]
+    assert fingers[:, 1, 1].tolist() == [0.5, 0, 0, 0, 0]
     colours[..., 3] = 0
-    unknown = painted_hands(cover, colours)[0, 0]
-    assert not unknown[:3].any()
-    assert torch.equal(unknown[3:], made[3:])
+    unknown, seen = (each[0, 0] for each in painted_hands(cover, colours))
+    assert not unknown.any()
+    assert torch.equal(seen, fingers)
 
 
 def test_a_face_is_a_field_around_its_place() -> None:
@@ -139,6 +173,10 @@ def test_a_face_is_a_field_around_its_place() -> None:
     assert not added[0, 4, 7].any()  # more than three radii away
     assert not added[1].any()  # nobody seen
     assert not encoder.added_field(face, place.expand(2, 2, 3), present, (1, 8, 8), ~keep).any()
+    strokes = encoder.paint(face, place.expand(2, 2, 3), present, (1, 8, 8), keep)
+    assert strokes.shape == (2, 1, FACE_STROKES, 32, 32)
+    assert strokes[0, 0, :, 16, 8].any()
+    assert not strokes[0, 0, :, 16, 30].any()
 
 
 def test_a_close_view_knows_colours_beyond_its_edge_and_where_limbs_run(puppets: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,14 +13,17 @@ import torch
 from safetensors.torch import load_file
 
 import model.train.runs as runs
+from model.codec.base import Triple
+from model.conditions import Conditions
 from model.data.reader import Clips, WindowReader
 from model.dit.backbone import Backbone
-from model.generate import DrivingMotion, animate, reference_of
+from model.generate import DrivingMotion, animate, make_predictor, reference_of
+from model.guidance import Predictor
 from model.objectives.base import Losses, Objective
 from model.objectives.flow import FlowMatching
 from model.objectives.walking import StepRecipe
 from model.rng import StepRng, seed_from
-from model.store import load_model, read_config, write_config
+from model.store import LoadedModel, load_model, read_config, write_config
 from model.text.encoder import HashedBytesText
 from model.train.loop import StepReport
 from model.train.metrics import Metrics, step_row
@@ -333,6 +337,31 @@ def test_animation_has_the_driving_clip_s_frames_and_times(teacher: Path, studen
         assert (made.stats.segments, made.stats.evaluations) == (windows, windows * evaluations)
     assert np.array_equal(made.rgb_THWC, animate(student, references, driving, "a square").rgb_THWC)
     assert not np.array_equal(made.rgb_THWC, animate(student, references, driving, "a square", seed=1).rgb_THWC)
+
+
+def test_a_camera_that_the_caption_states_takes_the_place_of_the_driving_clip_s(
+    teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Conditions] = []
+
+    def watching(model: LoadedModel, conditions: Conditions, grid_thw: Triple) -> Predictor:
+        seen.append(conditions)
+        return make_predictor(model, conditions, grid_thw)
+
+    monkeypatch.setattr("model.generate.make_predictor", watching)
+    moved = np.tile(np.eye(3, dtype=np.float32), (4, 1, 1))
+    moved[1:, 0, 2] = 8.0  # the picture goes right: the clip's own camera pans left
+    driving = DrivingMotion(
+        (64, 96), clock(4), body_track(4), face_track(4), hands_track(4),
+        replace(camera_track(4), frame_from_previous_T33=moved),
+    )  # fmt: skip
+    references = [reference_of(np.full((64, 96, 3), 200, np.uint8), body_track(1), face_track(1))]
+    for caption in ("a square", "a square. The camera zooms in."):
+        animate(teacher, references, driving, caption)
+    own, stated = (conditions.camera_BTF[0].numpy() for conditions in seen)
+    assert (np.diff(own[:, 0]) < -0.05).all()
+    assert not stated[:, :3].any()
+    assert (np.diff(stated[:, 3]) > 0).all()
 
 
 @pytest.mark.slow
