@@ -141,7 +141,8 @@ def metrics_of(judges: Judges, cases: Sequence[Case], made: Pictures) -> dict[st
 
     pose_px and fingers_px (tips from the wrist) compare what the judge reads in the made and in the true frames, the
     average keypoint distance of the field (Siarohin et al. 2019); joints_px and hand_px compare with where the joints
-    are: in the row of the ground truth they are the judge's own error.
+    are: in the row of the ground truth they are the judge's own error. identity compares the colours of parts, in made
+    frames where the judge sees them: a figure that stands elsewhere is not another figure.
     """
     view = judge_view(cases[0].view)
     windows, frames = made.shape[:2]
@@ -159,7 +160,8 @@ def metrics_of(judges: Judges, cases: Sequence[Case], made: Pictures) -> dict[st
     if view == "subject":
         out["pose_px"] = float(np.linalg.norm(points - read_points, axis=-1)[inside].mean())
         out["joints_px"] = float(np.linalg.norm(points - true_points, axis=-1)[inside].mean())
-        out["identity"] = mean_of([identity_error(m, t, c) for m, t, c in zip(made, truth, true_points, strict=True)])
+        pairs = zip(made, points, truth, true_points, strict=True)
+        out["identity"] = mean_of([identity_error(m, seen, t, there) for m, seen, t, there in pairs])
         masks = [backdrop_mask(each) for each in true_points]
         out["backdrop_colour"] = mean_of([_colour_error(m, t, k) for m, t, k in zip(made, truth, masks, strict=True)])
         out["texture_ratio"] = _texture(made, masks) / _texture(truth, masks)
@@ -182,9 +184,11 @@ def metrics_of(judges: Judges, cases: Sequence[Case], made: Pictures) -> dict[st
     return out
 
 
-def identity_error(made: Pictures, truth: Pictures, points_TJ2: NDArray[np.float32]) -> float:
-    """Mean absolute colour difference (0-255) in the middle of arms, thighs, chest and head of the true pose."""
-    return float(np.abs(part_colours(made, points_TJ2) - part_colours(truth, points_TJ2)).mean())
+def identity_error(
+    made: Pictures, seen_TJ2: NDArray[np.float32], truth: Pictures, true_TJ2: NDArray[np.float32]
+) -> float:
+    """Mean absolute colour difference (0-255) in the middle of arms, thighs, chest and head, each in its own pose."""
+    return float(np.abs(part_colours(made, seen_TJ2) - part_colours(truth, true_TJ2)).mean())
 
 
 def part_colours(rgb_THW3: Pictures, points_TJ2: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -193,9 +193,7 @@ def loss_weights_L(times: Sequence[float]) -> Errors:
 
 
 @torch.no_grad()
-def generated(
-    model: LoadedModel, windows: Sequence[Window], steps: int, strength: float, seed: int, shift: float = 2.0
-) -> Pictures:
+def generated(model: LoadedModel, windows: Sequence[Window], steps: int, strength: float, seed: int) -> Pictures:
     """(W, T, H, W, 3) from noise in `steps` steps; noise depends on seed and place alone."""
     device, grid, made = next(model.net.parameters()).device, window_grid(model), []
     for first in range(0, len(windows), BATCH):
@@ -204,7 +202,7 @@ def generated(
         noise = segment_noise(model, conditions, seed, first)
         with torch.autocast(device.type, torch.bfloat16):
             branch = DualBranch(model.net, conditions, grid, GuidanceRecipe(strength=strength))
-            tokens = sample(branch, noise, time_grid(steps, shift)).tokens_BNC
+            tokens = sample(branch, noise, time_grid(steps, model.config.sampling.shift)).tokens_BNC
         made.append(to_rgb(model.codec.decode(tokens.float().cpu(), grid)))
     return np.concatenate(made)
 
