@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from model.data.framing import Square, View, choose_square, close_square, crop_resized, scaled, subject_box_px
-from model.data.motion_inputs import Tracks, with_neutral_face
+from model.data.motion_inputs import Tracks, nearest_entries, with_neutral_face
 from model.video import iterate_mp4
 from schemas.errors import DataError, SchemaError
 from schemas.index import SampleEntry
@@ -55,6 +55,19 @@ class Clip:
             return self.square
         found = close_square(view, self.size_hw, self.tracks.face, self.tracks.hands, start_s, end_s)
         return found if found is not None else self.square
+
+    def shows(self, view: View) -> NDArray[np.bool_]:
+        """(T,) frames in which the view's face or hand was found; all for the subject, or where none was found."""
+        everything_T = np.ones(len(self.pts_s_T), np.bool_)
+        if view == "subject":
+            return everything_T
+        face, hands = self.tracks.face, self.tracks.hands
+        found_T = face.present_T if view == "face" else hands.present_T2[:, 0 if view == "left_hand" else 1]
+        index_T, near_T = nearest_entries(self.pts_s_T, face.pts_s_T if view == "face" else hands.pts_s_T)
+        if not near_T.any():
+            return everything_T
+        shown_T = near_T & found_T[index_T]
+        return shown_T if shown_T.any() else everything_T
 
     def seen(self, frame_T: NDArray[np.int64], square: Square, size_px: int) -> NDArray[np.uint8]:
         """(T, size, size, 3) uint8."""

@@ -14,7 +14,7 @@ from pydantic import Field
 from model.data.clips import Clip
 from model.data.framing import View
 from model.data.motion_inputs import body_inputs
-from model.data.windows import ReferenceInputs, limb_colours, reference_frame
+from model.data.windows import ReferenceInputs, far_from_window, limb_colours
 from schemas.index import SampleEntry
 from schemas.recipe import StrictModel
 
@@ -64,11 +64,13 @@ class References:
             pick_other, pick_clip, pick_frame, pick_view = rng.random(4)
             elsewhere = bool(others) and (place > 0 or pick_other < self._recipe.other_clip)
             source = clip_at(others[int(pick_clip * len(others))]) if elsewhere else clip
-            if elsewhere:
-                frame = int(pick_frame * len(source.pts_s_T))
-            else:
-                frame = reference_frame(clip.pts_s_T, frame_T, pick_frame)
-            stills.append(still_of(source, frame, view if pick_view < self._recipe.same_view else "subject", size_px))
+            shown: View = view if pick_view < self._recipe.same_view else "subject"
+            # A face from behind would not say what the face is to look like.
+            allowed_T = source.shows(shown)
+            if not elsewhere:
+                allowed_T &= far_from_window(clip.pts_s_T, frame_T, allowed_T)
+            frames = np.flatnonzero(allowed_T)
+            stills.append(still_of(source, int(frames[int(pick_frame * len(frames))]), shown, size_px))
         return stills
 
 

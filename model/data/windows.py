@@ -69,14 +69,16 @@ def back_and_forth(index_T: NDArray[np.int64], length: int) -> NDArray[np.int64]
     return np.where(folded < length, folded, period - folded)
 
 
-def reference_frame(pts_s_T: NDArray[np.float64], frame_T: NDArray[np.int64], pick: float) -> int:
-    """A frame at least REFERENCE_GAP_S outside the window, drawn by pick in [0, 1); else the farthest one."""
+def far_from_window(
+    pts_s_T: NDArray[np.float64], frame_T: NDArray[np.int64], allowed_T: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """(T,) frames of those allowed at least REFERENCE_GAP_S outside the window; without any, the farthest one."""
     start_s, end_s = pts_s_T[frame_T].min(), pts_s_T[frame_T].max()
     away_s_T = np.maximum(start_s - pts_s_T, pts_s_T - end_s)
-    allowed = np.flatnonzero(away_s_T >= REFERENCE_GAP_S)
-    if len(allowed) == 0:
-        return int(np.argmax(away_s_T))
-    return int(allowed[int(pick * len(allowed))])
+    far_T = allowed_T & (away_s_T >= REFERENCE_GAP_S)
+    if not far_T.any():
+        far_T[np.argmax(np.where(allowed_T, away_s_T, -np.inf))] = True
+    return far_T
 
 
 def to_model_range(rgb: NDArray[np.uint8]) -> Tensor:

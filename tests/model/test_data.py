@@ -23,7 +23,7 @@ from model.data.reader import (
     dataset_fingerprint,
     expression_names_of,
 )
-from model.data.windows import back_and_forth, draw_window, lead_in_rows, reference_frame
+from model.data.windows import back_and_forth, draw_window, far_from_window, lead_in_rows
 from model.rng import StepRng
 from model.text.encoder import HashedBytesText
 from schemas.errors import DataError, DecodeError
@@ -185,14 +185,16 @@ def test_windows_lie_in_the_clip_and_references_apart() -> None:
         assert (steps == steps[0]).all()
         assert frame_T[0] >= 0
         assert frame_T[-1] < 60
-        away = reference_frame(pts_s_T, frame_T, np.random.default_rng(seed).random())
-        assert np.abs(pts_s_T[frame_T] - pts_s_T[away]).min() >= 0.5
+        away = np.flatnonzero(far_from_window(pts_s_T, frame_T, np.ones(60, bool)))
+        assert np.abs(pts_s_T[frame_T] - pts_s_T[away][:, None]).min() >= 0.5
     short = draw_window(np.arange(3) / 25.0, 8, (1,), np.random.default_rng(0))
     assert short.tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
 
 
 def test_without_room_the_farthest_frame_is_the_reference() -> None:
-    assert reference_frame(np.arange(10) / 25.0, np.arange(0, 8), 0.3) == 9
+    assert np.flatnonzero(far_from_window(np.arange(10) / 25.0, np.arange(0, 8), np.ones(10, bool))).tolist() == [9]
+    allowed = np.arange(10) == 8
+    assert np.flatnonzero(far_from_window(np.arange(10) / 25.0, np.arange(0, 8), allowed)).tolist() == [8]
     assert back_and_forth(np.arange(4), 1).tolist() == [0, 0, 0, 0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from model.data.augment import AugmentRecipe, augmented, limb_ratios, with_limbs
 from model.data.framing import Square, close_square
 from model.data.motion_inputs import MotionInputs, motion_inputs, with_neutral_face
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
-from model.data.references import still_of
+from model.data.references import ReferenceRecipe, References, still_of
 from model.data.semantic import semantic_motion
 from model.data.windows import limb_colours, mean_colours
 from model.motion.encoders import FACE_REACH, FACE_STROKES, FaceEncoder, in_face
@@ -217,8 +218,6 @@ def test_limb_ratios_tell_stretched_limbs() -> None:
         body = tracks_of(scene)[0]  # type: ignore[arg-type]
         return limb_ratios(body.joints_px_PTJ2[0], body.conf_PTJ[0])
 
-    from dataclasses import replace
-
     front = replace(SCENE, yaw=0.0, action="raising arms")
     usual, long = ratios(front), ratios(replace(front, who=stretched(WHO, 1.25)))
     assert long["arms"] / usual["arms"] == pytest.approx(1.25, abs=0.04)
@@ -250,8 +249,6 @@ def test_a_hand_without_its_wrist_is_not_seen() -> None:
 
 
 def test_meaning_has_no_place_and_no_length() -> None:
-    from dataclasses import replace
-
     first = semantic_motion(tracks_of(SCENE)[0], 0.8).directions_SF
     elsewhere = replace(SCENE, place=(0.3, 0.8), stature=0.7)
     assert np.allclose(semantic_motion(tracks_of(elsewhere)[0], 0.8).directions_SF, first, atol=1e-5)
@@ -260,8 +257,6 @@ def test_meaning_has_no_place_and_no_length() -> None:
 
 
 def test_close_views_hold_their_part() -> None:
-    from dataclasses import replace
-
     scene = replace(SCENE, yaw=0.0)
     _, face, hands, _ = tracks_of(scene)
     for view, points in (("face", face.landmarks_px_TL2), ("right_hand", hands.joints_px_T2J2[:, 1])):
@@ -301,6 +296,26 @@ def test_references_come_from_the_same_subject_only(puppets: Path) -> None:
         assert {key[:5] for key in asked} == {batch.keys[0][:5]}
         assert set(asked) - {batch.keys[0]}
         assert batch.conditions.reference_mask_BK.all()
+
+
+def test_a_close_reference_shows_its_part(puppets: Path) -> None:
+    """A figure that turns away has no face in some frames: those are no references for a view of the face."""
+    clips = Clips(puppets, DataRecipe(size_px=64))
+    clip = clips.get(0)
+    face = clip.tracks.face
+    half = np.arange(len(face.present_T)) < len(face.present_T) // 2
+    turned = replace(clip, tracks=replace(clip.tracks, face=replace(face, present_T=face.present_T & half)))
+    assert clip.tracks.face.present_T.all()
+    assert turned.shows("subject").all()
+    assert np.array_equal(turned.shows("face"), half)
+    nowhere = replace(clip, tracks=replace(clip.tracks, face=replace(face, present_T=np.zeros_like(half))))
+    assert nowhere.shows("face").all()
+    draw = References([], ReferenceRecipe(counts=(1.0,), other_clip=0.0, same_view=1.0)).draw
+    window = np.arange(3)
+    for seed in range(8):
+        still = draw(clips.get, turned, window, "face", np.random.default_rng(seed), 64, 1)[0]
+        seen = [still_of(turned, frame, "face", 64).rgb_HWC for frame in np.flatnonzero(half)]
+        assert any(np.array_equal(still.rgb_HWC, each) for each in seen)
 
 
 def test_alone_a_clip_is_its_own_reference(tmp_path: Path) -> None:
