@@ -20,6 +20,7 @@ from model.data.reader import DataRecipe
 from model.dit.config import NetConfig, TransformerRecipe
 from model.dit.net import VideoDit
 from model.motion.limb_maps import PAINTED_BONES
+from model.motion.looks import PARTS, TEXELS
 from model.objectives.flow import FlowMatching, FlowRecipe
 from model.rng import StepRng
 from model.text.encoder import HashedBytesText
@@ -146,6 +147,7 @@ def random_conditions(config: NetConfig, grid: Triple, device: torch.device, see
         reference_BKNC=normal(references, grid[1] * grid[2], config.token_dim).clamp(-1, 1),
         reference_mask_BK=yes(references),
         reference_body_BKJ3=joints(references, 33),
+        reference_looks_BKP4UV=torch.rand(1, references, PARTS, 4, TEXELS, TEXELS, device=device),
         limb_colours_BL4=torch.rand(1, len(PAINTED_BONES), 4, device=device),
         body_BTJ3=joints(frames, 33),
         body_world_BTJ3=normal(frames, 33, 3),

@@ -31,6 +31,7 @@ class Conditions:
 
     reference_mask_BK: which references are real; the first always is.
     reference_body_BKJ3, body_BTJ3: x, y in crop units and confidence; 0 where not seen.
+    reference_looks_BKP4UV: textures of the parts of the body (model/motion/looks.py), and whether they are seen.
     limb_colours_BL4:  red, green, blue in [-1, 1] of each of PAINTED_BONES in the references, and whether it was seen.
     body_world_BTJ3:   x, y, z from the middle of the hips in torso lengths.
     face_place_BT3:    (y, x) of the landmarks' middle and their RMS distance from it, in crop units.
@@ -44,6 +45,7 @@ class Conditions:
     reference_BKNC: Tensor
     reference_mask_BK: Tensor
     reference_body_BKJ3: Tensor
+    reference_looks_BKP4UV: Tensor
     limb_colours_BL4: Tensor
     body_BTJ3: Tensor
     body_world_BTJ3: Tensor
@@ -87,6 +89,7 @@ def stack_conditions(items: Sequence[Conditions]) -> Conditions:
         reference_BKNC=joined.reference_BKNC[:, :most],
         reference_mask_BK=joined.reference_mask_BK[:, :most],
         reference_body_BKJ3=joined.reference_body_BKJ3[:, :most],
+        reference_looks_BKP4UV=joined.reference_looks_BKP4UV[:, :most],
     )
 
 

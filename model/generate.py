@@ -19,13 +19,21 @@ from torch import Tensor
 from model.codec.base import Triple, codec_grid
 from model.conditions import Conditions
 from model.data.camera_path import stated_path
-from model.data.framing import Square, choose_square, crop_resized, subject_box_px
+from model.data.framing import Square, choose_square, crop_resized, cut_out, subject_box_px
 from model.data.motion_inputs import body_in, motion_inputs, with_neutral_face
 from model.data.reader import WindowReader
 from model.data.retarget import Proportions, driving_square, limb_factors, proportions_in, retargeted
 from model.data.semantic import semantic_motion
 from model.data.turned import turned
-from model.data.windows import ReferenceInputs, Words, encode_references, limb_colours, to_rgb, window_conditions
+from model.data.windows import (
+    ReferenceInputs,
+    Words,
+    encode_references,
+    limb_colours,
+    looks_of,
+    to_rgb,
+    window_conditions,
+)
 from model.guidance import DualBranch, Predictor, SingleBranch
 from model.noise import starting_noise
 from model.rng import StepRng
@@ -76,6 +84,7 @@ class Reference:
             crop_resized(self.rgb_HWC[None], self.square, size_px)[0],
             self.body_J3,
             limb_colours(self.rgb_HWC, joints_px_J2, self.body_J3[:, 2]),
+            looks_of(cut_out(self.rgb_HWC[None], self.square)[0], self.body_J3),
         )
 
 

@@ -18,6 +18,7 @@ from model.conditions import Conditions
 from model.data.motion_inputs import MotionInputs
 from model.data.semantic import SemanticMotion
 from model.motion.limb_maps import MIN_CONF, PAINTED_BONES
+from model.motion.looks import textures_of
 from model.text.encoder import TextEncoder
 
 COLOUR_POINTS = 5
@@ -28,12 +29,16 @@ REFERENCE_GAP_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ReferenceInputs:
-    """One still of the character: pixels (H, W, 3) uint8 in its own square, its joints in crop units, (J, 3), and the
-    colours along PAINTED_BONES (L, 4) in the whole picture that the square was cut from (`limb_colours`)."""
+    """One still of the character: pixels (H, W, 3) uint8 in its own square and its joints in crop units, (J, 3).
+
+    limb_colours_L4: along PAINTED_BONES, in the whole picture that the square was cut from (`limb_colours`).
+    looks_P4UV: textures of the body's parts, in the subject's square at its full size (`looks_of`).
+    """
 
     rgb_HWC: NDArray[np.uint8]
     body_J3: NDArray[np.float32]
     limb_colours_L4: NDArray[np.float32]
+    looks_P4UV: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def far_from_window(
     """(T,) frames of those allowed at least REFERENCE_GAP_S outside the window; without any, the farthest one."""
     start_s, end_s = pts_s_T[frame_T].min(), pts_s_T[frame_T].max()
     away_s_T = np.maximum(start_s - pts_s_T, pts_s_T - end_s)
-    far_T = allowed_T & (away_s_T >= REFERENCE_GAP_S)
+    far_T: NDArray[np.bool_] = allowed_T & (away_s_T >= REFERENCE_GAP_S)
     if not far_T.any():
         far_T[np.argmax(np.where(allowed_T, away_s_T, -np.inf))] = True
     return far_T
@@ -93,11 +98,12 @@ def to_rgb(values: Tensor) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class EncodedReferences:
-    """Tokens (1, K, N, C), mask (1, K), joints (1, K, J, 3) and limb colours (1, L, 4) of a window's references."""
+    """Tokens (1, K, N, C), mask (1, K), joints (1, K, J, 3), looks and limb colours (1, L, 4) of the references."""
 
     tokens_1KNC: Tensor
     mask_1K: Tensor
     body_1KJ3: Tensor
+    looks_1KP4UV: Tensor
     limb_colours_1L4: Tensor
 
 
@@ -114,8 +120,17 @@ def encode_references(references: Sequence[ReferenceInputs], codec: VideoCodec, 
     mask_K = torch.arange(count) < len(real)
     colours_L4 = torch.from_numpy(mean_colours([reference.limb_colours_L4 for reference in real]))
     return EncodedReferences(
-        tokens_KNC[index].unsqueeze(0), mask_K.unsqueeze(0), body_KJ3.unsqueeze(0), colours_L4.unsqueeze(0)
+        tokens_KNC[index].unsqueeze(0),
+        mask_K.unsqueeze(0),
+        body_KJ3.unsqueeze(0),
+        torch.from_numpy(np.stack([reference.looks_P4UV for reference in filled])).unsqueeze(0),
+        colours_L4.unsqueeze(0),
     )
+
+
+def looks_of(rgb_HWC: NDArray[np.uint8], body_J3: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Textures of the body's parts, (P, 4, U, V), from a square picture and its joints in crop units."""
+    return np.asarray(textures_of(to_model_range(rgb_HWC), torch.from_numpy(body_J3)).numpy(), np.float32)
 
 
 def limb_colours(
@@ -177,6 +192,7 @@ def window_conditions(
         reference_BKNC=references.tokens_1KNC,
         reference_mask_BK=references.mask_1K,
         reference_body_BKJ3=references.body_1KJ3,
+        reference_looks_BKP4UV=references.looks_1KP4UV,
         limb_colours_BL4=references.limb_colours_1L4,
         body_BTJ3=frames(motion.body_TJ3),
         body_world_BTJ3=frames(motion.body_world_TJ3),

@@ -199,9 +199,7 @@ class VideoDit(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """A first guess of the picture, hands over limbs in the reference's colours, and where which finger is."""
         colours = conditions.limb_colours_BL4
-        body_BT4hw = self.body.paint(
-            conditions.body_BTJ3, conditions.body_world_BTJ3, colours, grid_thw, keep["body"] & keep["reference"]
-        )
+        body_BT4hw = self.body.paint(conditions, grid_thw, keep["body"] & keep["reference"])
         hands_BT4hw, fingers_BT5hw = self.hands.paint(hands_BTLhw, colours, keep["reference"])
         return over(hands_BT4hw, body_BT4hw), fingers_BT5hw
 

@@ -16,18 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from model.codec.base import Triple
+from model.conditions import Conditions
 from model.motion.limb_maps import (
     BODY_BONES,
     HAND_BONES,
     PALMS,
     cover_tokens,
     limb_cover,
-    limb_radii,
-    nearer,
-    painted,
     painted_hands,
-    with_round_head,
 )
+from model.motion.looks import dressed, facing, fitting
 
 BODY_JOINTS = (0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32)
 """MediaPipe Pose joints that are the body's business; fingers and features of the face are other groups'."""
@@ -101,17 +99,23 @@ class BodyEncoder(nn.Module):
         return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
 
     @staticmethod
-    def paint(
-        body_BTJ3: Tensor, world_BTJ3: Tensor, limb_colours_BL4: Tensor, grid_thw: Triple, keep_B: Tensor
-    ) -> Tensor:
-        """The driver's limbs in the reference's colours, a first guess of the picture, (B, T, 4, h, w).
+    def paint(conditions: Conditions, grid_thw: Triple, keep_B: Tensor) -> Tensor:
+        """The driver's body in the reference's looks, a first guess of the picture, (B, T, 4, h, w).
 
         keep_B: where both body and reference are kept; elsewhere nothing is painted.
         """
         cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
-        cover = limb_cover(with_round_head(body_BTJ3), BODY_BONES, cells_hw, limb_radii(body_BTJ3))
-        colours_BL4 = limb_colours_BL4[:, : len(BODY_BONES)].float()
-        picture = painted(cover, colours_BL4, nearer(world_BTJ3, BODY_BONES))
+        body_BTJ3 = conditions.body_BTJ3
+        looks = fitting(
+            conditions.reference_looks_BKP4UV.float(),
+            # Every reference has a scale of its own.
+            facing(conditions.reference_body_BKJ3.flatten(0, 1).unsqueeze(1)).reshape(
+                conditions.reference_mask_BK.shape
+            ),
+            conditions.reference_mask_BK,
+            facing(body_BTJ3).mean(dim=1),
+        )
+        picture = dressed(body_BTJ3, conditions.body_world_BTJ3, conditions.limb_colours_BL4, looks, cells_hw)
         return where_kept(keep_B, picture, torch.zeros_like(picture))
 
     def of_stills(self, body_BKJ3: Tensor, rows_columns: tuple[int, int]) -> Tensor:

@@ -78,16 +78,18 @@ def limb_cover(
     return cover * (conf_BTL * seen_BTL)[..., None, None]
 
 
-def limb_radii(body_BTJ3: Tensor) -> Tensor:
-    """(B, L) for BODY_BONES in crop units, from the longest torso of the window: seen from above it looks shorter.
-
-    0 where no frame shows shoulders and hips: then limbs are lines.
-    """
+def torso_length(body_BTJ3: Tensor) -> Tensor:
+    """(B,) in crop units: the longest of the window, because seen from above it looks shorter; 0 where none is seen."""
     joints = body_BTJ3.float()
     ends = [joints[:, :, list(pair), :2].mean(dim=2) for pair in (SHOULDERS, HIPS)]
     seen_BT = (joints[:, :, [*SHOULDERS, *HIPS], 2] >= MIN_CONF).all(dim=2)
-    torso_B = (torch.linalg.vector_norm(ends[0] - ends[1], dim=-1) * seen_BT).amax(dim=1)
-    radii: Tensor = torso_B[:, None] * torch.tensor(BODY_RADII, device=joints.device)
+    longest: Tensor = (torch.linalg.vector_norm(ends[0] - ends[1], dim=-1) * seen_BT).amax(dim=1)
+    return longest
+
+
+def limb_radii(body_BTJ3: Tensor) -> Tensor:
+    """(B, L) for BODY_BONES in crop units; 0 where no frame shows shoulders and hips: then limbs are lines."""
+    radii: Tensor = torso_length(body_BTJ3)[:, None] * torch.tensor(BODY_RADII, device=body_BTJ3.device)
     return radii
 
 
@@ -107,16 +109,21 @@ def with_round_head(body_BTJ3: Tensor) -> Tensor:
     return rounded
 
 
-def painted(cover_BTLhw: Tensor, colours_BL4: Tensor, weight_BTL: Tensor) -> Tensor:
-    """(B, T, 4, h, w): the limbs in their colours, mixed by weight where they cross, and how much is painted in [0, 1].
+def painted(cover_BTLhw: Tensor, colours_BTL4hw: Tensor, weight_BTL: Tensor) -> Tensor:
+    """(B, T, 4, h, w): the parts in their colours, mixed by weight where they cross, and how much is painted in [0, 1].
 
-    Colours are times how much is painted. A bone whose colour nobody saw paints nothing.
+    Colours are times how much is painted. A part whose colour nobody saw (the fourth number) paints nothing.
     """
-    seen_BTLhw = cover_BTLhw * colours_BL4[:, None, :, 3, None, None]
+    seen_BTLhw = cover_BTLhw * colours_BTL4hw[:, :, :, 3]
     weight = seen_BTLhw * weight_BTL[..., None, None]
-    mixed = torch.einsum("btlhw,blc->btchw", weight, colours_BL4[..., :3])
+    mixed = (weight.unsqueeze(3) * colours_BTL4hw[:, :, :, :3]).sum(dim=2)
     much = seen_BTLhw.amax(dim=2, keepdim=True)
     return torch.cat((mixed / weight.sum(dim=2, keepdim=True).clamp_min(1e-6) * much, much), dim=2)
+
+
+def plain(colours_BL4: Tensor) -> Tensor:
+    """Colours that are the same everywhere, as `painted` takes them: (B, 1, L, 4, 1, 1)."""
+    return colours_BL4[:, None, :, :, None, None]
 
 
 def painted_hands(cover_BTLhw: Tensor, colours_B24: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,7 +135,7 @@ def painted_hands(cover_BTLhw: Tensor, colours_B24: Tensor) -> tuple[Tensor, Ten
     batch, frames, _, h, w = cover_BTLhw.shape
     fingers_BT25hw = cover_BTLhw.reshape(batch, frames, 2, 5, 4, h, w).amax(dim=4)
     alike = torch.ones(batch, frames, 2, device=cover_BTLhw.device)
-    return painted(fingers_BT25hw.amax(dim=3), colours_B24, alike), fingers_BT25hw.amax(dim=2)
+    return painted(fingers_BT25hw.amax(dim=3), plain(colours_B24), alike), fingers_BT25hw.amax(dim=2)
 
 
 def over(upper_BT4hw: Tensor, lower_BT4hw: Tensor) -> Tensor:

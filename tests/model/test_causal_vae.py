@@ -100,7 +100,8 @@ def test_a_token_sees_its_neighbours_and_the_frames_before() -> None:
 def test_a_still_is_one_latent_frame_of_equal_frames() -> None:
     codec = CausalVaeCodec(opened())
     picture = ((video(1)[0, 0] + 1) * 127.5).round().to(torch.uint8).numpy()
-    still = ReferenceInputs(picture, np.zeros((33, 3), np.float32), np.zeros((18, 4), np.float32))
+    unknown = (np.zeros((33, 3), np.float32), np.zeros((18, 4), np.float32), np.zeros((12, 4, 12, 12), np.float32))
+    still = ReferenceInputs(picture, *unknown)
     assert encode_references([still], codec, 1).tokens_1KNC.shape == (1, 1, GRID[1] * GRID[2], CHANNELS)
 
 

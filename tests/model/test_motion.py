@@ -32,6 +32,7 @@ from model.motion.limb_maps import (
     over,
     painted,
     painted_hands,
+    plain,
     with_round_head,
 )
 from model.rng import StepRng
@@ -93,7 +94,7 @@ def test_limbs_take_the_colours_of_the_reference() -> None:
     driver[0, 0, [13, 15]] = torch.tensor([[0.2, 0.8, 1.0], [0.4, 0.8, 1.0]])
     cover = limb_cover(driver, BODY_BONES, (10, 10))
     weight = nearer(torch.zeros(1, 1, 33, 3), BODY_BONES)
-    made = painted(cover, torch.from_numpy(colours[: len(BODY_BONES)])[None], weight)
+    made = painted(cover, plain(torch.from_numpy(colours[: len(BODY_BONES)])[None]), weight)
     assert made[0, 0, :, 8, 3].tolist() == pytest.approx([2 / 3, -2 / 3, -2 / 3, 2 / 3], abs=0.01)
     assert not made[0, 0, :, :5].any()
 
@@ -105,11 +106,11 @@ def test_the_nearer_limb_hides_the_farther_one() -> None:
     colours = torch.tensor([[[1.0, 0, 0, 1], [0, 0, 1, 1]]])
     world = torch.zeros(1, 1, 4, 3)
     bones = [(0, 1), (2, 3)]
-    alike = painted(cover, colours, nearer(world, bones))[0, 0]
+    alike = painted(cover, plain(colours), nearer(world, bones))[0, 0]
     assert alike[:, 0, 0].tolist() == pytest.approx([2 / 3, 0, 1 / 3, 1])
     assert alike[:, 1, 0].tolist() == pytest.approx([0, 0, 0.5, 0.5])
     world[0, 0, :2, 2] = -0.5
-    hidden = painted(cover, colours, nearer(world, bones))[0, 0]
+    hidden = painted(cover, plain(colours), nearer(world, bones))[0, 0]
     assert hidden[:, 0, 0].tolist() == pytest.approx([1, 0, 0, 1], abs=0.03)
     assert torch.allclose(over(alike[None, None], hidden[None, None])[0, 0, :, 0, 0], alike[:, 0, 0])
     assert over(alike[None, None], hidden[None, None])[0, 0, :, 1, 0].tolist() == pytest.approx([0, 0, 0.75, 0.75])

@@ -19,7 +19,13 @@ from model.motion.wholes import SEMANTIC_TOKENS
 from tests.model.tiny import GRID, PATCH, TEXT_TOKENS, TOKEN_DIM, random_conditions, random_tokens, tiny_net
 
 FIELDS = {
-    "reference": ("reference_BKNC", "reference_mask_BK", "reference_body_BKJ3", "limb_colours_BL4"),
+    "reference": (
+        "reference_BKNC",
+        "reference_mask_BK",
+        "reference_body_BKJ3",
+        "reference_looks_BKP4UV",
+        "limb_colours_BL4",
+    ),
     "body": ("body_BTJ3", "body_world_BTJ3"),
     "face": ("face_BTF", "face_place_BT3", "face_present_BT"),
     "hands": ("hands_BT2H3", "hands_shape_BT2F"),

@@ -24,6 +24,7 @@ from model.dit.config import InputDims, WanConfig
 from model.dit.wan import WanBackbone, WanInputs, wan_from_folder
 from model.generate import DrivingMotion, Reference, animate, reference_of
 from model.motion.limb_maps import PAINTED_BONES, limb_picture
+from model.motion.looks import PARTS, TEXELS
 from model.objectives.base import noised, velocity_loss_B
 from model.objectives.flow import FlowMatching, FlowRecipe
 from model.rng import StepRng
@@ -39,6 +40,7 @@ from tests.builders import body_track, camera_track, clock, dataset, face_track,
 pytest.importorskip("diffusers", reason="needs diffusers (pip install 'motionloom[wan]')")
 
 CHANNELS = 4
+NOTHING = (np.zeros((33, 3), np.float32), np.zeros((18, 4), np.float32), np.zeros((12, 4, 12, 12), np.float32))
 GRID = (3, 4, 4)
 FRAMES, SIZE_PX = 9, 32
 DIMS = InputDims(text_dim=6, face_dim=9, hand_dim=7, camera_dim=5, direction_dim=8, semantic_dim=10, semantic_moments=3)
@@ -126,6 +128,7 @@ def conditions(batch: int = 2, seed: int = 1) -> Conditions:
         reference_BKNC=normal(1, GRID[1] * GRID[2], CHANNELS),
         reference_mask_BK=torch.ones(batch, 1, dtype=torch.bool),
         reference_body_BKJ3=uniform(1, 33, 3),
+        reference_looks_BKP4UV=uniform(1, PARTS, 4, TEXELS, TEXELS),
         limb_colours_BL4=uniform(len(PAINTED_BONES), 4),
         # Confident enough to be drawn.
         body_BTJ3=uniform(frames, 33, 3) * torch.tensor([1.0, 1.0, 0.5]) + torch.tensor([0.0, 0.0, 0.5]),
@@ -199,7 +202,16 @@ def test_wan_vae_takes_4n_plus_1_frames_and_a_still_is_one(codec: WanVaeCodec) -
         codec_grid(codec, (9, 36, 32))
     picture = (video(1, 1)[0, 0] * 127.5 + 127.5).round().to(torch.uint8).numpy()
     still = encode_references(
-        [ReferenceInputs(picture, np.zeros((33, 3), np.float32), np.zeros((18, 4), np.float32))], codec, 1
+        [
+            ReferenceInputs(
+                picture,
+                np.zeros((33, 3), np.float32),
+                np.zeros((18, 4), np.float32),
+                np.zeros((12, 4, 12, 12), np.float32),
+            )
+        ],
+        codec,
+        1,
     ).tokens_1KNC
     assert still.shape == (1, 1, GRID[1] * GRID[2], CHANNELS)
     assert codec.decode(still[:, 0], (1, *GRID[1:])).shape == (1, 1, SIZE_PX, SIZE_PX, 3)

@@ -8,6 +8,7 @@ from model.conditions import Batch, Conditions
 from model.dit.config import NetConfig, TransformerRecipe
 from model.dit.net import VideoDit
 from model.motion.limb_maps import PAINTED_BONES
+from model.motion.looks import PARTS, TEXELS
 
 GRID = (2, 2, 4)
 PATCH = (2, 4, 4)
@@ -65,6 +66,7 @@ def random_conditions(batch: int = 2, seed: int = 1, frames: int = GRID[0] * PAT
         reference_BKNC=normal(batch, REFERENCES, GRID[1] * GRID[2], TOKEN_DIM),
         reference_mask_BK=torch.ones(batch, REFERENCES, dtype=torch.bool),
         reference_body_BKJ3=joints(batch, REFERENCES, 33),
+        reference_looks_BKP4UV=torch.rand(batch, REFERENCES, PARTS, 4, TEXELS, TEXELS, generator=source),
         limb_colours_BL4=torch.rand(batch, len(PAINTED_BONES), 4, generator=source),
         body_BTJ3=joints(batch, frames, 33),
         body_world_BTJ3=normal(batch, frames, 33, 3),
