@@ -316,6 +316,11 @@ def sample_of(key: str, scene: Scene, subject: str, take: str | None = None) -> 
         "actions": [{"label": scene.action, **whole}],
         "expressions": [{"label": "smiling", **whole}] if scene.smile > 0.5 else [],
         "camera": {"moves": [{"label": scene.camera, **whole}], "text": caption.split(". ")[1]},
+        "label_quality": {
+            "face_measured_fraction": float(face.present_T.mean()),
+            "left_hand_measured_fraction": float(hands.present_T2[:, 0].mean()),
+            "right_hand_measured_fraction": float(hands.present_T2[:, 1].mean()),
+        },
     }
     with tempfile.TemporaryDirectory() as folder:
         path = write_video(

@@ -18,6 +18,9 @@ from model.data.windows import ReferenceInputs, far_from_window, limb_colours, l
 from schemas.index import SampleEntry
 from schemas.recipe import StrictModel
 
+OFTEN = 0.2
+"""Share of a clip's frames with a face or a hand from which on it gives references of it."""
+
 
 class ReferenceRecipe(StrictModel):
     """How many references a window gets, and from where.
@@ -36,6 +39,7 @@ class References:
 
     def __init__(self, entries: Sequence[SampleEntry], recipe: ReferenceRecipe) -> None:
         self._recipe = recipe
+        self._entries = entries
         self._same: dict[str, list[int]] = {}
         by_subject: dict[str, list[int]] = {}
         for index, entry in enumerate(entries):
@@ -63,8 +67,9 @@ class References:
         for place in range(count):
             pick_other, pick_clip, pick_frame, pick_view = rng.random(4)
             elsewhere = bool(others) and (place > 0 or pick_other < self._recipe.other_clip)
-            source = clip_at(others[int(pick_clip * len(others))]) if elsewhere else clip
             shown: View = view if pick_view < self._recipe.same_view else "subject"
+            showing = [other for other in others if self._often(other, shown)] or others
+            source = clip_at(showing[int(pick_clip * len(showing))]) if elsewhere else clip
             # A face from behind would not say what the face is to look like.
             allowed_T = source.shows(shown)
             if not elsewhere:
@@ -72,6 +77,11 @@ class References:
             frames = np.flatnonzero(allowed_T)
             stills.append(still_of(source, int(frames[int(pick_frame * len(frames))]), shown, size_px))
         return stills
+
+    def _often(self, index: int, view: View) -> bool:
+        """Whether a clip shows the view's part often enough, as far as the index knows."""
+        share = None if view == "subject" else self._entries[index].label_quality.get(f"{view}_measured_fraction")
+        return share is None or share >= OFTEN
 
 
 def still_of(clip: Clip, frame: int, view: View, size_px: int) -> ReferenceInputs:

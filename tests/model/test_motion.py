@@ -13,6 +13,7 @@ from puppet_pictures import puppet_dataset, tracks_of
 from puppets import draw_identity, draw_scene, stretched
 
 from model.data.augment import AugmentRecipe, augmented, limb_ratios, with_limbs, without_joints
+from model.data.clips import Clip
 from model.data.framing import Square, close_square
 from model.data.motion_inputs import MotionInputs, motion_inputs, with_neutral_face
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
@@ -317,6 +318,30 @@ def test_a_close_reference_shows_its_part(puppets: Path) -> None:
         still = draw(clips.get, turned, window, "face", np.random.default_rng(seed), 64, 1)[0]
         seen = [still_of(turned, frame, "face", 64).rgb_HWC for frame in np.flatnonzero(half)]
         assert any(np.array_equal(still.rgb_HWC, each) for each in seen)
+
+
+def test_references_of_a_face_come_from_clips_that_show_it(puppets: Path) -> None:
+    clips = Clips(puppets, DataRecipe(size_px=64))
+    own = [index for index, entry in enumerate(clips.entries) if entry.subject == clips.entries[0].subject]
+    assert len(own) > 2
+    entries = [
+        replace(entry, label_quality={"face_measured_fraction": 0.9 if index == own[-1] else 0.1})
+        for index, entry in enumerate(clips.entries)
+    ]
+    asked: list[int] = []
+
+    def clip_at(index: int) -> Clip:
+        asked.append(index)
+        return clips.get(index)
+
+    references = References(entries, ReferenceRecipe(counts=(1.0,), other_clip=1.0, same_view=1.0))
+    for seed in range(6):
+        references.draw(clip_at, clips.get(0), np.arange(3), "face", np.random.default_rng(seed), 64, 1)
+    assert set(asked) == {own[-1]}
+    asked.clear()
+    for seed in range(12):
+        references.draw(clip_at, clips.get(0), np.arange(3), "subject", np.random.default_rng(seed), 64, 1)
+    assert len(set(asked)) > 1
 
 
 def test_alone_a_clip_is_its_own_reference(tmp_path: Path) -> None:
