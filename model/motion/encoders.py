@@ -105,16 +105,10 @@ class BodyEncoder(nn.Module):
         keep_B: where both body and reference are kept; elsewhere nothing is painted.
         """
         cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
-        body_BTJ3 = conditions.body_BTJ3
-        looks = fitting(
-            conditions.reference_looks_BKP4UV.float(),
-            # Every reference has a scale of its own.
-            facing(conditions.reference_body_BKJ3.flatten(0, 1).unsqueeze(1)).reshape(
-                conditions.reference_mask_BK.shape
-            ),
-            conditions.reference_mask_BK,
-            facing(body_BTJ3).mean(dim=1),
-        )
+        body_BTJ3, mask_BK = conditions.body_BTJ3, conditions.reference_mask_BK
+        # Every reference has a scale of its own.
+        faces_BK = facing(conditions.reference_body_BKJ3.flatten(0, 1).unsqueeze(1)).reshape(mask_BK.shape)
+        looks = fitting(conditions.reference_looks_BKP4UV.float(), faces_BK, mask_BK, facing(body_BTJ3).mean(dim=1))
         picture = dressed(body_BTJ3, conditions.body_world_BTJ3, conditions.limb_colours_BL4, looks, cells_hw)
         return where_kept(keep_B, picture, torch.zeros_like(picture))
 
