@@ -27,6 +27,7 @@ import torch
 from camera_judge import warmed
 from numpy.typing import NDArray
 from puppet_figures import (
+    PLAIN,
     Case,
     Pictures,
     anchors_of,
@@ -40,7 +41,6 @@ from puppets import ACTIONS, COLOURS
 from words_camera import camera
 from words_orientation import orientation
 from words_windows import (
-    PLAIN,
     Bench,
     by_column,
     saying,

@@ -29,6 +29,13 @@ from model.store import LoadedModel
 Pictures = NDArray[np.uint8]
 # Midpoints of these parts show the colours that make an identity: upper arms, thighs, chest, head.
 PARTS = ((3, 5), (4, 6), (9, 11), (10, 12))
+PLAIN = StageData.model_validate(
+    {
+        "augment": {"limbs": 0, "missing": 0, "unsure": 0},
+        "references": {"counts": [1], "other_clip": 1.0, "same_view": 1.0},
+    }
+)
+"""One reference, of the same subject in another clip; nothing augmented."""
 EYES = {"subject": 60, "face": 40, "left_hand": 20, "right_hand": 20}
 
 
@@ -48,13 +55,7 @@ def cases_of(
     clips: Clips, model: LoadedModel, view: View, count: int, seed: int, stage: StageData | None = None
 ) -> list[Case]:
     """Windows of held-aside clips in one view; the reference shows the same subject in another clip."""
-    chosen = stage or StageData.model_validate(
-        {
-            "augment": {"limbs": 0, "missing": 0, "unsure": 0},
-            "references": {"counts": [1], "other_clip": 1.0, "same_view": 1.0},
-        }
-    )
-    reader = WindowReader(clips, chosen, model.config.expression_names, seed)
+    reader = WindowReader(clips, stage or PLAIN, model.config.expression_names, seed)
     frames, rng = model.config.data.frames, np.random.default_rng((seed, EYES[view]))
     cases: list[Case] = []
     while len(cases) < count:

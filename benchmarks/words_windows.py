@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from puppet_figures import (
+    PLAIN,
     Case,
     Pictures,
     generated,
@@ -16,7 +17,7 @@ from puppet_figures import (
 from puppet_judges import SIZE_PX, Judges, truth_of
 
 from model.conditions import GROUPS, Conditions, stack_conditions
-from model.data.camera_path import stated_path
+from model.data.camera_path import followed_path
 from model.data.clips import Clip
 from model.data.framing import Square
 from model.data.reader import Clips, StageData, WindowReader
@@ -29,12 +30,6 @@ from model.text.stage_directions import parse_directions
 
 STRIDE = 2
 """Every second frame: eight frames span 1.2 s, in which every action and every move shows."""
-PLAIN = StageData.model_validate(
-    {
-        "augment": {"limbs": 0, "missing": 0, "unsure": 0},
-        "references": {"counts": [1], "other_clip": 1.0, "same_view": 1.0},
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -103,13 +98,14 @@ def saying(model: LoadedModel, case: Case, text: str) -> Case:
     clip, time_s_T = case.clip, case.clip.pts_s_T[case.frame_T]
     length_s = float(clip.pts_s_T[-1])
     window = (float(time_s_T[0]) / length_s, float(time_s_T[-1]) / length_s)
-    stated_TF = direction_features(parse_directions(text), len(time_s_T), window)
+    stated = parse_directions(text)
+    stated_TF = direction_features(stated, len(time_s_T), window)
     rows = lead_in_rows(len(time_s_T), model.codec.lead_in_frames)
-    stated_path_TF = stated_path(stated_TF, time_s_T)
+    measured_TF = case.conditions.camera_BTF[0, model.codec.lead_in_frames :].numpy()
+    camera_TF = followed_path(stated, stated_TF, time_s_T, measured_TF)
     conditions = replace(
         case.conditions,
-        # As `animate` does: a stated camera takes the place of the measured one.
-        camera_BTF=torch.from_numpy(stated_path_TF[rows])[None],
+        camera_BTF=torch.from_numpy(camera_TF[rows])[None],
         text_BLD=said.states_LD[None],
         text_mask_BL=said.mask_L[None],
         text_pooled_BD=said.pooled_D[None],

@@ -18,22 +18,14 @@ from torch import Tensor
 
 from model.codec.base import Triple, codec_grid
 from model.conditions import Conditions
-from model.data.camera_path import stated_path
-from model.data.framing import Square, choose_square, crop_resized, cut_out, subject_box_px
+from model.data.camera_path import followed_path
+from model.data.framing import Square, choose_square, crop_resized, subject_box_px
 from model.data.motion_inputs import body_in, motion_inputs, with_neutral_face
 from model.data.reader import WindowReader
 from model.data.retarget import Proportions, driving_square, limb_factors, proportions_in, retargeted
 from model.data.semantic import semantic_motion
 from model.data.turned import turned
-from model.data.windows import (
-    ReferenceInputs,
-    Words,
-    encode_references,
-    limb_colours,
-    looks_of,
-    to_rgb,
-    window_conditions,
-)
+from model.data.windows import ReferenceInputs, Words, encode_references, reference_inputs, to_rgb, window_conditions
 from model.guidance import DualBranch, Predictor, SingleBranch
 from model.noise import starting_noise
 from model.rng import StepRng
@@ -78,14 +70,8 @@ class Reference:
 
     def seen(self, size_px: int) -> ReferenceInputs:
         """What the model is shown of it."""
-        origin_px = np.array([self.square.left_px, self.square.top_px], np.float32)
-        joints_px_J2 = self.body_J3[:, :2] * np.float32(self.square.side_px) + origin_px
-        return ReferenceInputs(
-            crop_resized(self.rgb_HWC[None], self.square, size_px)[0],
-            self.body_J3,
-            limb_colours(self.rgb_HWC, joints_px_J2, self.body_J3[:, 2]),
-            looks_of(cut_out(self.rgb_HWC[None], self.square)[0], self.body_J3),
-        )
+        view_HWC = crop_resized(self.rgb_HWC[None], self.square, size_px)[0]
+        return reference_inputs(self.rgb_HWC, self.square, self.body_J3, view_HWC, self.body_J3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +159,8 @@ def animate(
         first_s, last_s = float(pts_s_T[frame_T].min()), float(pts_s_T[frame_T].max())
         shown = (first_s / length_s, max(last_s, first_s + 1e-3) / length_s)
         words = Words(caption, direction_features(stated, len(frame_T), shown), actions)
-        if stated.camera:
-            motion = replace(motion, camera_TF=stated_path(words.directions_TF, frame_s_T))
+        followed = followed_path(stated, words.directions_TF, frame_s_T, motion.camera_TF)
+        motion = replace(motion, camera_TF=followed)
         conditions = window_conditions(
             motion, window_times(pts_s_T, frame_T), encoded, semantic_motion(filmed.body, (start_s + end_s) / 2),
             words, model.text, lead_in,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.data.framing import Square
-from model.text.directions import DIRECTION_COLUMNS, NORMAL_RATE
+from model.text.directions import DIRECTION_COLUMNS, NORMAL_RATE, Directions
 from schemas.tracks import CameraTrack
 
 STATED_AS = {"pan": ("pan", "truck"), "tilt": ("tilt", "pedestal"), "roll": ("roll",), "zoom": ("log_zoom", "dolly")}
@@ -57,6 +57,14 @@ def stated_path(directions_TF: NDArray[np.float32], time_s_T: NDArray[np.float64
     elapsed_s_T = np.diff(time_s_T, prepend=time_s_T[0])
     path_TF = np.cumsum(rates_TF * elapsed_s_T[:, None], axis=0)
     return np.asarray(np.concatenate((path_TF, np.ones((len(time_s_T), 1))), axis=1), np.float32)
+
+
+def followed_path(
+    stated: Directions, directions_TF: NDArray[np.float32], time_s_T: NDArray[np.float64],
+    measured_TF: NDArray[np.float32],
+) -> NDArray[np.float32]:  # fmt: skip
+    """(T, 5): the stated camera's path over the whole clip if any is stated, else the measured one."""
+    return stated_path(directions_TF, time_s_T) if stated.camera else measured_TF
 
 
 def _about(matrix: NDArray[np.float64], point: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from model.data.clips import Clip
-from model.data.framing import View, cut_out, scaled
+from model.data.framing import View, scaled
 from model.data.motion_inputs import body_inputs
-from model.data.windows import ReferenceInputs, far_from_window, limb_colours, looks_of
+from model.data.windows import ReferenceInputs, far_from_window, reference_inputs
 from schemas.index import SampleEntry
 from schemas.recipe import StrictModel
 
@@ -89,10 +89,6 @@ def still_of(clip: Clip, frame: int, view: View, size_px: int) -> ReferenceInput
     frame_T = np.array([frame])
     time_s_T = clip.pts_s_T[frame_T]
     square = clip.square_of(view, float(time_s_T[0]) - 0.04, float(time_s_T[0]) + 0.04)
-    joints_J3 = body_inputs(time_s_T, square, clip.tracks.body)[0][0]
-    origin_px = np.array([square.left_px, square.top_px], np.float32)
-    joints_px_J2 = (joints_J3[:, :2] * square.side_px + origin_px) * np.float32(clip.scale)
-    colours_L4 = limb_colours(clip.rgb_THWC[frame], joints_px_J2, joints_J3[:, 2])
-    whole_J3 = joints_J3 if square is clip.square else body_inputs(time_s_T, clip.square, clip.tracks.body)[0][0]
-    looks_P4UV = looks_of(cut_out(clip.rgb_THWC[frame_T], scaled(clip.square, clip.scale))[0], whole_J3)
-    return ReferenceInputs(clip.seen(frame_T, square, size_px)[0], joints_J3, colours_L4, looks_P4UV)
+    whole_J3, joints_J3 = (body_inputs(time_s_T, each, clip.tracks.body)[0][0] for each in (clip.square, square))
+    kept = scaled(clip.square, clip.scale)
+    return reference_inputs(clip.rgb_THWC[frame], kept, whole_J3, clip.seen(frame_T, square, size_px)[0], joints_J3)

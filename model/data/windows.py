@@ -15,6 +15,7 @@ from torch import Tensor
 
 from model.codec.base import Triple, VideoCodec
 from model.conditions import Conditions
+from model.data.framing import Square, cut_out
 from model.data.motion_inputs import MotionInputs
 from model.data.semantic import SemanticMotion
 from model.motion.limb_maps import MIN_CONF, PAINTED_BONES
@@ -125,6 +126,23 @@ def encode_references(references: Sequence[ReferenceInputs], codec: VideoCodec, 
         body_KJ3.unsqueeze(0),
         torch.from_numpy(np.stack([reference.looks_P4UV for reference in filled])).unsqueeze(0),
         colours_L4.unsqueeze(0),
+    )
+
+
+def reference_inputs(
+    rgb_HWC: NDArray[np.uint8],
+    square: Square,
+    body_J3: NDArray[np.float32],
+    view_rgb_HWC: NDArray[np.uint8],
+    view_body_J3: NDArray[np.float32],
+) -> ReferenceInputs:
+    """A whole picture, the subject's square of it and the joints there, and the view that the network is shown."""
+    joints_px_J2 = body_J3[:, :2] * np.float32(square.side_px) + np.array([square.left_px, square.top_px], np.float32)
+    return ReferenceInputs(
+        view_rgb_HWC,
+        view_body_J3,
+        limb_colours(rgb_HWC, joints_px_J2, body_J3[:, 2]),
+        looks_of(cut_out(rgb_HWC[None], square)[0], body_J3),
     )
 
 
