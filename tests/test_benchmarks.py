@@ -78,7 +78,7 @@ def test_curation_speed_measures_a_small_folder(tmp_path: Path) -> None:
 def test_a_probe_finds_what_is_there_and_limbs_are_measured_in_torsos(monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels in two of eight features are found on windows never seen, labels of nothing are not."""
     monkeypatch.syspath_prepend(BENCHMARKS)
-    identity, leak = script("model_identity"), script("identity_leak")
+    limbs, leak = script("identity_limbs"), script("identity_leak")
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(5), 20)
     features = [rng.normal(0, 1, (100, 8)).astype(np.float32) for _ in range(2)]
@@ -89,11 +89,11 @@ def test_a_probe_finds_what_is_there_and_limbs_are_measured_in_torsos(monkeypatc
     shuffled = rng.permutation(labels)
     assert leak.probe(features[0], shuffled, features[1], labels) < 0.4
     points = np.zeros((1, 2, 19, 2), np.float32)
-    points[:, :, identity.HIPS] = (20, 40)
-    points[:, :, identity.SHOULDERS] = (20, 20)
-    for start, end in identity.LIMBS[:2]:
+    points[:, :, limbs.HIPS] = (20, 40)
+    points[:, :, limbs.SHOULDERS] = (20, 20)
+    for start, end in limbs.LIMBS[:2]:
         points[:, :, end] = points[:, :, start] + (10, 0)
     usable = np.zeros((1, 2, 8), np.bool_)
     usable[..., :2] = True
-    assert identity.limb_lengths(points, usable).tolist() == pytest.approx([0.5])
-    assert identity.limb_lengths(2 * points, usable).tolist() == pytest.approx([0.5])
+    assert limbs.limb_lengths(points, usable).tolist() == pytest.approx([0.5])
+    assert limbs.limb_lengths(2 * points, usable).tolist() == pytest.approx([0.5])
