@@ -152,7 +152,7 @@ def random_conditions(config: NetConfig, grid: Triple, device: torch.device, see
         body_BTJ3=joints(frames, 33),
         body_world_BTJ3=normal(frames, 33, 3),
         face_BTF=normal(frames, config.face_dim),
-        face_place_BT3=torch.rand(1, frames, 3, device=device),
+        face_place_BT7=torch.rand(1, frames, 7, device=device),
         face_present_BT=yes(frames),
         hands_BT2H3=joints(frames, 2, 21),
         hands_shape_BT2F=normal(frames, 2, config.hand_dim),

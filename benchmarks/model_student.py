@@ -41,7 +41,7 @@ from puppet_windows import (
 
 from model.data.clips import Clip
 from model.data.framing import View
-from model.data.motion_inputs import body_in
+from model.data.motion_inputs import body_in, face_place_in
 from model.generate import DrivingMotion, Reference, animate
 from model.guidance import GuidanceRecipe
 from model.store import LoadedModel, load_model
@@ -195,7 +195,12 @@ def end_to_end(model: LoadedModel, steps: int, clip: Clip, shown: Clip) -> float
     driving = DrivingMotion(
         clip.size_hw, clip.pts_s_T, tracks.body, tracks.face, tracks.hands, tracks.camera, clip.actions
     )
-    still = Reference(shown.rgb_THWC[0], shown.square, body_in(shown.square, shown.tracks.body))
+    still = Reference(
+        shown.rgb_THWC[0],
+        shown.square,
+        body_in(shown.square, shown.tracks.body),
+        face_place_in(shown.square, shown.tracks.face),
+    )
 
     def work() -> None:
         made = animate(model, [still], driving, clip.caption)

@@ -21,7 +21,7 @@ from model.data.clips import Clip
 from model.data.framing import View
 from model.data.reader import Clips, DataRecipe, StageData, WindowReader
 from model.data.windows import to_rgb
-from model.generate import segment_noise, window_grid
+from model.generate import segment_noise, window_grid, with_one_backdrop
 from model.guidance import DualBranch, GuidanceRecipe, Predictor, SingleBranch
 from model.sampler import sample, time_grid
 from model.store import LoadedModel
@@ -98,13 +98,20 @@ def generated(
 
 
 def single(model: LoadedModel, given: Sequence[str] = GROUPS) -> Callable[[Conditions], Predictor]:
-    return lambda conditions: SingleBranch(
-        model.net, conditions, window_grid(model), model.config.sampling.strength, given
-    )
+    def made(conditions: Conditions) -> Predictor:
+        strength = model.config.sampling.strength
+        branch = SingleBranch(model.net, conditions, window_grid(model), strength, given)
+        return with_one_backdrop(model, branch, conditions, given)
+
+    return made
 
 
 def dual(model: LoadedModel, recipe: GuidanceRecipe) -> Callable[[Conditions], Predictor]:
-    return lambda conditions: DualBranch(model.net, conditions, window_grid(model), recipe)
+    def made(conditions: Conditions) -> Predictor:
+        branches = DualBranch(model.net, conditions, window_grid(model), recipe)
+        return with_one_backdrop(model, branches, conditions)
+
+    return made
 
 
 def in_batches(

@@ -147,7 +147,7 @@ def truth_of(clip: Clip, frame_T: NDArray[np.int64], view: View) -> Truth:
         gaze = clip.tracks.face.gaze_T2[frame_T]
         turn = np.stack([rotation[:, 0, 2], rotation[:, 1, 2]], axis=1)
         return Truth(
-            motion.face_place_T3[:, None, 1::-1] * SIZE_PX,
+            motion.face_place_T7[:, None, 1::-1] * SIZE_PX,
             np.concatenate((motion.face_TF[:, :2], gaze, turn), axis=1).astype(np.float32),
         )
     side = 0 if view == "left_hand" else 1

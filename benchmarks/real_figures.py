@@ -19,7 +19,7 @@ from model.conditions import GROUPS, Conditions, stack_conditions
 from model.data.framing import View
 from model.data.reader import Clips, StageData, WindowReader
 from model.data.windows import to_model_range, to_rgb
-from model.generate import segment_noise, window_grid
+from model.generate import segment_noise, window_grid, with_one_backdrop
 from model.guidance import DualBranch, GuidanceRecipe, SingleBranch
 from model.objectives.base import MIN_NOISE, noised
 from model.rng import StepRng
@@ -202,7 +202,8 @@ def generated(model: LoadedModel, windows: Sequence[Window], steps: int, strengt
         noise = segment_noise(model, conditions, seed, first)
         with torch.autocast(device.type, torch.bfloat16):
             branch = DualBranch(model.net, conditions, grid, GuidanceRecipe(strength=strength))
-            tokens = sample(branch, noise, time_grid(steps, model.config.sampling.shift)).tokens_BNC
+            predictor = with_one_backdrop(model, branch, conditions)
+            tokens = sample(predictor, noise, time_grid(steps, model.config.sampling.shift)).tokens_BNC
         made.append(to_rgb(model.codec.decode(tokens.float().cpu(), grid)))
     return np.concatenate(made)
 

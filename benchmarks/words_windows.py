@@ -22,8 +22,8 @@ from model.data.clips import Clip
 from model.data.framing import Square
 from model.data.reader import Clips, StageData, WindowReader
 from model.data.windows import lead_in_rows
-from model.generate import window_grid
-from model.guidance import DualBranch, Predictor, SingleBranch
+from model.generate import make_predictor, window_grid
+from model.guidance import Predictor
 from model.store import LoadedModel
 from model.text.directions import direction_features
 from model.text.stage_directions import parse_directions
@@ -51,11 +51,7 @@ class Bench:
         return np.concatenate(made)
 
     def _predictor(self, given: Sequence[str]) -> Callable[[Conditions], Predictor]:
-        model, grid, sampling = self.model, window_grid(self.model), self.model.config.sampling
-        if sampling.guidance is None:
-            return lambda conditions: SingleBranch(model.net, conditions, grid, sampling.strength, given)
-        recipe = sampling.guidance
-        return lambda conditions: DualBranch(model.net, conditions, grid, recipe, given)
+        return lambda conditions: make_predictor(self.model, conditions, window_grid(self.model), given)
 
 
 def windows_of(

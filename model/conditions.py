@@ -34,7 +34,8 @@ class Conditions:
     reference_looks_BKP4UV: textures of the parts of the body (model/motion/looks.py), and whether they are seen.
     limb_colours_BL4:  red, green, blue in [-1, 1] of each of PAINTED_BONES in the references, and whether it was seen.
     body_world_BTJ3:   x, y, z from the middle of the hips in torso lengths.
-    face_place_BT3:    (y, x) of the landmarks' middle and their RMS distance from it, in crop units.
+    face_place_BT7:    (y, x) of the landmarks' middle, their RMS distance from it, and where that far down and right on
+                      the face leads, (x, y) each; in crop units.
     hands_BT2H3:       x, y in crop units and confidence; hands_shape_BT2F the same hand without place, size and tilt.
     semantic_BSF:      bone directions at S moments of the whole clip; actions_BD the mean text state of its labels.
     directions_BTF:    what the text states of camera and orientation (model/text), zero where it states nothing.
@@ -50,7 +51,7 @@ class Conditions:
     body_BTJ3: Tensor
     body_world_BTJ3: Tensor
     face_BTF: Tensor
-    face_place_BT3: Tensor
+    face_place_BT7: Tensor
     face_present_BT: Tensor
     hands_BT2H3: Tensor
     hands_shape_BT2F: Tensor

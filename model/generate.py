@@ -16,16 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.backdrop import OneBackdrop
 from model.codec.base import Triple, codec_grid
-from model.conditions import Conditions
+from model.conditions import GROUPS, Conditions
 from model.data.camera_path import followed_path
 from model.data.framing import Square, choose_square, crop_resized, subject_box_px
-from model.data.motion_inputs import body_in, motion_inputs, with_neutral_face
+from model.data.motion_inputs import body_in, face_place_in, motion_inputs, with_neutral_face
 from model.data.reader import WindowReader
 from model.data.retarget import Proportions, driving_square, limb_factors, proportions_in, retargeted
 from model.data.semantic import semantic_motion
 from model.data.turned import turned
 from model.data.windows import ReferenceInputs, Words, encode_references, reference_inputs, to_rgb, window_conditions
+from model.dit.config import NetConfig
 from model.guidance import DualBranch, Predictor, SingleBranch
 from model.noise import starting_noise
 from model.rng import StepRng
@@ -60,18 +62,19 @@ class DrivingMotion:
 class Reference:
     """A picture of the character, the square of it to show, and the body's joints there (J, 3) in crop units.
 
-    proportions: of its limbs; None where nobody measured them.
+    face_place_7: the face there (`face_place_in`). proportions: of its limbs; None where nobody measured them.
     """
 
     rgb_HWC: NDArray[np.uint8]
     square: Square
     body_J3: NDArray[np.float32]
+    face_place_7: NDArray[np.float32]
     proportions: Proportions | None = None
 
     def seen(self, size_px: int) -> ReferenceInputs:
         """What the model is shown of it."""
         view_HWC = crop_resized(self.rgb_HWC[None], self.square, size_px)[0]
-        return reference_inputs(self.rgb_HWC, self.square, self.body_J3, view_HWC, self.body_J3)
+        return reference_inputs(self.rgb_HWC, self.square, self.body_J3, self.face_place_7, view_HWC, self.body_J3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def reference_of(rgb_HWC: NDArray[np.uint8], body: BodyTrack, face: FaceTrack) -
     """A picture whose tracks (of its single frame) are known; without anybody in it, its central square."""
     size_hw = (rgb_HWC.shape[0], rgb_HWC.shape[1])
     square = choose_square(size_hw, subject_box_px(body, face, size_hw))
-    return Reference(rgb_HWC, square, body_in(square, body), proportions_in(body))
+    return Reference(rgb_HWC, square, body_in(square, body), face_place_in(square, face), proportions_in(body))
 
 
 def animate(
@@ -182,12 +185,32 @@ def animate(
     return Animation(rgb_THWC, driving.pts_s_T.copy(), stats, factors)
 
 
-def make_predictor(model: LoadedModel, conditions: Conditions, grid_thw: Triple) -> Predictor:
-    """Two guided branches for a teacher, one branch for a student."""
+def make_predictor(
+    model: LoadedModel, conditions: Conditions, grid_thw: Triple, given: Sequence[str] = GROUPS
+) -> Predictor:
+    """Two guided branches for a teacher, one branch for a student. given: the groups that there are at all."""
     with torch.no_grad():
-        if model.config.sampling.guidance is not None:
-            return DualBranch(model.net, conditions, grid_thw, model.config.sampling.guidance)
-        return SingleBranch(model.net, conditions, grid_thw, model.config.sampling.strength)
+        sampling = model.config.sampling
+        if sampling.guidance is not None:
+            guided = DualBranch(model.net, conditions, grid_thw, sampling.guidance, given)
+            return with_one_backdrop(model, guided, conditions, given)
+        single = SingleBranch(model.net, conditions, grid_thw, sampling.strength, given)
+        return with_one_backdrop(model, single, conditions, given)
+
+
+def with_one_backdrop(
+    model: LoadedModel, predictor: Predictor, conditions: Conditions, given: Sequence[str] = GROUPS
+) -> Predictor:
+    """The predictor, made to agree on a backdrop (model/backdrop.py) where the model's sampling says so.
+
+    Without the body nothing says where the backdrop is. Codecs of anything but pixels are left alone.
+    """
+    config = model.config
+    pixels = isinstance(config.net, NetConfig) and config.net.pixels
+    if not (pixels and config.sampling.one_backdrop_until and "body" in given):
+        return predictor
+    until_t = config.sampling.one_backdrop_until
+    return OneBackdrop(predictor, conditions, window_grid(model), config.net.patch_thw, until_t)
 
 
 def sampling_times(model: LoadedModel) -> list[float]:

@@ -49,7 +49,8 @@ class GuidanceRecipe(StrictModel):
 class Predictor(Protocol):
     """Clean-token prediction at a time shared by the batch; `evaluations` counts network calls since construction."""
 
-    evaluations: int
+    @property
+    def evaluations(self) -> int: ...
 
     def predict(self, noisy_BNC: Tensor, t: float) -> Tensor: ...
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -45,6 +45,8 @@ class SamplingRecipe(StrictModel):
     guidance: GuidanceRecipe | None = None
     strength: float | None = None
     overlap_frames: int = 2
+    one_backdrop_until: float = Field(default=0.0, ge=0, le=1)
+    """The t until which frames share their guesses of the backdrop (model/backdrop.py); 0 leaves them alone."""
 
 
 class ModelConfig(StrictModel):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from model.data.framing import Square
-from model.data.motion_inputs import body_in
+from model.data.motion_inputs import body_in, face_place_in
 from model.data.retarget import proportions_in
 from model.generate import Reference, reference_of
 from model.identity.choose import LEAST_GAIN, Needs, choose_references
@@ -92,7 +92,13 @@ def _from_library(library: Path, name: str, picture: PictureRecord) -> Reference
     """Pictures of the library are cut to their subject: the whole of one is the crop."""
     stored = load_picture(library, name, picture)
     square = Square(0.0, 0.0, float(stored.record.side_px))
-    return Reference(stored.rgb_HWC, square, body_in(square, stored.body), proportions_in(stored.body))
+    return Reference(
+        stored.rgb_HWC,
+        square,
+        body_in(square, stored.body),
+        face_place_in(square, stored.face),
+        proportions_in(stored.body),
+    )
 
 
 def choose(candidates: Sequence[Candidate], needs: Needs, at_most: int) -> Chosen:

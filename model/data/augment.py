@@ -85,10 +85,10 @@ def with_limbs(motion: MotionInputs, factors: dict[str, float]) -> MotionInputs:
         moved_T2 = np.where(seen_TJ[:, 15 + side, None], new_TJ2[:, 15 + side] - old_TJ2[:, 15 + side], 0)
         hands[:, side, :, :2] += np.where(hands[:, side, :, 2:] > 0, moved_T2[:, None], 0)
     nose_T2 = np.where(seen_TJ[:, 0, None], new_TJ2[:, 0] - old_TJ2[:, 0], 0)
-    place_T3 = motion.face_place_T3.copy()
-    place_T3[:, :2] += np.where(motion.face_present_T[:, None], nose_T2[:, ::-1], 0)
+    place_T7 = motion.face_place_T7.copy()
+    place_T7[:, :2] += np.where(motion.face_present_T[:, None], nose_T2[:, ::-1], 0)
     return replace(
-        motion, body_TJ3=body_TJ3, body_world_TJ3=world_TJ3, hands_T2H3=hands, face_place_T3=place_T3
+        motion, body_TJ3=body_TJ3, body_world_TJ3=world_TJ3, hands_T2H3=hands, face_place_T7=place_T7
     )  # fmt: skip
 
 

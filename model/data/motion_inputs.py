@@ -35,7 +35,7 @@ WRIST, MIDDLE_KNUCKLE = 0, 9
 FAR = 16.0
 """Crop units: farther joints are a tracker's nonsense. In a close view of a hand the feet are 8 away, and a limb that
 ends outside the picture must still run there in the right direction."""
-NO_FACE = np.array([0.5, 0.5, 0.0], np.float32)
+NO_FACE = np.array([0.5, 0.5, 0, 0, 0, 0, 0], np.float32)
 """Place of a face that is not seen: in the middle, without size."""
 
 
@@ -68,7 +68,7 @@ class MotionInputs:
     body_TJ3: Float
     body_world_TJ3: Float
     face_TF: Float
-    face_place_T3: Float
+    face_place_T7: Float
     face_present_T: Bool
     hands_T2H3: Float
     hands_shape_T2F: Float
@@ -96,14 +96,14 @@ def motion_inputs(
 ) -> MotionInputs:
     """All motion inputs of the frames shown at frame_s_T (clip time), seen through `square`."""
     body_TJ3, body_world_TJ3 = body_inputs(frame_s_T, square, tracks.body)
-    face_TF, face_place_T3, face_present_T, face_box_T4 = _face(frame_s_T, square, expression_names, tracks)
+    face_TF, face_place_T7, face_present_T, face_box_T4 = _face(frame_s_T, square, expression_names, tracks)
     hands_T2H3, hands_shape_T2F, hand_boxes_T24 = _hands(frame_s_T, square, tracks.hands)
     entry_T, near_T = nearest_entries(frame_s_T, tracks.camera.pts_s_T)
     return MotionInputs(
         body_TJ3=body_TJ3,
         body_world_TJ3=body_world_TJ3,
         face_TF=face_TF,
-        face_place_T3=face_place_T3,
+        face_place_T7=face_place_T7,
         face_present_T=face_present_T,
         hands_T2H3=hands_T2H3,
         hands_shape_T2F=hands_shape_T2F,
@@ -143,7 +143,7 @@ def in_torso_lengths(world_m_TJ3: Float) -> Float:
 def _face(
     frame_s_T: NDArray[np.float64], square: Square, expression_names: Sequence[str], tracks: Tracks
 ) -> tuple[Float, Float, Bool, Float]:
-    """Features, place (anchor and RMS radius), presence and box.
+    """Features, place (`face_place`), presence and box.
 
     Landmarks are turned back by the head's rotation, centred, divided by their RMS radius and by the clip's own median
     shape: what remains is how this face moves, not whose it is.
@@ -152,11 +152,11 @@ def _face(
     index_T, near_T = nearest_entries(frame_s_T, track.pts_s_T)
     frames = len(frame_s_T)
     features = np.zeros((frames, face_features(len(expression_names))), np.float32)
-    place_T3 = np.tile(NO_FACE, (frames, 1))
+    place_T7 = np.tile(NO_FACE, (frames, 1))
     box_T4 = np.full((frames, 4), np.nan, np.float32)
     present_T = near_T & (track.present_T[index_T] if len(track.pts_s_T) else near_T)
     if not present_T.any():
-        return features, place_T3, present_T, box_T4
+        return features, place_T7, present_T, box_T4
     column_of = {name: column for column, name in enumerate(track.expression_names)}
     expression_TK = np.zeros((frames, len(expression_names)), np.float32)
     for column, name in enumerate(expression_names):
@@ -169,12 +169,33 @@ def _face(
     shape = (shape_TN2 * 10.0).clip(-5, 5).reshape(frames, -1)
     features[:] = np.concatenate((expression_TK, rotation, track.gaze_T2[index_T], shape), axis=1)
     landmarks_TL2 = square.to_crop(track.landmarks_px_TL2[index_T])
-    middle_T12 = landmarks_TL2.mean(axis=1, keepdims=True)
-    place_T3[:, :2] = middle_T12[:, 0, ::-1].clip(-0.5, 1.5)
-    place_T3[:, 2] = np.sqrt(np.square(landmarks_TL2 - middle_T12).sum(axis=2).mean(axis=1)).clip(0, 2)
+    place_T7[:] = face_place(landmarks_TL2, track.head_rotation_T33[index_T])
     box_T4[:] = np.concatenate((landmarks_TL2.min(axis=1), landmarks_TL2.max(axis=1)), axis=1)
-    features[~present_T], place_T3[~present_T], box_T4[~present_T] = 0, NO_FACE, np.nan
-    return features, place_T3, present_T, box_T4
+    features[~present_T], place_T7[~present_T], box_T4[~present_T] = 0, NO_FACE, np.nan
+    return features, place_T7, present_T, box_T4
+
+
+def face_place(landmarks_TL2: Float, head_rotation_T33: Float) -> Float:
+    """(T, 7) in crop units, as the landmarks: (y, x) of their middle, their RMS distance from it, and where a step of
+    that length down and right on the face leads, (x, y) each, which is shorter the further the face is turned away.
+    """
+    middle_T12 = landmarks_TL2.mean(axis=1, keepdims=True)
+    radius_T = np.sqrt(np.square(landmarks_TL2 - middle_T12).sum(axis=2).mean(axis=1)).clip(0, 2)
+    down_T2, right_T2 = head_rotation_T33[:, :2, 1], head_rotation_T33[:, :2, 0]
+    # What is seen of a turned face is smaller; a step is as long as if it looked at us.
+    seen_T = np.sqrt(((down_T2**2).sum(axis=1) + (right_T2**2).sum(axis=1)) / 2)
+    step_T1 = (radius_T / seen_T.clip(0.5))[:, None]
+    columns = (middle_T12[:, 0, ::-1].clip(-0.5, 1.5), radius_T[:, None], step_T1 * down_T2, step_T1 * right_T2)
+    return np.asarray(np.concatenate(columns, axis=1), np.float32)
+
+
+def face_place_in(square: Square, face: FaceTrack, time_s: float = 0.0) -> Float:
+    """(7,): `face_place` of the picture shown at a time, by default of a picture alone; radius 0 without a face."""
+    index_T, near_T = nearest_entries(np.array([time_s]), face.pts_s_T)
+    if not (near_T.all() and len(face.pts_s_T) and face.present_T[index_T[0]]):
+        return np.zeros(7, np.float32)
+    place_T7 = face_place(square.to_crop(face.landmarks_px_TL2[index_T]), face.head_rotation_T33[index_T])
+    return np.asarray(place_T7[0], np.float32)
 
 
 def face_shape(landmarks_3d_TL3: Float, head_rotation_T33: Float) -> Float:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from model.data.clips import Clip
 from model.data.framing import View, scaled
-from model.data.motion_inputs import body_inputs
+from model.data.motion_inputs import body_inputs, face_place_in
 from model.data.windows import ReferenceInputs, far_from_window, reference_inputs
 from schemas.index import SampleEntry
 from schemas.recipe import StrictModel
@@ -91,4 +91,6 @@ def still_of(clip: Clip, frame: int, view: View, size_px: int) -> ReferenceInput
     square = clip.square_of(view, float(time_s_T[0]) - 0.04, float(time_s_T[0]) + 0.04)
     whole_J3, joints_J3 = (body_inputs(time_s_T, each, clip.tracks.body)[0][0] for each in (clip.square, square))
     kept = scaled(clip.square, clip.scale)
-    return reference_inputs(clip.rgb_THWC[frame], kept, whole_J3, clip.seen(frame_T, square, size_px)[0], joints_J3)
+    face_7 = face_place_in(clip.square, clip.tracks.face, float(time_s_T[0]))
+    seen_HWC = clip.seen(frame_T, square, size_px)[0]
+    return reference_inputs(clip.rgb_THWC[frame], kept, whole_J3, face_7, seen_HWC, joints_J3)

@@ -133,22 +133,27 @@ def reference_inputs(
     rgb_HWC: NDArray[np.uint8],
     square: Square,
     body_J3: NDArray[np.float32],
+    face_place_7: NDArray[np.float32],
     view_rgb_HWC: NDArray[np.uint8],
     view_body_J3: NDArray[np.float32],
 ) -> ReferenceInputs:
-    """A whole picture, the subject's square of it and the joints there, and the view that the network is shown."""
+    """A whole picture, the subject's square of it with joints and face there (`face_place_in`), and the view that the
+    network is shown."""
     joints_px_J2 = body_J3[:, :2] * np.float32(square.side_px) + np.array([square.left_px, square.top_px], np.float32)
     return ReferenceInputs(
         view_rgb_HWC,
         view_body_J3,
         limb_colours(rgb_HWC, joints_px_J2, body_J3[:, 2]),
-        looks_of(cut_out(rgb_HWC[None], square)[0], body_J3),
+        looks_of(cut_out(rgb_HWC[None], square)[0], body_J3, face_place_7),
     )
 
 
-def looks_of(rgb_HWC: NDArray[np.uint8], body_J3: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Textures of the body's parts, (P, 4, U, V), from a square picture and its joints in crop units."""
-    return np.asarray(textures_of(to_model_range(rgb_HWC), torch.from_numpy(body_J3)).numpy(), np.float32)
+def looks_of(
+    rgb_HWC: NDArray[np.uint8], body_J3: NDArray[np.float32], face_place_7: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Textures of the body's parts, (P, 4, U, V), from a square picture, its joints and face in crop units."""
+    made = textures_of(to_model_range(rgb_HWC), torch.from_numpy(body_J3), torch.from_numpy(face_place_7))
+    return np.asarray(made.numpy(), np.float32)
 
 
 def limb_colours(
@@ -215,7 +220,7 @@ def window_conditions(
         body_BTJ3=frames(motion.body_TJ3),
         body_world_BTJ3=frames(motion.body_world_TJ3),
         face_BTF=frames(motion.face_TF),
-        face_place_BT3=frames(motion.face_place_T3),
+        face_place_BT7=frames(motion.face_place_T7),
         face_present_BT=frames(motion.face_present_T),
         hands_BT2H3=frames(motion.hands_T2H3),
         hands_shape_BT2F=frames(motion.hands_shape_T2F),

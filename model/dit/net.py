@@ -25,7 +25,7 @@ from model.conditions import GROUPS, MOTION_GROUPS, Conditions
 from model.dit.attention import AttentionKernel
 from model.dit.block import Block, KeyValue
 from model.dit.config import NetConfig
-from model.dit.detail import DetailHead, canvas
+from model.dit.detail import CELLS, DetailHead, Painted, canvas, painted_tokens
 from model.dit.mask import EVERY_FRAME, video_block_mask, video_mask
 from model.dit.rope import grid_coordinates, rotary_table
 from model.motion.encoders import (
@@ -51,8 +51,8 @@ TEXT_COORDINATE, SEMANTIC_COORDINATE = -1.0, -2.0
 REFERENCE_MERGE = 2
 """Cells of a still that become one reference token, per side: a quarter of the tokens."""
 SINUSOIDS = 64
-CANVAS_CHANNELS = 4 + 5
-"""Of a pixel frame: the painted picture and the fingers."""
+CANVAS_CHANNELS = 4 * (PAINT_CELLS // CELLS) ** 2 + 5
+"""Of a pixel frame: the painted picture and the fingers, on the cells of the detail head."""
 
 
 class ConditionStream(NamedTuple):
@@ -76,6 +76,7 @@ class ConditionState:
     pooled_BD: Tensor
     added_BND: Tensor
     reference_BNC: Tensor
+    painted: Painted | None
     canvas_BfChw: Tensor | None
     """Limbs and hands in the reference's colours for the detail head, if there is one."""
 
@@ -155,8 +156,10 @@ class VideoDit(nn.Module):
         first_image = where_kept(keep["reference"], first_image, torch.zeros_like(first_image))
         added = self.body.added_map(conditions.body_BTJ3, grid_thw, keep["body"])
         hands_BTLhw = self.hands.cover(conditions.hands_BT2H3, grid_thw, keep["hands"])
-        painted_BT4hw, fingers_BT5hw = self._painted(conditions, hands_BTLhw, keep, grid_thw)
-        face = (conditions.face_BTF, conditions.face_place_BT3, conditions.face_present_BT, grid_thw, keep["face"])
+        # Nothing of it is learnt.
+        with torch.no_grad():
+            painted_BT4hw = self._painted(conditions, keep, grid_thw)
+        face = (conditions.face_BTF, conditions.face_place_BT7, conditions.face_present_BT, grid_thw, keep["face"])
         added = added + self.painted_in(cover_tokens(painted_BT4hw, grid_thw))
         added = added + self.hands.added_map(hands_BTLhw, grid_thw, keep["hands"])
         added = added + self.face.added_field(*face)
@@ -189,19 +192,15 @@ class VideoDit(nn.Module):
             pooled_BD=pooled,
             added_BND=added,
             reference_BNC=first_image,
+            painted=None if self.detail is None else painted_tokens(painted_BT4hw, self.config.patch_thw, grid_thw),
             canvas_BfChw=None
             if self.detail is None
-            else canvas((painted_BT4hw, fingers_BT5hw, self.face.paint(*face)), grid_thw),
+            else canvas((painted_BT4hw, self.hands.fingers(hands_BTLhw), self.face.paint(*face)), grid_thw),
         )
 
-    def _painted(
-        self, conditions: Conditions, hands_BTLhw: Tensor, keep: dict[str, Tensor], grid_thw: Triple
-    ) -> tuple[Tensor, Tensor]:
-        """A first guess of the picture, hands over limbs in the reference's colours, and where which finger is."""
-        colours = conditions.limb_colours_BL4
-        body_BT4hw = self.body.paint(conditions, grid_thw, keep["body"] & keep["reference"])
-        hands_BT4hw, fingers_BT5hw = self.hands.paint(hands_BTLhw, colours, keep["reference"])
-        return over(hands_BT4hw, body_BT4hw), fingers_BT5hw
+    def _painted(self, conditions: Conditions, keep: dict[str, Tensor], grid_thw: Triple) -> Tensor:
+        """A first guess of the picture, hands over limbs in the reference's looks, (B, T, 4, h, w)."""
+        return over(self.hands.paint(conditions, grid_thw, keep), self.body.paint(conditions, grid_thw, keep))
 
     def _stream(
         self, conditions: Conditions, keep: dict[str, Tensor], time_Bf: Tensor, grid_thw: Triple
@@ -215,7 +214,7 @@ class VideoDit(nn.Module):
         motion = (
             self.body(conditions.body_BTJ3, conditions.body_world_BTJ3, time_Bf, grid_thw, keep["body"]),
             self.face(
-                conditions.face_BTF, conditions.face_place_BT3, conditions.face_present_BT, time_Bf, grid_thw,
+                conditions.face_BTF, conditions.face_place_BT7, conditions.face_present_BT, time_Bf, grid_thw,
                 keep["face"],
             ),
             self.hands(conditions.hands_BT2H3, conditions.hands_shape_BT2F, time_Bf, grid_thw, keep["hands"]),
@@ -300,10 +299,11 @@ class VideoDit(nn.Module):
         clean: Tensor = self.out(video) + self.copy_gate(video) * reference
         if self.detail is not None:
             assert state.canvas_BfChw is not None  # made with the state
+            assert state.painted is not None
             guess = clean if context is None else context.shared(clean, dim=1)
             told = video if context is None else context.shared(video, dim=1)
-            strokes = self.detail(guess, noisy_BNC, told, state.canvas_BfChw, state.grid_thw)
-            clean = clean + (strokes if context is None else context.part(strokes, dim=1))
+            finished = self.detail(guess, noisy_BNC, told, state.painted, state.canvas_BfChw, state.grid_thw)
+            clean = finished if context is None else context.part(finished, dim=1)
         clean = clean.float()
         return clean if context is None else context.whole(clean, dim=1)
 

@@ -72,7 +72,7 @@ class WanAdapters(nn.Module):
         everywhere = everywhere + self._stated(self.directions, conditions.directions_BTF, keep["text"], frames)
         total = everywhere.transpose(1, 2)[..., None, None].expand(-1, -1, *grid)
         spots = [
-            (self.face, "face", conditions.face_BTF, conditions.face_place_BT3[..., :2], conditions.face_present_BT)
+            (self.face, "face", conditions.face_BTF, conditions.face_place_BT7[..., :2], conditions.face_present_BT)
         ]
         for side in (0, 1):
             wrist_BT3 = conditions.hands_BT2H3[:, :, side, 0]

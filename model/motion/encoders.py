@@ -10,6 +10,7 @@ token that still stood at the wrist would keep telling the pose.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from model.motion.limb_maps import (
     HAND_BONES,
     PALMS,
     cover_tokens,
+    finger_cover,
     limb_cover,
     painted_hands,
 )
@@ -31,10 +33,12 @@ BODY_JOINTS = (0, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 
 """MediaPipe Pose joints that are the body's business; fingers and features of the face are other groups'."""
 MAP_CELLS = 2
 """Cells of a limb map per patch side."""
-PAINT_CELLS = 4
-"""Cells of the painted limbs per patch side: colours need no channel per bone, so they can be finer."""
-HAND_CELLS = PAINT_CELLS
-"""The same for hands: in a close view a finger is half a patch thick. One picture is made of both."""
+PAINT_CELLS = 8
+"""Cells of what is painted per patch side: colours need no channel per bone, so they can be as fine as pixels."""
+HAND_CELLS = 4
+"""Cells of a map of hands per patch side: in a close view a finger is half a patch thick."""
+STROKE_CELLS = 4
+"""Cells of what the face draws."""
 FACE_REACH = 3.0
 """RMS radii of the landmarks up to which the picture is the face's: its outline is at about 1.5, hair beyond."""
 FACE_WAVES = (1.0, 2.0, 4.0, 8.0)
@@ -99,18 +103,24 @@ class BodyEncoder(nn.Module):
         return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
 
     @staticmethod
-    def paint(conditions: Conditions, grid_thw: Triple, keep_B: Tensor) -> Tensor:
-        """The driver's body in the reference's looks, a first guess of the picture, (B, T, 4, h, w).
+    def paint(conditions: Conditions, grid_thw: Triple, keep: Mapping[str, Tensor]) -> Tensor:
+        """The driver's body and face in the reference's looks, a first guess of the picture, (B, T, 4, h, w).
 
-        keep_B: where both body and reference are kept; elsewhere nothing is painted.
+        keep: by group, (B,); what is dropped paints nothing, and without a reference nothing is.
         """
         cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
-        body_BTJ3, mask_BK = conditions.body_BTJ3, conditions.reference_mask_BK
+        mask_BK = conditions.reference_mask_BK
+        body_BTJ3, world_BTJ3 = (
+            where_kept(keep["body"], joints, torch.zeros_like(joints))
+            for joints in (conditions.body_BTJ3, conditions.body_world_BTJ3)
+        )
+        face_seen_BT1 = (conditions.face_present_BT & keep["face"][:, None]).unsqueeze(-1)
+        face_BT7 = torch.where(face_seen_BT1, conditions.face_place_BT7, 0.0)
         # Every reference has a scale of its own.
         faces_BK = facing(conditions.reference_body_BKJ3.flatten(0, 1).unsqueeze(1)).reshape(mask_BK.shape)
         looks = fitting(conditions.reference_looks_BKP4UV.float(), faces_BK, mask_BK, facing(body_BTJ3).mean(dim=1))
-        picture = dressed(body_BTJ3, conditions.body_world_BTJ3, conditions.limb_colours_BL4, looks, cells_hw)
-        return where_kept(keep_B, picture, torch.zeros_like(picture))
+        picture = dressed(body_BTJ3, world_BTJ3, face_BT7, conditions.limb_colours_BL4, looks, cells_hw)
+        return where_kept(keep["reference"], picture, torch.zeros_like(picture))
 
     def of_stills(self, body_BKJ3: Tensor, rows_columns: tuple[int, int]) -> Tensor:
         """What is added to reference tokens, (B, K, N, D): which part of the picture is which limb."""
@@ -155,31 +165,31 @@ class FaceEncoder(nn.Module):
         return torch.tanh(self.squeeze(pair_frames(face_BTF, frames)))
 
     def added_field(
-        self, face_BTF: Tensor, place_BT3: Tensor, present_BT: Tensor, grid_thw: Triple, keep_B: Tensor
+        self, face_BTF: Tensor, place_BT7: Tensor, present_BT: Tensor, grid_thw: Triple, keep_B: Tensor
     ) -> Tensor:
         """What is added to the video tokens, (B, N, D): what the latent means at a cell's place in the face.
 
         Attention has to find out for every patch where in the face it lies; here it is told. Zero away from the face.
         """
-        return self._over_picture(self.field, face_BTF, place_BT3, present_BT, grid_thw, keep_B).flatten(1, 3)
+        return self._over_picture(self.field, face_BTF, place_BT7, present_BT, grid_thw, keep_B).flatten(1, 3)
 
     def paint(
-        self, face_BTF: Tensor, place_BT3: Tensor, present_BT: Tensor, grid_thw: Triple, keep_B: Tensor
+        self, face_BTF: Tensor, place_BT7: Tensor, present_BT: Tensor, grid_thw: Triple, keep_B: Tensor
     ) -> Tensor:
-        """The same at PAINT_CELLS per patch side for the detail head, (B, f, FACE_STROKES, h, w)."""
+        """The same at STROKE_CELLS per patch side for the detail head, (B, f, FACE_STROKES, h, w)."""
         frames, rows, columns = grid_thw
-        cells = (frames, rows * PAINT_CELLS, columns * PAINT_CELLS)
-        made = self._over_picture(self.strokes, face_BTF, place_BT3, present_BT, cells, keep_B)
+        cells = (frames, rows * STROKE_CELLS, columns * STROKE_CELLS)
+        made = self._over_picture(self.strokes, face_BTF, place_BT7, present_BT, cells, keep_B)
         return made.permute(0, 1, 4, 2, 3)
 
     def _over_picture(
-        self, layer: nn.Module, face_BTF: Tensor, place_BT3: Tensor, present_BT: Tensor, grid_thw: Triple,
+        self, layer: nn.Module, face_BTF: Tensor, place_BT7: Tensor, present_BT: Tensor, grid_thw: Triple,
         keep_B: Tensor,
     ) -> Tensor:  # fmt: skip
         """(B, f, h, w, outputs): what the layer makes of the latent at every cell's place in the face."""
         frames, rows, columns = grid_thw
-        seen_Bf, place_Bf3 = seen_place(place_BT3, present_BT, frames)
-        near_Bfhw, place_BfhwF = in_face(place_Bf3, rows, columns)
+        seen_Bf, place_Bf7 = seen_place(place_BT7, present_BT, frames)
+        near_Bfhw, place_BfhwF = in_face(place_Bf7, rows, columns)
         latents = self.latents(face_BTF, frames)[:, :, None, None].expand(-1, -1, rows, columns, -1)
         told: Tensor = layer(torch.cat((latents, place_BfhwF.to(latents.dtype)), dim=-1))
         told = told * (near_Bfhw * (seen_Bf & keep_B[:, None])[..., None, None]).unsqueeze(-1).to(told.dtype)
@@ -188,7 +198,7 @@ class FaceEncoder(nn.Module):
     def forward(
         self,
         face_BTF: Tensor,
-        place_BT3: Tensor,
+        place_BT7: Tensor,
         present_BT: Tensor,
         time_Bf: Tensor,
         grid_thw: Triple,
@@ -196,8 +206,8 @@ class FaceEncoder(nn.Module):
     ) -> MotionTokens:
         batch, frames = time_Bf.shape
         tokens = self.spread(self.latents(face_BTF, frames))
-        seen_Bf, place_Bf3 = seen_place(place_BT3, present_BT, frames)
-        anchor_Bf2 = place_Bf3[..., :2]
+        seen_Bf, place_Bf7 = seen_place(place_BT7, present_BT, frames)
+        anchor_Bf2 = place_Bf7[..., :2]
         tokens = torch.where(seen_Bf.unsqueeze(-1), tokens, self.unseen_token)
         tokens = where_kept(keep_B, tokens, self.null_token)
         anchor_Bf2 = where_kept(keep_B, anchor_Bf2, middle(batch, frames, tokens.device))
@@ -225,10 +235,18 @@ class HandsEncoder(nn.Module):
         return where_kept(keep_B, cover, torch.zeros_like(cover))
 
     @staticmethod
-    def paint(cover_BTLhw: Tensor, limb_colours_BL4: Tensor, keep_reference_B: Tensor) -> tuple[Tensor, Tensor]:
-        """`painted_hands` in the reference's colours; nothing painted where there is no reference."""
-        colours_B24 = limb_colours_BL4[:, -len(PALMS) :].float()
-        return painted_hands(cover_BTLhw, where_kept(keep_reference_B, colours_B24, torch.zeros_like(colours_B24)))
+    def paint(conditions: Conditions, grid_thw: Triple, keep: Mapping[str, Tensor]) -> Tensor:
+        """`painted_hands` in the reference's colours; nothing painted where hands or reference are dropped."""
+        colours_B24 = conditions.limb_colours_BL4[:, -len(PALMS) :].float()
+        kept_B = keep["hands"] & keep["reference"]
+        hands_BT2H3 = where_kept(kept_B, conditions.hands_BT2H3, torch.zeros_like(conditions.hands_BT2H3))
+        cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
+        return painted_hands(hands_BT2H3, where_kept(kept_B, colours_B24, torch.zeros_like(colours_B24)), cells_hw)
+
+    @staticmethod
+    def fingers(cover_BTLhw: Tensor) -> Tensor:
+        """Which finger is where for the detail head, (B, T, 5, h, w), of what `cover` gave."""
+        return finger_cover(cover_BTLhw)
 
     def added_map(self, cover_BTLhw: Tensor, grid_thw: Triple, keep_B: Tensor) -> Tensor:
         """What is added to the video tokens, (B, N, D)."""
@@ -252,17 +270,17 @@ class HandsEncoder(nn.Module):
         return MotionTokens(torch.cat(tokens, dim=1), torch.cat(coordinates, dim=1), frame_N)
 
 
-def in_face(place_Bf3: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+def in_face(place_Bf7: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor]:
     """How near every cell is to the face, (B, f, h, w) in [0, 1], and where in it, (B, f, h, w, PLACE_FEATURES).
 
     In RMS radii of the landmarks from their middle, so that a face means the same in every view.
     """
-    device = place_Bf3.device
+    device = place_Bf7.device
     y = (torch.arange(rows, device=device, dtype=torch.float32) + 0.5) / rows
     x = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns
-    radius_Bf11 = place_Bf3[..., 2, None, None].clamp_min(1e-3)
-    from_y = (y[:, None] - place_Bf3[..., 0, None, None]) / radius_Bf11
-    from_x = (x - place_Bf3[..., 1, None, None]) / radius_Bf11
+    radius_Bf11 = place_Bf7[..., 2, None, None].clamp_min(1e-3)
+    from_y = (y[:, None] - place_Bf7[..., 0, None, None]) / radius_Bf11
+    from_x = (x - place_Bf7[..., 1, None, None]) / radius_Bf11
     near = (1.0 - (from_x.square() + from_y.square()) / FACE_REACH**2).clamp_min(0.0)
     place = torch.stack((from_y.expand_as(near), from_x.expand_as(near)), dim=-1).clamp(-FACE_REACH, FACE_REACH)
     angles = (place.unsqueeze(-1) * torch.tensor(FACE_WAVES, device=device)).flatten(-2)

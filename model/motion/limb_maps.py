@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +29,9 @@ PALMS: tuple[tuple[int, int], ...] = ((15, 19), (16, 20))
 PAINTED_BONES = (*BODY_BONES, *PALMS)
 """Whatever a reference gives a colour to."""
 HAND_BONES: tuple[tuple[int, int], ...] = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 21))
+HAND_RADII: tuple[float, ...] = tuple(0.18 if start == 0 else 0.12 for start, _ in HAND_BONES)
+"""Half the thickness of a palm's rays and of fingers, in palm lengths (from wrist to knuckle of the middle finger)."""
+WRIST, MIDDLE_KNUCKLE = 0, 9
 BODY_RADII: tuple[float, ...] = (
     0.12, 0.16, 0.16, 0.14,
     0.11, 0.09, 0.11, 0.09,
@@ -42,6 +46,8 @@ MIN_CONF = 0.3
 OCCLUSION = 6.0
 """Of two limbs that cross half a torso apart, the nearer one has twenty times the weight."""
 FALLOFF_CELLS = 1.5
+EDGE_CELLS = 1.0
+"""The falloff of what has a thickness of its own: an edge, no more."""
 BODY_COLOURS_L3 = tuple(colorsys.hsv_to_rgb(index / len(BODY_BONES), 1.0, 1.0) for index in range(len(BODY_BONES)))
 PICTURE_CELLS = 128
 """Cells of a drawn picture's shorter side, if it has as many pixels: its lines then look alike at every size."""
@@ -55,7 +61,7 @@ def limb_cover(
 ) -> Tensor:
     """(B, T, L, h, w) in [0, 1]: 1 on the bone, falling linearly to 0 at FALLOFF_CELLS from it, times confidence.
 
-    radius_BL, in crop units: how far from the bone it is still 1, beyond which it falls.
+    radius_BL, in crop units: how far from the bone it is still 1, beyond which it falls within EDGE_CELLS.
     """
     h, w = cells_hw
     starts, ends = (torch.tensor([bone[end] for bone in bones], device=joints_BTJ3.device) for end in (0, 1))
@@ -72,10 +78,19 @@ def limb_cover(
     along_x, along_y = along.unbind(dim=3)
     share = ((from_x * along_x + from_y * along_y) / (along_x**2 + along_y**2 + 1e-6)).clamp(0, 1)
     distance = torch.sqrt((from_x - share * along_x) ** 2 + (from_y - share * along_y) ** 2 + 1e-12)
+    falloff = FALLOFF_CELLS
     if radius_BL is not None:
-        distance = distance - w * radius_BL[:, None, :, None, None]
-    cover = (1.0 - distance / FALLOFF_CELLS).clamp(0, 1)
+        distance, falloff = distance - w * radius_BL[:, None, :, None, None], EDGE_CELLS
+    cover = (1.0 - distance / falloff).clamp(0, 1)
     return cover * (conf_BTL * seen_BTL)[..., None, None]
+
+
+def one_limb(joints_BTJ3: Tensor, bone: tuple[int, int], cells_hw: tuple[int, int], radius_B: Tensor) -> Tensor:
+    """(B, T, h, w): `limb_cover` of one bone.
+
+    What is as fine as pixels is made bone by bone: it stays in the processor's cache and is several times as fast.
+    """
+    return limb_cover(joints_BTJ3, (bone,), cells_hw, radius_B.unsqueeze(1)).squeeze(2)
 
 
 def torso_length(body_BTJ3: Tensor) -> Tensor:
@@ -90,6 +105,15 @@ def torso_length(body_BTJ3: Tensor) -> Tensor:
 def limb_radii(body_BTJ3: Tensor) -> Tensor:
     """(B, L) for BODY_BONES in crop units; 0 where no frame shows shoulders and hips: then limbs are lines."""
     radii: Tensor = torso_length(body_BTJ3)[:, None] * torch.tensor(BODY_RADII, device=body_BTJ3.device)
+    return radii
+
+
+def hand_radii(hand_BTH3: Tensor) -> Tensor:
+    """(B, L) of one hand for HAND_BONES in crop units: by the longest palm of the window; 0 where none is seen."""
+    hand = hand_BTH3.float()
+    palm_BT = torch.linalg.vector_norm(hand[:, :, MIDDLE_KNUCKLE, :2] - hand[:, :, WRIST, :2], dim=-1)
+    seen_BT = hand[:, :, [WRIST, MIDDLE_KNUCKLE], 2].amin(dim=2) >= MIN_CONF
+    radii: Tensor = (palm_BT * seen_BT).amax(dim=1, keepdim=True) * torch.tensor(HAND_RADII, device=hand.device)
     return radii
 
 
@@ -109,33 +133,55 @@ def with_round_head(body_BTJ3: Tensor) -> Tensor:
     return rounded
 
 
-def painted(cover_BTLhw: Tensor, colours_BTL4hw: Tensor, weight_BTL: Tensor) -> Tensor:
-    """(B, T, 4, h, w): the parts in their colours, mixed by weight where they cross, and how much is painted in [0, 1].
+class Painting:
+    """Parts in their colours, mixed by weight where they cross; a part whose colour nobody saw paints nothing.
 
-    Colours are times how much is painted. A part whose colour nobody saw (the fourth number) paints nothing.
+    One part after the other: all of them at once are a hundred pictures' memory, and slower for it.
     """
-    seen_BTLhw = cover_BTLhw * colours_BTL4hw[:, :, :, 3]
-    weight = seen_BTLhw * weight_BTL[..., None, None]
-    mixed = (weight.unsqueeze(3) * colours_BTL4hw[:, :, :, :3]).sum(dim=2)
-    much = seen_BTLhw.amax(dim=2, keepdim=True)
-    return torch.cat((mixed / weight.sum(dim=2, keepdim=True).clamp_min(1e-6) * much, much), dim=2)
+
+    def __init__(self, batch: int, frames: int, cells_hw: tuple[int, int], device: torch.device) -> None:
+        self._mixed_BT3hw = torch.zeros(batch, frames, 3, *cells_hw, device=device)
+        self._weight_BThw = torch.zeros(batch, frames, *cells_hw, device=device)
+        self._much_BThw = torch.zeros(batch, frames, *cells_hw, device=device)
+
+    def add(self, cover_BThw: Tensor, colour_BT4hw: Tensor, weight_BT: Tensor) -> None:
+        """The colour's fourth number is how well it is known; it may be (B, 1, 4, 1, 1), the same everywhere."""
+        much_BThw = cover_BThw * colour_BT4hw[:, :, 3]
+        weight_BThw = much_BThw * weight_BT[..., None, None]
+        self._mixed_BT3hw = self._mixed_BT3hw + weight_BThw.unsqueeze(2) * colour_BT4hw[:, :, :3]
+        self._weight_BThw = self._weight_BThw + weight_BThw
+        self._much_BThw = torch.maximum(self._much_BThw, much_BThw)
+
+    def picture(self) -> Tensor:
+        """(B, T, 4, h, w): colours times how much is painted, and how much is, in [0, 1]."""
+        share_BThw = self._much_BThw / self._weight_BThw.clamp_min(1e-6)
+        return torch.cat((self._mixed_BT3hw * share_BThw.unsqueeze(2), self._much_BThw.unsqueeze(2)), dim=2)
 
 
-def plain(colours_BL4: Tensor) -> Tensor:
-    """Colours that are the same everywhere, as `painted` takes them: (B, 1, L, 4, 1, 1)."""
-    return colours_BL4[:, None, :, :, None, None]
+def plain(colour_B4: Tensor) -> Tensor:
+    """A colour that is the same everywhere, as `Painting` takes it: (B, 1, 4, 1, 1)."""
+    return colour_B4[:, None, :, None, None]
 
 
-def painted_hands(cover_BTLhw: Tensor, colours_B24: Tensor) -> tuple[Tensor, Tensor]:
-    """Both hands as `painted` does, (B, T, 4, h, w), and how much of each finger, of either hand, is where,
-    (B, T, 5, h, w).
+def painted_hands(hands_BT2H3: Tensor, colours_B24: Tensor, cells_hw: tuple[int, int]) -> Tensor:
+    """Both hands as `Painting` gives them, (B, T, 4, h, w), as thick as hands are."""
+    batch, frames = hands_BT2H3.shape[:2]
+    painting = Painting(batch, frames, cells_hw, hands_BT2H3.device)
+    alike_BT = torch.ones(batch, frames, device=hands_BT2H3.device)
+    for hand_BTH3, colour_B4 in zip(hands_BT2H3.unbind(dim=2), colours_B24.unbind(dim=1), strict=True):
+        radii_BL = hand_radii(hand_BTH3)
+        covers = (one_limb(hand_BTH3, bone, cells_hw, radii_BL[:, index]) for index, bone in enumerate(HAND_BONES))
+        painting.add(reduce(torch.maximum, covers), plain(colour_B4), alike_BT)
+    return painting.picture()
+
+
+def finger_cover(cover_BTLhw: Tensor) -> Tensor:
+    """(B, T, 5, h, w): how much of each finger, of either hand, is where.
 
     cover_BTLhw: HAND_BONES of the left hand, then of the right one; the four bones of a finger follow each other.
     """
     batch, frames, _, h, w = cover_BTLhw.shape
-    fingers_BT25hw = cover_BTLhw.reshape(batch, frames, 2, 5, 4, h, w).amax(dim=4)
-    alike = torch.ones(batch, frames, 2, device=cover_BTLhw.device)
-    return painted(fingers_BT25hw.amax(dim=3), plain(colours_B24), alike), fingers_BT25hw.amax(dim=2)
+    return cover_BTLhw.reshape(batch, frames, 2, 5, 4, h, w).amax(dim=(2, 4))
 
 
 def over(upper_BT4hw: Tensor, lower_BT4hw: Tensor) -> Tensor:

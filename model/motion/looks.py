@@ -2,8 +2,9 @@
 
 A part has a frame of its own in every picture: a middle, an axis along it, an axis across. What a reference shows in
 the frame of a part is its texture, sampled once from the whole picture; painted into the driver's frame it is that part
-in the driver's pose. Head and torso look different from the front and from behind, so their textures count by how alike
-the two face; colours along bones (limb_maps.py) fill in where no texture fits.
+in the driver's pose. A torso looks different from the front and from behind, so its texture counts by how alike the two
+face; where none fits it has the colours along its bones (limb_maps.py). A head is hair with a face on it where the
+driver shows one: without, nothing would tell a picture from behind from one from the front.
 Source: textures by part are what DensePose transfer does (Neverova et al. 2018), here with frames of joints in place of
 a surface.
 Axis legend: B batch, K references, T frames, J joints, P parts, U V texels along and across, h w cells.
@@ -21,11 +22,12 @@ from model.motion.limb_maps import (
     HEAD,
     HIPS,
     MIN_CONF,
+    PALMS,
     SHOULDERS,
-    limb_cover,
+    Painting,
     limb_radii,
     nearer,
-    painted,
+    one_limb,
     plain,
     torso_length,
     with_round_head,
@@ -35,23 +37,34 @@ LIMBS: tuple[tuple[int, int], ...] = (
     (11, 13), (13, 15), (12, 14), (14, 16),
     (23, 25), (25, 27), (27, 31), (24, 26), (26, 28), (28, 32),
 )  # fmt: skip
-"""Parts that are a bone of BODY_BONES; torso and head follow them."""
-PARTS = len(LIMBS) + 2
+"""Parts that are a bone of BODY_BONES; torso, hair and face follow them."""
+PARTS = len(LIMBS) + 3
 TORSO_BONES = [BODY_BONES.index(bone) for bone in ((11, 12), (11, 23), (12, 24), (23, 24))]
 HEAD_BONES = [BODY_BONES.index(bone) for bone in ((0, 7), (0, 8))]
-TORSO, HEAD_PART = len(LIMBS), len(LIMBS) + 1
+TORSO, HAIR, FACE = range(len(LIMBS), PARTS)
 TEXELS = 12
 """Of a texture, along and across."""
 LENGTHEN, TORSO_WIDTH, HEAD_RADIUS = 1.15, 1.35, 0.36
 """Half the length of a limb, the torso's half width over that of the shoulders, a head with hair in torso lengths."""
+FACE_RADIUS = 1.3
+"""Half the side of a face in RMS radii of its landmarks: less than it is, so that no surroundings are in it."""
+UPWARDS, CROWN, CROWN_SIZE = 0.3, 1.5, 0.12
+"""Where hair is sampled when a face is seen: towards which side, how far from the middle of the ears, and half the side
+of that place, in RMS radii of its landmarks."""
+NAPE_SIZE, BEHIND = 0.2, 0.6
+"""Without a face: half the side of that place in radii of the head, and how far behind the ears it is, in distances
+of the nose from them."""
+FACE_ABOVE = 20.0
+"""The weight of a face beside the head that it is on."""
 EDGE = 5.0
-"""A torso and a head fade over a fifth of their half size."""
+"""Torso, head and face fade over a fifth of their half size."""
 FACING_SHARPNESS = 4.0
 """A profile (0) beside a front (0.8 shoulder widths in torso lengths) counts 0.08."""
 
 
 def part_frames(body_BTJ3: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames (B, T, P, 3, 2) in crop units: middle, half axis along, half axis across; and which are seen, (B, T, P).
+    """Frames (B, T, P - 1, 3, 2) in crop units of all but the face: middle, half axis along, half axis across; and
+    which are seen, (B, T, P - 1).
 
     The torso's and the head's axes run down from the neck; across is to the person's left as the picture shows it.
     """
@@ -61,7 +74,7 @@ def part_frames(body_BTJ3: Tensor) -> tuple[Tensor, Tensor]:
     radii = torch.tensor([BODY_RADII[BODY_BONES.index(bone)] for bone in LIMBS], device=joints.device)
     along = (joints[..., ends, :] - joints[..., starts, :]) / 2 * LENGTHEN
     limb = torch.stack(
-        ((joints[..., starts, :] + joints[..., ends, :]) / 2, along, across(along, length_B, radii)), dim=-2
+        ((joints[..., starts, :] + joints[..., ends, :]) / 2, along, half_across(along, length_B, radii)), dim=-2
     )
     neck, hips = joints[..., list(SHOULDERS), :].mean(dim=-2), joints[..., list(HIPS), :].mean(dim=-2)
     left = joints[..., SHOULDERS[0], :] - joints[..., SHOULDERS[1], :]
@@ -79,7 +92,43 @@ def part_frames(body_BTJ3: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat((limb, torso.unsqueeze(2), head.unsqueeze(2)), dim=2), seen & (length_B > 0)[:, None, None]
 
 
-def across(along: Tensor, length_B: Tensor, radii: Tensor) -> Tensor:
+def face_frames(place_BT7: Tensor) -> Tensor:
+    """Frames (B, T, 3, 2) of faces, by `face_place` (model/data/motion_inputs.py)."""
+    place = place_BT7.float()
+    return torch.stack((place[..., [1, 0]], FACE_RADIUS * place[..., 3:5], FACE_RADIUS * place[..., 5:]), dim=-2)
+
+
+def worn_frames(body_BTJ3: Tensor, place_BT7: Tensor) -> tuple[Tensor, Tensor]:
+    """Frames (B, T, P, 3, 2) of all parts and which are seen, (B, T, P). Hair is worn on the whole head.
+
+    place_BT7: the faces (`face_place`), radius 0 where there is none.
+    """
+    frames, seen = part_frames(body_BTJ3)
+    return torch.cat((frames, face_frames(place_BT7).unsqueeze(2)), dim=2), torch.cat(
+        (seen, place_BT7[..., 2:3] > 0), dim=-1
+    )
+
+
+def sampled_frames(body_BTJ3: Tensor, place_BT7: Tensor) -> tuple[Tensor, Tensor]:
+    """The same where a reference is read: hair is what is above a face, or the middle of a head that shows none."""
+    frames, seen = worn_frames(body_BTJ3, place_BT7)
+    middle, down = frames[:, :, FACE, 0], frames[:, :, FACE, 1]
+    radius = place_BT7[..., 2:3].float()
+    nose, ears = body_BTJ3[..., HEAD[0], :2].float(), body_BTJ3[..., list(HEAD[1:]), :2].float().mean(dim=-2)
+    # A turned head shows hair where it turned away from, a bowed one above, and one that looks at us all around.
+    hair = ears - middle - UPWARDS * down
+    hair = hair / torch.linalg.vector_norm(hair, dim=-1, keepdim=True).clamp_min(1e-4)
+    side = CROWN_SIZE * radius * torch.eye(2, device=radius.device).unsqueeze(-2).unsqueeze(-2)
+    crown = torch.stack((ears + CROWN * radius * hair, side[0], side[1]), dim=2)
+    nape = frames[:, :, HAIR] * torch.tensor([1.0, NAPE_SIZE, NAPE_SIZE], device=frames.device)[:, None]
+    nape[:, :, 0] = ears - BEHIND * (nose - ears)
+    frames[:, :, HAIR] = torch.where(seen[:, :, FACE, None, None], crown, nape)
+    seen_head = (body_BTJ3[..., list(HEAD), 2] >= MIN_CONF).all(dim=-1)
+    seen[:, :, HAIR] = torch.where(seen[:, :, FACE], seen_head, seen[:, :, HAIR])
+    return frames, seen
+
+
+def half_across(along: Tensor, length_B: Tensor, radii: Tensor) -> Tensor:
     """Half axes across limbs, a radius long."""
     unit = along / torch.linalg.vector_norm(along, dim=-1, keepdim=True).clamp_min(1e-4)
     turned = torch.stack((unit[..., 1], -unit[..., 0]), dim=-1)
@@ -94,12 +143,12 @@ def facing(body_BTJ3: Tensor) -> Tensor:
     return (wide * seen / torso_length(body_BTJ3)[:, None].clamp_min(1e-3)).clamp(-1.5, 1.5)
 
 
-def textures_of(rgb_HWC: Tensor, body_J3: Tensor) -> Tensor:
+def textures_of(rgb_HWC: Tensor, body_J3: Tensor, face_place_7: Tensor) -> Tensor:
     """(P, 4, U, V) of a picture in [-1, 1] and its joints in shares of width and height: colours and whether seen.
 
-    Joints must be in one unit for both axes (crop units of a square picture).
+    Joints must be in one unit for both axes (crop units of a square picture), and the face as worn_frames takes it.
     """
-    frames, seen = part_frames(body_J3[None, None])
+    frames, seen = sampled_frames(body_J3[None, None], face_place_7[None, None])
     grid = torch.linspace(-1, 1, TEXELS, device=rgb_HWC.device)
     middle, along, wide = frames[0, 0].unbind(dim=1)
     at = middle[:, None, None] + grid[:, None, None] * along[:, None, None] + grid[:, None] * wide[:, None, None]
@@ -113,67 +162,101 @@ def textures_of(rgb_HWC: Tensor, body_J3: Tensor) -> Tensor:
 
 
 def fitting(textures_BKP4UV: Tensor, facing_BK: Tensor, mask_BK: Tensor, driver_facing_B: Tensor) -> Tensor:
-    """(B, P, 4, U, V): every part's texture, the references mixed by how they face, and how well it fits in [0, 1]."""
-    alike_BK = torch.exp(-FACING_SHARPNESS * (facing_BK - driver_facing_B[:, None]).square())
-    # A limb is much the same from every side.
-    sided = torch.zeros(PARTS, device=facing_BK.device)
-    sided[[TORSO, HEAD_PART]] = 1.0
-    weight_BKP = (1.0 - sided) * (0.2 + 0.8 * alike_BK[..., None]) + sided * alike_BK[..., None]
-    weight = (weight_BKP * mask_BK[..., None])[..., None, None] * textures_BKP4UV[:, :, :, 3]
-    colours = (textures_BKP4UV[:, :, :, :3] * weight.unsqueeze(3)).sum(dim=1)
-    total = weight.sum(dim=1)
-    return torch.cat((colours / total.clamp_min(1e-6).unsqueeze(2), weight.amax(dim=1).unsqueeze(2)), dim=2)
+    """(B, P, 4, U, V): every part's texture in the reference that fits it best, and how well it does, in [0, 1].
 
-
-def worn(textures_BP4UV: Tensor, frames_BTP32: Tensor, cells_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Every part's texture in the driver's frames, (B, T, P, 4, h, w), and each cell's place in the part, (…, 2, h, w).
-
-    Places are (along, across) in half axes: 1 is the part's edge.
+    One, not a mean of all: of two faces that look to different sides a mean has four eyes.
     """
-    batch, frames, parts = frames_BTP32.shape[:3]
+    alike_BK = torch.exp(-FACING_SHARPNESS * (facing_BK - driver_facing_B[:, None]).square())
+    # A limb is much the same from every side; hair is, and a face is only seen from one.
+    sided = torch.zeros(PARTS, device=facing_BK.device)
+    sided[TORSO] = 1.0
+    fits_BKP = (1.0 - sided) * (0.2 + 0.8 * alike_BK[..., None]) + sided * alike_BK[..., None]
+    weight = (fits_BKP * mask_BK[..., None])[..., None, None] * textures_BKP4UV[:, :, :, 3]
+    best_BP = weight.mean(dim=(3, 4)).argmax(dim=1)
+    chosen = best_BP[:, None, :, None, None]
+    colours = textures_BKP4UV[:, :, :, :3].take_along_dim(chosen.unsqueeze(3), dim=1)[:, 0]
+    return torch.cat((colours, weight.take_along_dim(chosen, dim=1)[:, 0].unsqueeze(2)), dim=2)
+
+
+def worn(texture_B4UV: Tensor, frame_BT32: Tensor, cells_hw: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """One part's texture in the driver's frames, (B, T, 4, h, w), and each cell's place in the part, (B, T, h, w) along
+    and (B, T, h, w) across it in half axes: 1 is the part's edge.
+    """
+    batch, frames = frame_BT32.shape[:2]
     h, w = cells_hw
-    device = frames_BTP32.device
-    x = (torch.arange(w, device=device) + 0.5) / w
-    y = (torch.arange(h, device=device) + 0.5) / h
-    cells = torch.stack((x.expand(h, w), y[:, None].expand(h, w)), dim=0)
-    middle, along, wide = frames_BTP32.unbind(dim=3)
+    x = (torch.arange(w, device=frame_BT32.device) + 0.5) / w
+    y = (torch.arange(h, device=frame_BT32.device)[:, None] + 0.5) / h
+    middle, along, wide = frame_BT32.unbind(dim=2)
     # The inverse of a 2 x 2 matrix; a part seen along its axis has none and shows nothing.
     area = along[..., 0] * wide[..., 1] - along[..., 1] * wide[..., 0]
-    safe = torch.where(area.abs() < 1e-5, torch.full_like(area, 1e-5), area)[..., None, None]
-    off = cells - middle[..., :, None, None]
-    u = (off[..., 0, :, :] * wide[..., 1, None, None] - off[..., 1, :, :] * wide[..., 0, None, None]) / safe
-    v = (off[..., 1, :, :] * along[..., 0, None, None] - off[..., 0, :, :] * along[..., 1, None, None]) / safe
-    place = torch.stack((u, v), dim=3).clamp(-4, 4)
+    safe = torch.where(area.abs() < 1e-5, torch.full_like(area, 1e-5), area).unsqueeze(-1)
+    to_u, to_v = wide.flip(-1) / safe, along.flip(-1) / safe
+    off_x, off_y = x - middle[..., 0, None, None], y - middle[..., 1, None, None]
+    u = (off_x * to_u[..., 0, None, None] - off_y * to_u[..., 1, None, None]).clamp(-4, 4)
+    v = (off_y * to_v[..., 1, None, None] - off_x * to_v[..., 0, None, None]).clamp(-4, 4)
     # grid_sample's x runs along the last axis of the texture: across.
-    grid = torch.stack((v, u), dim=-1).clamp(-4, 4).transpose(1, 2).reshape(batch * parts, frames * h, w, 2)
-    seen = F.grid_sample(textures_BP4UV.flatten(0, 1), grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return seen.reshape(batch, parts, 4, frames, h, w).permute(0, 3, 1, 2, 4, 5), place
+    grid = torch.stack((v, u), dim=-1).reshape(batch, frames * h, w, 2)
+    seen = F.grid_sample(texture_B4UV, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    return seen.reshape(batch, 4, frames, h, w).transpose(1, 2), u, v
 
 
 def dressed(
-    body_BTJ3: Tensor, world_BTJ3: Tensor, limb_colours_BL4: Tensor, fitting_BP4UV: Tensor, cells_hw: tuple[int, int]
+    body_BTJ3: Tensor,
+    world_BTJ3: Tensor,
+    face_place_BT7: Tensor,
+    limb_colours_BL4: Tensor,
+    fitting_BP4UV: Tensor,
+    cells_hw: tuple[int, int],
 ) -> Tensor:
-    """(B, T, 4, h, w): the driver's body in the reference's looks, as `painted` gives it.
+    """(B, T, 4, h, w): the driver's body and face in the reference's looks, as `Painting` gives it.
 
-    Every bone is a limb of its colour, with its texture where one fits; over them lie torso and head, where those fit.
+    Every bone is a limb of its colour, with its texture where one fits; torso and head are wholes, and on the head is
+    the face, in the colour of hands where no reference shows one.
     """
-    colours_BL4 = limb_colours_BL4[:, : len(BODY_BONES)].float()
-    cover = limb_cover(with_round_head(body_BTJ3), BODY_BONES, cells_hw, limb_radii(body_BTJ3))
-    frames, seen_BTP = part_frames(body_BTJ3)
-    texture, place = worn(fitting_BP4UV, frames, cells_hw)
-    fits = texture[:, :, :, 3:] * seen_BTP[..., None, None, None]
-    colours = plain(colours_BL4).expand(*cover.shape[:3], 4, *cells_hw).clone()
-    bones = [BODY_BONES.index(bone) for bone in LIMBS]
-    # Where a texture fits, its colour; and a bone whose colour nobody saw is seen there.
-    limb = torch.cat((texture[:, :, : len(LIMBS), :3], torch.ones_like(fits[:, :, : len(LIMBS)])), dim=3)
-    colours[:, :, bones] += fits[:, :, : len(LIMBS)] * (limb - colours[:, :, bones])
-    square = place[:, :, TORSO].abs().amax(dim=2)
-    round_ = torch.linalg.vector_norm(place[:, :, HEAD_PART], dim=2)
-    large = torch.stack((square, round_), dim=2)
-    large_cover = ((1.1 - large) * EDGE).clamp(0, 1) * fits[:, :, TORSO:, 0]
-    # The bones of a part that is there itself are its first guess, no more.
-    for part, its_bones in enumerate((TORSO_BONES, HEAD_BONES)):
-        cover[:, :, its_bones] *= 1.0 - large_cover[:, :, part : part + 1]
-    large_colours = torch.cat((texture[:, :, TORSO:, :3], torch.ones_like(fits[:, :, TORSO:])), dim=3)
-    weight = torch.cat((nearer(world_BTJ3, BODY_BONES), nearer(world_BTJ3, (SHOULDERS, (HEAD[0], HEAD[0])))), dim=2)
-    return painted(torch.cat((cover, large_cover), dim=2), torch.cat((colours, large_colours), dim=2), weight)
+    batch, frames = body_BTJ3.shape[:2]
+    colours_BL4 = limb_colours_BL4.float()
+    frames_BTP32, seen_BTP = worn_frames(body_BTJ3, face_place_BT7)
+    rounded_BTJ3, radii_BL = with_round_head(body_BTJ3), limb_radii(body_BTJ3)
+    painting = Painting(batch, frames, cells_hw, body_BTJ3.device)
+
+    def whole(part: int, otherwise_B4: Tensor, weight_BT: Tensor, is_round: bool) -> Tensor:
+        """Paints a part that is not a bone; how much of it is where."""
+        texture, along, across = worn(fitting_BP4UV[:, part], frames_BTP32[:, :, part], cells_hw)
+        size = (along.square() + across.square()).sqrt() if is_round else torch.maximum(along.abs(), across.abs())
+        cover = ((1.1 - size) * EDGE).clamp(0, 1) * seen_BTP[:, :, part, None, None]
+        colour = mixed(plain(otherwise_B4), texture[:, :, :3], texture[:, :, 3:])
+        painting.add(cover, colour, weight_BT)
+        return cover * colour[:, :, 3]
+
+    head_weight = nearer(world_BTJ3, ((HEAD[0], HEAD[0]),))[..., 0]
+    hides = {
+        TORSO: whole(TORSO, known_mean(colours_BL4[:, TORSO_BONES]), nearer(world_BTJ3, (SHOULDERS,))[..., 0], False),
+        HAIR: whole(HAIR, torch.zeros_like(colours_BL4[:, 0]), head_weight, True),
+    }
+    whole(FACE, known_mean(colours_BL4[:, -len(PALMS) :]), head_weight * FACE_ABOVE, True)
+    for index, bone in enumerate(BODY_BONES):
+        cover = one_limb(rounded_BTJ3, bone, cells_hw, radii_BL[:, index])
+        colour = plain(colours_BL4[:, index])
+        # The bones of a part that is there itself are its first guess, no more.
+        if index in TORSO_BONES or index in HEAD_BONES:
+            cover = cover * (1.0 - hides[TORSO if index in TORSO_BONES else HAIR])
+        if bone in LIMBS:
+            part = LIMBS.index(bone)
+            texture, _, _ = worn(fitting_BP4UV[:, part], frames_BTP32[:, :, part], cells_hw)
+            # Where a texture fits, its colour; and a bone whose colour nobody saw is seen there.
+            colour = mixed(colour, texture[:, :, :3], texture[:, :, 3:] * seen_BTP[:, :, part, None, None, None])
+        painting.add(cover, colour, nearer(world_BTJ3, (bone,))[..., 0])
+    return painting.picture()
+
+
+def mixed(colour_BT4hw: Tensor, texture_BT3hw: Tensor, share_BT1hw: Tensor) -> Tensor:
+    """A colour with how well it is known, and the texture in its place to a share of it."""
+    colour = colour_BT4hw[:, :, :3] + share_BT1hw * (texture_BT3hw - colour_BT4hw[:, :, :3])
+    return torch.cat((colour, colour_BT4hw[:, :, 3:] + share_BT1hw * (1.0 - colour_BT4hw[:, :, 3:])), dim=2)
+
+
+def known_mean(colours_BL4: Tensor) -> Tensor:
+    """(B, 4): the mean of the colours that were seen, and whether one was."""
+    seen = colours_BL4[..., 3:]
+    mean = (colours_BL4[..., :3] * seen).sum(dim=1) / seen.sum(dim=1).clamp_min(1.0)
+    return torch.cat((mean, seen.amax(dim=1)), dim=-1)

@@ -98,6 +98,7 @@ def student_config(
         shift=recipe.sampler.shift,
         strength=recipe.sampler.strength,
         overlap_frames=teacher.sampling.overlap_frames,
+        one_backdrop_until=teacher.sampling.one_backdrop_until,
     )
     return teacher.model_copy(
         update={

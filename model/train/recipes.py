@@ -21,13 +21,15 @@ from schemas.recipe import StrictModel
 
 
 class TeacherSampling(StrictModel):
-    """How the teacher is sampled: Euler steps, time shift, guidance, frames shared by neighbouring windows."""
+    """How the teacher is sampled: Euler steps, time shift, guidance, frames shared by neighbouring windows, and until
+    which t frames share their guesses of the backdrop (model/backdrop.py; 0 for never)."""
 
     steps: int = Field(default=20, gt=0)
     shift: float = Field(default=2.0, gt=0)
     solver: Solver = "euler"
     guidance: GuidanceRecipe = GuidanceRecipe()
     overlap_frames: int = Field(default=2, ge=0)
+    one_backdrop_until: float = Field(default=0.0, ge=0, le=1)
 
 
 class TrainStage(StrictModel):

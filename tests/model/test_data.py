@@ -253,7 +253,7 @@ def test_face_features_ignore_place_size_and_whose_face_it_is() -> None:
     moved = replace(face, landmarks_3d_TL3=wider, landmarks_px_TL2=np.ascontiguousarray(wider[..., :2]))
     ours, theirs = inputs(face), inputs(moved)
     assert np.allclose(ours.face_TF, theirs.face_TF, atol=1e-3)
-    assert not np.allclose(ours.face_place_T3, theirs.face_place_T3, atol=0.05)
+    assert not np.allclose(ours.face_place_T7, theirs.face_place_T7, atol=0.05)
     assert ours.face_TF[-1, 0] == 1.0  # jawOpen of the last frame
     assert (ours.hands_T2H3[:, 1, :, 2] > 0).all()
     assert not ours.hands_T2H3[:, 0].any()

@@ -25,13 +25,16 @@ from model.motion.limb_maps import (
     BODY_BONES,
     BODY_COLOURS_L3,
     BODY_RADII,
+    HAND_RADII,
+    Painting,
     cover_tokens,
+    finger_cover,
+    hand_radii,
     limb_cover,
     limb_picture,
     limb_radii,
     nearer,
     over,
-    painted,
     painted_hands,
     plain,
     with_round_head,
@@ -78,6 +81,14 @@ def test_cells_of_a_patch_become_its_token() -> None:
     assert tokens[0, 1].reshape(2, 3, 2, 2)[1, 2].tolist() == cover[0, 1, 2, :2, 2:].tolist()
 
 
+def painted(cover: torch.Tensor, colours: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """(B, T, 4, h, w): limbs (B, T, L, h, w) in plain colours (B, L, 4) with weights (B, T, L)."""
+    painting = Painting(cover.shape[0], cover.shape[1], (cover.shape[3], cover.shape[4]), cover.device)
+    for index in range(cover.shape[2]):
+        painting.add(cover[:, :, index], plain(colours[:, index]), weight[..., index])
+    return painting.picture()
+
+
 def test_limbs_take_the_colours_of_the_reference() -> None:
     """A red left and a blue right forearm in the references are a red and a blue forearm in the driver's pose."""
     rgb = np.zeros((32, 32, 3), np.uint8)
@@ -95,7 +106,7 @@ def test_limbs_take_the_colours_of_the_reference() -> None:
     driver[0, 0, [13, 15]] = torch.tensor([[0.2, 0.8, 1.0], [0.4, 0.8, 1.0]])
     cover = limb_cover(driver, BODY_BONES, (10, 10))
     weight = nearer(torch.zeros(1, 1, 33, 3), BODY_BONES)
-    made = painted(cover, plain(torch.from_numpy(colours[: len(BODY_BONES)])[None]), weight)
+    made = painted(cover, torch.from_numpy(colours[: len(BODY_BONES)])[None], weight)
     assert made[0, 0, :, 8, 3].tolist() == pytest.approx([2 / 3, -2 / 3, -2 / 3, 2 / 3], abs=0.01)
     assert not made[0, 0, :, :5].any()
 
@@ -107,11 +118,11 @@ def test_the_nearer_limb_hides_the_farther_one() -> None:
     colours = torch.tensor([[[1.0, 0, 0, 1], [0, 0, 1, 1]]])
     world = torch.zeros(1, 1, 4, 3)
     bones = [(0, 1), (2, 3)]
-    alike = painted(cover, plain(colours), nearer(world, bones))[0, 0]
+    alike = painted(cover, colours, nearer(world, bones))[0, 0]
     assert alike[:, 0, 0].tolist() == pytest.approx([2 / 3, 0, 1 / 3, 1])
     assert alike[:, 1, 0].tolist() == pytest.approx([0, 0, 0.5, 0.5])
     world[0, 0, :2, 2] = -0.5
-    hidden = painted(cover, plain(colours), nearer(world, bones))[0, 0]
+    hidden = painted(cover, colours, nearer(world, bones))[0, 0]
     assert hidden[:, 0, 0].tolist() == pytest.approx([1, 0, 0, 1], abs=0.03)
     assert torch.allclose(over(alike[None, None], hidden[None, None])[0, 0, :, 0, 0], alike[:, 0, 0])
     assert over(alike[None, None], hidden[None, None])[0, 0, :, 1, 0].tolist() == pytest.approx([0, 0, 0.75, 0.75])
@@ -138,28 +149,45 @@ def test_limbs_are_as_thick_as_the_longest_torso_says() -> None:
     assert radii[1].tolist() == [0.0] * len(BODY_BONES)
     thick, line = limb_cover(body, BODY_BONES, (100, 100), radii)[:, 1, forearm]
     assert int((thick[:, 50] == 1).sum()) == 2 * round(100 * 0.4 * BODY_RADII[forearm])
-    assert torch.allclose(line, limb_cover(body, BODY_BONES, (100, 100))[1, 1, forearm], atol=1e-6)
+    # Without a torso a line, which fades over one cell, where without radii it does over one and a half.
+    soft = limb_cover(body, BODY_BONES, (100, 100))[1, 1, forearm]
+    assert torch.allclose(line, (1.5 * soft - 0.5).clamp_min(0), atol=1e-5)
 
 
-def test_hands_are_painted_in_their_colours_finger_by_finger() -> None:
-    """A left forefinger in red and a right thumb in blue; a hand whose colour nobody saw has fingers and no colour."""
+def test_fingers_of_either_hand_are_told_apart() -> None:
+    """A left forefinger and a right thumb."""
     cover = torch.zeros(1, 1, 40, 2, 2)
     cover[0, 0, 4:8, 0, 0], cover[0, 0, 20:24, 1, 1] = torch.tensor([0.2, 1.0, 0.5, 0.0]), 0.5
-    colours = torch.tensor([[[1.0, -1, -1, 1], [-1, -1, 1, 1]]])
-    made, fingers = (each[0, 0] for each in painted_hands(cover, colours))
-    assert made[:, 0, 0].tolist() == [1, -1, -1, 1]
-    assert made[:, 1, 1].tolist() == [-0.5, -0.5, 0.5, 0.5]
-    assert not made[:, 0, 1].any()
+    fingers = finger_cover(cover)[0, 0]
     assert fingers[:, 0, 0].tolist() == [0, 1, 0, 0, 0]
     assert fingers[:, 1, 1].tolist() == [0.5, 0, 0, 0, 0]
-    colours[..., 3] = 0
-    unknown, seen = (each[0, 0] for each in painted_hands(cover, colours))
-    assert not unknown.any()
-    assert torch.equal(seen, fingers)
+    assert not fingers[:, 0, 1].any()
+
+
+def test_hands_are_painted_as_thick_as_their_palms_say_and_in_their_colours() -> None:
+    """A left hand in red whose fingers point up; a right one whose colour nobody saw."""
+    hands = torch.zeros(1, 2, 2, 21, 3)
+    hands[..., 0, :2] = torch.tensor([0.5, 0.8])
+    for joint in range(1, 21):
+        finger, along = (joint - 1) // 4, (joint - 1) % 4
+        hands[..., joint, 0], hands[..., joint, 1] = 0.3 + 0.1 * finger, 0.6 - 0.1 * along
+    hands[..., 9, :2] = torch.tensor([0.5, 0.6])  # a palm of 0.2
+    hands[..., 2] = 1.0
+    hands[0, 1, 0, :, 1] = 0.8 - 0.5 * (0.8 - hands[0, 1, 0, :, 1])  # bowed towards us: it does not get thinner
+    assert hand_radii(hands[:, :, 0])[0].tolist() == pytest.approx([0.2 * radius for radius in HAND_RADII])
+    colours = torch.tensor([[[1.0, -1, -1, 1], [-1, -1, 1, 0]]])
+    made = painted_hands(hands, colours, (100, 100))[0]
+    assert made[0, :, 45, 50].tolist() == [1, -1, -1, 1]
+    thick = int((made[0, 3, 45, 46:55] == 1).sum())
+    assert thick == 2 * round(100 * 0.2 * HAND_RADII[-1])  # middles of pixels that far on either side
+    assert not made[0, :, 45, 99].any()
+    alone = hands.clone()
+    alone[:, :, 0, :, 2] = 0.0
+    assert not painted_hands(alone, colours, (100, 100)).any()
 
 
 def test_a_face_is_a_field_around_its_place() -> None:
-    place = torch.tensor([[[0.5, 0.25, 0.125]], [[0.5, 0.25, 0.25]]])
+    place = torch.tensor([[[0.5, 0.25, 0.125, 0, 0, 0, 0]], [[0.5, 0.25, 0.25, 0, 0, 0, 0]]])
     near, where = in_face(place, 8, 8)
     assert near.shape == (2, 1, 8, 8)
     assert (near[0] > 0).sum() < (near[1] > 0).sum() <= 64
@@ -171,12 +199,12 @@ def test_a_face_is_a_field_around_its_place() -> None:
     encoder = FaceEncoder(2, 9, 4, 16)
     face, present = torch.randn(2, 2, 9), torch.tensor([[True, True], [False, False]])
     keep = torch.tensor([True, True])
-    added = encoder.added_field(face, place.expand(2, 2, 3), present, (1, 8, 8), keep).reshape(2, 8, 8, 16)
+    added = encoder.added_field(face, place.expand(2, 2, 7), present, (1, 8, 8), keep).reshape(2, 8, 8, 16)
     assert added[0, 4, 1].any()
     assert not added[0, 4, 7].any()  # more than three radii away
     assert not added[1].any()  # nobody seen
-    assert not encoder.added_field(face, place.expand(2, 2, 3), present, (1, 8, 8), ~keep).any()
-    strokes = encoder.paint(face, place.expand(2, 2, 3), present, (1, 8, 8), keep)
+    assert not encoder.added_field(face, place.expand(2, 2, 7), present, (1, 8, 8), ~keep).any()
+    strokes = encoder.paint(face, place.expand(2, 2, 7), present, (1, 8, 8), keep)
     assert strokes.shape == (2, 1, FACE_STROKES, 32, 32)
     assert strokes[0, 0, :, 16, 8].any()
     assert not strokes[0, 0, :, 16, 30].any()

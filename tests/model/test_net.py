@@ -27,7 +27,7 @@ FIELDS = {
         "limb_colours_BL4",
     ),
     "body": ("body_BTJ3", "body_world_BTJ3"),
-    "face": ("face_BTF", "face_place_BT3", "face_present_BT"),
+    "face": ("face_BTF", "face_place_BT7", "face_present_BT"),
     "hands": ("hands_BT2H3", "hands_shape_BT2F"),
     "semantic": ("semantic_BSF", "actions_BD"),
     "text": ("text_BLD", "text_pooled_BD", "text_mask_BL", "directions_BTF"),
@@ -74,7 +74,7 @@ def test_every_input_of_a_group_reaches_the_output(group: str) -> None:
             assert not torch.equal(predict(conditions), predict(changed(conditions, (name,), wild=False))), name
 
 
-@pytest.mark.parametrize("name", ["face_place_BT3", "hands_BT2H3"])
+@pytest.mark.parametrize("name", ["face_place_BT7", "hands_BT2H3"])
 def test_anchors_matter_only_while_their_group_is_kept(name: str) -> None:
     conditions = random_conditions()
     moved = replace(conditions, **{name: 1.0 - getattr(conditions, name)})

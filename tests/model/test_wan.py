@@ -134,7 +134,7 @@ def conditions(batch: int = 2, seed: int = 1) -> Conditions:
         body_BTJ3=uniform(frames, 33, 3) * torch.tensor([1.0, 1.0, 0.5]) + torch.tensor([0.0, 0.0, 0.5]),
         body_world_BTJ3=normal(frames, 33, 3),
         face_BTF=normal(frames, DIMS.face_dim),
-        face_place_BT3=uniform(frames, 3),
+        face_place_BT7=uniform(frames, 7),
         face_present_BT=torch.ones(batch, frames, dtype=torch.bool),
         hands_BT2H3=uniform(frames, 2, 21, 3),
         hands_shape_BT2F=normal(frames, 2, DIMS.hand_dim),
@@ -335,7 +335,7 @@ def opened(net: WanBackbone) -> WanBackbone:
 FIELDS = {
     "reference": ("reference_BKNC",),
     "body": ("body_BTJ3",),
-    "face": ("face_BTF", "face_place_BT3"),
+    "face": ("face_BTF", "face_place_BT7"),
     "hands": ("hands_shape_BT2F", "hands_BT2H3"),
     "semantic": ("semantic_BSF", "actions_BD"),
     "text": ("text_BLD", "directions_BTF"),

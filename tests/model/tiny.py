@@ -71,7 +71,7 @@ def random_conditions(batch: int = 2, seed: int = 1, frames: int = GRID[0] * PAT
         body_BTJ3=joints(batch, frames, 33),
         body_world_BTJ3=normal(batch, frames, 33, 3),
         face_BTF=normal(batch, frames, FACE_DIM),
-        face_place_BT3=torch.rand(batch, frames, 3, generator=source),
+        face_place_BT7=torch.rand(batch, frames, 7, generator=source),
         face_present_BT=torch.ones(batch, frames, dtype=torch.bool),
         hands_BT2H3=joints(batch, frames, 2, 21),
         hands_shape_BT2F=normal(batch, frames, 2, HAND_DIM),
