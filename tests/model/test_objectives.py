@@ -336,11 +336,15 @@ def test_muon_moves_every_matrix_as_if_it_were_alone() -> None:
 
 
 def test_a_network_of_the_recipe_s_size_starts_at_zero() -> None:
-    """Before the first step the prediction is zero everywhere: the first loss is that of guessing the mean."""
+    """Before the first step the prediction is zero where nothing is painted: the loss of guessing the mean."""
     net = VideoDit(tiny_net().config)
     with torch.no_grad():
-        out = net(random_tokens(), torch.tensor([0.1, 0.9]), net.encode(random_conditions(), keep_mask(2), GRID))
-    assert not out.any()
+        state = net.encode(random_conditions(), keep_mask(2), GRID)
+        out = net(random_tokens(), torch.tensor([0.1, 0.9]), state)
+        unconditional = net.encode(random_conditions(), keep_mask(2, ()), GRID)
+        assert not net(random_tokens(), torch.tensor([0.1, 0.9]), unconditional).any()
+    assert state.painted is not None
+    assert not out[state.painted.cover_BNC == 0].any()
 
 
 @pytest.mark.parametrize("kind", ["flow", "merge", "steps", "path", "consistency", "reflow", "matching"])
