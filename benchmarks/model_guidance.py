@@ -37,9 +37,9 @@ from puppet_windows import (
     windows_of,
 )
 
-from model.conditions import GROUPS
-from model.generate import window_grid
-from model.guidance import FullChain, GuidanceRecipe
+from model.conditions import GROUPS, Conditions
+from model.generate import window_grid, with_one_backdrop
+from model.guidance import FullChain, GuidanceRecipe, Predictor
 from model.sampler import Solver, time_grid
 from model.store import LoadedModel, load_model
 
@@ -124,9 +124,12 @@ def step_counts(
 
 def chain(model: LoadedModel, weights: Mapping[str, float]) -> PredictorOf:
     """One branch per group, in the order of `weights`, and one without any."""
-    return lambda conditions: FullChain(
-        model.net, conditions, window_grid(model), tuple(weights), tuple(weights.values())
-    )
+
+    def made(conditions: Conditions) -> Predictor:
+        branches = FullChain(model.net, conditions, window_grid(model), tuple(weights), tuple(weights.values()))
+        return with_one_backdrop(model, branches, conditions)
+
+    return made
 
 
 def branches(
@@ -204,7 +207,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="for the branches; without it the Euler steps that are enough")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--timed", type=int, default=8, help="windows in one timed sampling")
-    parser.add_argument("--only", nargs="*", default=["steps", "branches"])
+    parser.add_argument("--only", nargs="+", choices=("steps", "branches"), default=["steps", "branches"])
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     began, device = time.perf_counter(), torch.device(args.device)

@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=48)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="*", default=["ablations", "guidance"])
+    parser.add_argument("--only", nargs="+", choices=("ablations", "guidance"), default=["ablations", "guidance"])
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()

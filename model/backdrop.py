@@ -19,9 +19,13 @@ from model.codec.base import Triple, patchify, unpatchify
 from model.conditions import Conditions
 from model.guidance import Predictor
 from model.motion.limb_maps import BODY_BONES, HAND_BONES, limb_cover, limb_radii, with_round_head
+from model.noise import steps_to_plane
 
 BROADER = 1.6
 """Around limbs so much broader than they are, nothing is taken for backdrop."""
+DIAGONALS = ((11, 24), (12, 23))
+"""Of the torso, as thick as its sides: between its sides alone a chest would be a wall."""
+SIDE = BODY_BONES.index((11, 23))
 FADES_OVER = 0.2
 """Of t, before the end of the interval."""
 
@@ -55,7 +59,11 @@ class OneBackdrop:
 def backdrop_share(conditions: Conditions, size_hw: tuple[int, int]) -> Tensor:
     """(B, T, 1, H, W) in [0, 1]: 0 where the driver's body or hands are."""
     body = conditions.body_BTJ3
-    covers = [limb_cover(with_round_head(body), BODY_BONES, size_hw, limb_radii(body) * BROADER)]
+    radii_BL = limb_radii(body) * BROADER
+    covers = [
+        limb_cover(with_round_head(body), BODY_BONES, size_hw, radii_BL),
+        limb_cover(body, DIAGONALS, size_hw, radii_BL[:, [SIDE, SIDE]]),
+    ]
     covers += [limb_cover(conditions.hands_BT2H3[:, :, hand], HAND_BONES, size_hw) for hand in (0, 1)]
     covered = torch.cat(covers, dim=2).gt(0).float().amax(dim=2, keepdim=True)
     return 1.0 - covered
@@ -82,13 +90,3 @@ def shared_backdrop(picture_BT3HW: Tensor, share_BT1HW: Tensor, camera_BTF: Tens
         mean = total[:, :3] / total[:, 3:].clamp_min(1e-3)
         out.append(torch.where(total[:, 3:] > 1e-2, mean, own))
     return torch.stack(out, dim=1)
-
-
-def steps_to_plane(camera_BTF: Tensor) -> tuple[Tensor, Tensor]:
-    """Rotations with scale (B, T, 2, 2) and shifts (B, T, 2) that take a pixel, measured in pictures from the middle,
-    to its place in the first frame: rotation @ (pixel + shift), as model/noise.py moves noise.
-    """
-    pan, tilt, roll, log_zoom = (camera_BTF[..., index].float() for index in range(4))
-    cosine, sine = roll.cos() / log_zoom.exp(), roll.sin() / log_zoom.exp()
-    turn = torch.stack((torch.stack((cosine, -sine), dim=-1), torch.stack((sine, cosine), dim=-1)), dim=-2)
-    return turn, torch.stack((pan, -tilt), dim=-1)

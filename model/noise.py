@@ -47,11 +47,21 @@ def moving_noise(still_BHWC: Tensor, camera_BTF: Tensor, size_hw: tuple[int, int
     (height, width), device = size_hw, camera_BTF.device
     y = (torch.arange(height, device=device) + 0.5) / height - 0.5
     x = (torch.arange(width, device=device) + 0.5) / width - 0.5
-    pan, tilt, roll, log_zoom = (camera_BTF[..., index, None, None].float() for index in range(4))
-    # A camera that pans right moves the picture to the left; from a pixel back to where it was in the first frame.
-    from_x, from_y = x + pan, y[:, None] - tilt
-    cosine, sine = roll.cos() / log_zoom.exp(), roll.sin() / log_zoom.exp()
-    at_x = ((cosine * from_x - sine * from_y + 0.5) * width).floor().long() % still_BHWC.shape[2]
-    at_y = ((sine * from_x + cosine * from_y + 0.5) * height).floor().long() % still_BHWC.shape[1]
+    turn_BT22, shift_BT2 = steps_to_plane(camera_BTF)
+    from_x = x + shift_BT2[..., 0, None, None]
+    from_y = y[:, None] + shift_BT2[..., 1, None, None]
+    (xx, xy), (yx, yy) = (row.unbind(-1) for row in turn_BT22[..., None, None, :, :].unbind(-2))
+    at_x = ((xx * from_x + xy * from_y + 0.5) * width).floor().long() % still_BHWC.shape[2]
+    at_y = ((yx * from_x + yy * from_y + 0.5) * height).floor().long() % still_BHWC.shape[1]
     row = torch.arange(len(camera_BTF), device=device)[:, None, None, None]
     return still_BHWC[row, at_y, at_x]
+
+
+def steps_to_plane(camera_BTF: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotations with scale (B, T, 2, 2) and shifts (B, T, 2) that take a pixel, measured in pictures from the middle,
+    to its place in the first frame: rotation @ (pixel + shift). A camera that pans right moves the picture to the left.
+    """
+    pan, tilt, roll, log_zoom = (camera_BTF[..., index].float() for index in range(4))
+    cosine, sine = roll.cos() / log_zoom.exp(), roll.sin() / log_zoom.exp()
+    turn = torch.stack((torch.stack((cosine, -sine), dim=-1), torch.stack((sine, cosine), dim=-1)), dim=-2)
+    return turn, torch.stack((pan, -tilt), dim=-1)

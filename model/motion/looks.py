@@ -103,10 +103,9 @@ def worn_frames(body_BTJ3: Tensor, place_BT7: Tensor) -> tuple[Tensor, Tensor]:
 
     place_BT7: the faces (`face_place`), radius 0 where there is none.
     """
-    frames, seen = part_frames(body_BTJ3)
-    return torch.cat((frames, face_frames(place_BT7).unsqueeze(2)), dim=2), torch.cat(
-        (seen, place_BT7[..., 2:3] > 0), dim=-1
-    )
+    parts, parts_seen = part_frames(body_BTJ3)
+    frames = torch.cat((parts, face_frames(place_BT7).unsqueeze(2)), dim=2)
+    return frames, torch.cat((parts_seen, place_BT7[..., 2:3] > 0), dim=-1)
 
 
 def sampled_frames(body_BTJ3: Tensor, place_BT7: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +166,7 @@ def fitting(textures_BKP4UV: Tensor, facing_BK: Tensor, mask_BK: Tensor, driver_
     One, not a mean of all: of two faces that look to different sides a mean has four eyes.
     """
     alike_BK = torch.exp(-FACING_SHARPNESS * (facing_BK - driver_facing_B[:, None]).square())
-    # A limb is much the same from every side; hair is, and a face is only seen from one.
+    # A limb is much the same from every side and hair just the same; a face is only seen from one.
     sided = torch.zeros(PARTS, device=facing_BK.device)
     sided[TORSO] = 1.0
     fits_BKP = (1.0 - sided) * (0.2 + 0.8 * alike_BK[..., None]) + sided * alike_BK[..., None]
@@ -175,7 +174,10 @@ def fitting(textures_BKP4UV: Tensor, facing_BK: Tensor, mask_BK: Tensor, driver_
     best_BP = weight.mean(dim=(3, 4)).argmax(dim=1)
     chosen = best_BP[:, None, :, None, None]
     colours = textures_BKP4UV[:, :, :, :3].take_along_dim(chosen.unsqueeze(3), dim=1)[:, 0]
-    return torch.cat((colours, weight.take_along_dim(chosen, dim=1)[:, 0].unsqueeze(2)), dim=2)
+    fits = weight.take_along_dim(chosen, dim=1)[:, 0]
+    # Nothing else could be in hair's place: how alike the two face only chooses between references.
+    fits[:, HAIR] = (fits[:, HAIR] > 0).to(fits.dtype)
+    return torch.cat((colours, fits.unsqueeze(2)), dim=2)
 
 
 def worn(texture_B4UV: Tensor, frame_BT32: Tensor, cells_hw: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:

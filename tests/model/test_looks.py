@@ -202,6 +202,9 @@ def test_one_reference_gives_a_face_not_a_mean_of_all() -> None:
     textures = torch.ones(1, 3, PARTS, 4, TEXELS, TEXELS)
     textures[0, :, FACE, :3] = torch.tensor([-1.0, 1.0, 0.3])[:, None, None, None]
     textures[0, 1, FACE, 3, :6] = 0  # half outside of the picture
+    from_behind = fitting(textures, torch.full((1, 3), 0.7), torch.ones(1, 3, dtype=torch.bool), torch.tensor([-0.7]))
+    assert (from_behind[0, HAIR, 3] == 1.0).all()  # hair is hair from behind too
+    assert (from_behind[0, FACE, 3] < 0.3).all()
     mask = torch.tensor([[False, True, True]])
     fits = fitting(textures, torch.full((1, 3), 0.7), mask, torch.tensor([0.7]))
     assert (fits[0, FACE, :3] == 0.3).all()
