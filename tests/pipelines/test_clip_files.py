@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,31 @@ def test_the_same_bytes_on_every_run(tmp_path: Path) -> None:
             written(video, tmp_path / attempt / settings.mode, settings, [clip(0.4, 0.8, 10)])
             bytes_of.append((tmp_path / attempt / settings.mode / "v-00000400-00000800.mp4").read_bytes())
         assert bytes_of[0] == bytes_of[1]
+
+
+_ENCODE = """
+import hashlib
+import av, numpy as np
+from pipelines.clip_encoder import ClipEncoder
+from pipelines.recipe_models import VideoEncoding
+rng = np.random.default_rng(0)
+ground = np.kron(rng.integers(0, 256, (12, 16, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+encoder = ClipEncoder(VideoEncoding(), 25.0, 0)
+for index in range(24):
+    picture = np.ascontiguousarray(np.roll(ground, 3 * index, axis=1)[:144, :192])
+    encoder.add(index / 25, av.VideoFrame.from_ndarray(picture, format="rgb24"))
+print(hashlib.sha256(encoder.finish()).hexdigest())
+"""
+
+
+def test_bytes_do_not_depend_on_what_memory_held_before() -> None:
+    digests = set()
+    for held in ("0", "1", "165", "254"):
+        command = [sys.executable, "-c", _ENCODE]
+        run = subprocess.run(command, env=dict(os.environ, MALLOC_PERTURB_=held), capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        digests.add(run.stdout)
+    assert len(digests) == 1
 
 
 def test_a_frame_that_is_yuv420p_already_reaches_the_encoder_untouched(tmp_path: Path) -> None:
