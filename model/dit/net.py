@@ -37,7 +37,7 @@ from model.motion.encoders import (
     perceptron,
     where_kept,
 )
-from model.motion.limb_maps import cover_tokens, over
+from model.motion.limb_maps import compiled_segments_cover, cover_tokens, over, segments_cover
 from model.motion.wholes import CameraEncoder, DirectionsEncoder, SemanticEncoder
 from model.parallel.context import ContextGroup
 from schemas.errors import RecipeError
@@ -90,6 +90,7 @@ class VideoDit(nn.Module):
         self.context: ContextGroup | None = None
         """The processes that share the video tokens; set by the trainer."""
         self.attention: AttentionKernel = "sdpa"
+        self.compiled = False
         size = config.transformer
         width, patch_frames = size.width, config.patch_thw[0]
         self.video_in = nn.Linear(config.token_dim, width)
@@ -135,11 +136,12 @@ class VideoDit(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def speed_up(self, compiled: bool, attention: AttentionKernel) -> None:
-        """How the same numbers are calculated: blocks through torch.compile, the video's attention by which kernel.
+        """How the same numbers are calculated: blocks and painting through torch.compile or not, and by which kernel
+        the video attends.
 
         Names of weights and what is learnt stay as they are, so that checkpoints do not know of it.
         """
-        self.attention = attention
+        self.attention, self.compiled = attention, compiled
         for block in self.blocks:
             assert isinstance(block, Block)
             block.compiled = compiled
@@ -200,7 +202,9 @@ class VideoDit(nn.Module):
 
     def _painted(self, conditions: Conditions, keep: dict[str, Tensor], grid_thw: Triple) -> Tensor:
         """A first guess of the picture, hands over limbs in the reference's looks, (B, T, 4, h, w)."""
-        return over(self.hands.paint(conditions, grid_thw, keep), self.body.paint(conditions, grid_thw, keep))
+        cover_of = compiled_segments_cover() if self.compiled else segments_cover
+        hands_BT4hw = self.hands.paint(conditions, grid_thw, keep, cover_of)
+        return over(hands_BT4hw, self.body.paint(conditions, grid_thw, keep, cover_of))
 
     def _stream(
         self, conditions: Conditions, keep: dict[str, Tensor], time_Bf: Tensor, grid_thw: Triple

@@ -22,10 +22,12 @@ from model.motion.limb_maps import (
     BODY_BONES,
     HAND_BONES,
     PALMS,
+    SegmentsCover,
     cover_tokens,
     finger_cover,
     limb_cover,
     painted_hands,
+    segments_cover,
 )
 from model.motion.looks import dressed, facing, fitting
 
@@ -103,7 +105,9 @@ class BodyEncoder(nn.Module):
         return where_kept(keep_B, self.map_in(cover_tokens(cover, grid_thw)), self.null_map)
 
     @staticmethod
-    def paint(conditions: Conditions, grid_thw: Triple, keep: Mapping[str, Tensor]) -> Tensor:
+    def paint(
+        conditions: Conditions, grid_thw: Triple, keep: Mapping[str, Tensor], cover_of: SegmentsCover = segments_cover
+    ) -> Tensor:
         """The driver's body and face in the reference's looks, a first guess of the picture, (B, T, 4, h, w).
 
         keep: by group, (B,); what is dropped paints nothing, and without a reference nothing is.
@@ -119,7 +123,7 @@ class BodyEncoder(nn.Module):
         # Every reference has a scale of its own.
         faces_BK = facing(conditions.reference_body_BKJ3.flatten(0, 1).unsqueeze(1)).reshape(mask_BK.shape)
         looks = fitting(conditions.reference_looks_BKP4UV.float(), faces_BK, mask_BK, facing(body_BTJ3).mean(dim=1))
-        picture = dressed(body_BTJ3, world_BTJ3, face_BT7, conditions.limb_colours_BL4, looks, cells_hw)
+        picture = dressed(body_BTJ3, world_BTJ3, face_BT7, conditions.limb_colours_BL4, looks, cells_hw, cover_of)
         return where_kept(keep["reference"], picture, torch.zeros_like(picture))
 
     def of_stills(self, body_BKJ3: Tensor, rows_columns: tuple[int, int]) -> Tensor:
@@ -235,13 +239,16 @@ class HandsEncoder(nn.Module):
         return where_kept(keep_B, cover, torch.zeros_like(cover))
 
     @staticmethod
-    def paint(conditions: Conditions, grid_thw: Triple, keep: Mapping[str, Tensor]) -> Tensor:
+    def paint(
+        conditions: Conditions, grid_thw: Triple, keep: Mapping[str, Tensor], cover_of: SegmentsCover = segments_cover
+    ) -> Tensor:
         """`painted_hands` in the reference's colours; nothing painted where hands or reference are dropped."""
         colours_B24 = conditions.limb_colours_BL4[:, -len(PALMS) :].float()
         kept_B = keep["hands"] & keep["reference"]
         hands_BT2H3 = where_kept(kept_B, conditions.hands_BT2H3, torch.zeros_like(conditions.hands_BT2H3))
         cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
-        return painted_hands(hands_BT2H3, where_kept(kept_B, colours_B24, torch.zeros_like(colours_B24)), cells_hw)
+        colours_B24 = where_kept(kept_B, colours_B24, torch.zeros_like(colours_B24))
+        return painted_hands(hands_BT2H3, colours_B24, cells_hw, cover_of)
 
     @staticmethod
     def fingers(cover_BTLhw: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ Axis legend: B batch, T frames, J joints, L bones, h w cells; positions (x, y) i
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Callable, Sequence
+from functools import cache, reduce
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +51,8 @@ EDGE_CELLS = 1.0
 BODY_COLOURS_L3 = tuple(colorsys.hsv_to_rgb(index / len(BODY_BONES), 1.0, 1.0) for index in range(len(BODY_BONES)))
 PICTURE_CELLS = 128
 """Cells of a drawn picture's shorter side, if it has as many pixels: its lines then look alike at every size."""
+SegmentsCover = Callable[[Tensor, Tensor, Tensor | None, tuple[int, int]], Tensor]
+"""`segments_cover`, compiled or not."""
 
 
 def limb_cover(
@@ -63,15 +65,21 @@ def limb_cover(
 
     radius_BL, in crop units: how far from the bone it is still 1, beyond which it falls within EDGE_CELLS.
     """
+    radius_BTL = None if radius_BL is None else radius_BL[:, None]
+    return segments_cover(*_ends(joints_BTJ3, bones), radius_BTL, cells_hw)
+
+
+def segments_cover(
+    start_BTL3: Tensor, end_BTL3: Tensor, radius_BTL: Tensor | None, cells_hw: tuple[int, int]
+) -> Tensor:
+    """`limb_cover` of bones given by their ends, (x, y, confidence)."""
     h, w = cells_hw
-    starts, ends = (torch.tensor([bone[end] for bone in bones], device=joints_BTJ3.device) for end in (0, 1))
-    joints = joints_BTJ3.float()
-    scale = torch.tensor([w, h], dtype=torch.float32, device=joints.device)
-    start_BTL2, end_BTL2 = joints[..., starts, :2] * scale, joints[..., ends, :2] * scale
-    conf_BTL = joints[..., starts, 2].clamp(0, 1) * joints[..., ends, 2].clamp(0, 1)
-    seen_BTL = torch.minimum(joints[..., starts, 2], joints[..., ends, 2]) >= MIN_CONF
-    x = torch.arange(w, device=joints.device, dtype=torch.float32) + 0.5
-    y = torch.arange(h, device=joints.device, dtype=torch.float32)[:, None] + 0.5
+    scale = torch.tensor([w, h], dtype=torch.float32, device=start_BTL3.device)
+    start_BTL2, end_BTL2 = start_BTL3[..., :2] * scale, end_BTL3[..., :2] * scale
+    conf_BTL = start_BTL3[..., 2].clamp(0, 1) * end_BTL3[..., 2].clamp(0, 1)
+    seen_BTL = torch.minimum(start_BTL3[..., 2], end_BTL3[..., 2]) >= MIN_CONF
+    x = torch.arange(w, device=scale.device, dtype=torch.float32) + 0.5
+    y = torch.arange(h, device=scale.device, dtype=torch.float32)[:, None] + 0.5
     along = (end_BTL2 - start_BTL2)[..., None, None]
     from_x = x - start_BTL2[..., 0, None, None]
     from_y = y - start_BTL2[..., 1, None, None]
@@ -79,18 +87,39 @@ def limb_cover(
     share = ((from_x * along_x + from_y * along_y) / (along_x**2 + along_y**2 + 1e-6)).clamp(0, 1)
     distance = torch.sqrt((from_x - share * along_x) ** 2 + (from_y - share * along_y) ** 2 + 1e-12)
     falloff = FALLOFF_CELLS
-    if radius_BL is not None:
-        distance, falloff = distance - w * radius_BL[:, None, :, None, None], EDGE_CELLS
+    if radius_BTL is not None:
+        distance, falloff = distance - w * radius_BTL[..., None, None], EDGE_CELLS
     cover = (1.0 - distance / falloff).clamp(0, 1)
     return cover * (conf_BTL * seen_BTL)[..., None, None]
 
 
-def one_limb(joints_BTJ3: Tensor, bone: tuple[int, int], cells_hw: tuple[int, int], radius_B: Tensor) -> Tensor:
-    """(B, T, h, w): `limb_cover` of one bone.
+def _ends(joints_BTJ3: Tensor, bones: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    """(B, T, L, 3): where bones begin and end."""
+    joints = joints_BTJ3.float()
+    starts, ends = (torch.tensor([bone[end] for bone in bones], device=joints.device) for end in (0, 1))
+    return joints[..., starts, :], joints[..., ends, :]
+
+
+def one_limb(
+    joints_BTJ3: Tensor,
+    bone: tuple[int, int],
+    cells_hw: tuple[int, int],
+    radius_B: Tensor,
+    cover_of: SegmentsCover = segments_cover,
+) -> Tensor:
+    """(B, T, h, w): `limb_cover` of one bone; cover_of: what calculates it.
 
     What is as fine as pixels is made bone by bone: it stays in the processor's cache and is several times as fast.
     """
-    return limb_cover(joints_BTJ3, (bone,), cells_hw, radius_B.unsqueeze(1)).squeeze(2)
+    start_BT13, end_BT13 = _ends(joints_BTJ3, (bone,))
+    return cover_of(start_BT13, end_BT13, radius_B[:, None, None], cells_hw).squeeze(2)
+
+
+@cache
+def compiled_segments_cover() -> SegmentsCover:
+    """`segments_cover` by torch.compile: on a CPU six times as fast, after 25 s for the first call of a shape."""
+    compiled: SegmentsCover = torch.compile(segments_cover, dynamic=False)
+    return compiled
 
 
 def torso_length(body_BTJ3: Tensor) -> Tensor:
@@ -163,14 +192,18 @@ def plain(colour_B4: Tensor) -> Tensor:
     return colour_B4[:, None, :, None, None]
 
 
-def painted_hands(hands_BT2H3: Tensor, colours_B24: Tensor, cells_hw: tuple[int, int]) -> Tensor:
+def painted_hands(
+    hands_BT2H3: Tensor, colours_B24: Tensor, cells_hw: tuple[int, int], cover_of: SegmentsCover = segments_cover
+) -> Tensor:
     """Both hands as `Painting` gives them, (B, T, 4, h, w), as thick as hands are."""
     batch, frames = hands_BT2H3.shape[:2]
     painting = Painting(batch, frames, cells_hw, hands_BT2H3.device)
     alike_BT = torch.ones(batch, frames, device=hands_BT2H3.device)
     for hand_BTH3, colour_B4 in zip(hands_BT2H3.unbind(dim=2), colours_B24.unbind(dim=1), strict=True):
         radii_BL = hand_radii(hand_BTH3)
-        covers = (one_limb(hand_BTH3, bone, cells_hw, radii_BL[:, index]) for index, bone in enumerate(HAND_BONES))
+        covers = (
+            one_limb(hand_BTH3, bone, cells_hw, radii_BL[:, index], cover_of) for index, bone in enumerate(HAND_BONES)
+        )
         painting.add(reduce(torch.maximum, covers), plain(colour_B4), alike_BT)
     return painting.picture()
 

@@ -25,10 +25,12 @@ from model.motion.limb_maps import (
     PALMS,
     SHOULDERS,
     Painting,
+    SegmentsCover,
     limb_radii,
     nearer,
     one_limb,
     plain,
+    segments_cover,
     torso_length,
     with_round_head,
 )
@@ -209,6 +211,7 @@ def dressed(
     limb_colours_BL4: Tensor,
     fitting_BP4UV: Tensor,
     cells_hw: tuple[int, int],
+    cover_of: SegmentsCover = segments_cover,
 ) -> Tensor:
     """(B, T, 4, h, w): the driver's body and face in the reference's looks, as `Painting` gives it.
 
@@ -237,7 +240,7 @@ def dressed(
     }
     whole(FACE, known_mean(colours_BL4[:, -len(PALMS) :]), head_weight * FACE_ABOVE, True)
     for index, bone in enumerate(BODY_BONES):
-        cover = one_limb(rounded_BTJ3, bone, cells_hw, radii_BL[:, index])
+        cover = one_limb(rounded_BTJ3, bone, cells_hw, radii_BL[:, index], cover_of)
         colour = plain(colours_BL4[:, index])
         # The bones of a part that is there itself are its first guess, no more.
         if index in TORSO_BONES or index in HEAD_BONES:

@@ -244,14 +244,14 @@ def test_the_network_with_flex_attention_is_the_same_network() -> None:
     net = tiny_net(width=48)
     expected = everything_of(net)
     net.speed_up(False, "flex")
-    assert torch.allclose(everything_of(net), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+    assert torch.allclose(everything_of(net), expected, rtol=1e-5, atol=1e-5 * float(expected.detach().abs().max()))
 
 
 # Dynamo looks at everything that comes into a graph; torch says so of tensors that are no leaves.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 @pytest.mark.slow
 def test_compiled_blocks_are_the_same_network_from_one_graph_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three blocks and two networks share a graph per stream; nothing of a block is left out of it."""
+    """Three blocks and two networks share a graph per stream, all limbs another; nothing of a block is left out."""
     monkeypatch.setattr("model.dit.block.COMPILER", "aot_eager")
     net = tiny_net(depth=3)
     expected = everything_of(net)
@@ -264,7 +264,8 @@ def test_compiled_blocks_are_the_same_network_from_one_graph_each(monkeypatch: p
     counters.clear()
     found = everything_of(fast)
     found.square().mean().backward()  # type: ignore[no-untyped-call]
-    assert torch.allclose(found, expected, rtol=1e-5)
+    # Limbs are rounded otherwise where multiplications and sums are one instruction.
+    assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.detach().abs().max()))
     for weight, gradient in zip(fast.parameters(), gradients, strict=True):
         assert (weight.grad is None) == (gradient is None)
         assert gradient is None or torch.allclose(weight.grad, gradient, rtol=1e-4, atol=1e-6)
@@ -273,7 +274,7 @@ def test_compiled_blocks_are_the_same_network_from_one_graph_each(monkeypatch: p
         for weight in twin.parameters():
             weight.add_(0.01)
     assert not torch.allclose(everything_of(twin), expected, rtol=1e-3)
-    assert counters["stats"]["unique_graphs"] == 2
+    assert counters["stats"]["unique_graphs"] == 3
     assert not counters["graph_break"]
 
 
