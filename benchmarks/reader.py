@@ -27,7 +27,7 @@ from model.objectives.flow import FlowMatching
 from model.rng import StepRng
 from model.text.encoder import make_text_encoder
 from model.train.configs import teacher_config
-from model.train.loop import make_players, take_step
+from model.train.loop import in_bf16, make_players, take_step
 from model.train.recipes import TrainRecipe
 from schemas.recipe import load_recipe
 
@@ -79,7 +79,7 @@ def main() -> None:
     def learn() -> list[Batch]:
         eaten = batches[: args.network_steps]
         for step, batch in enumerate(eaten):
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.loop.precision == "bf16"):
+            with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16(recipe.loop, torch.device("cpu"))):
                 losses = objective.losses(batch, step, StepRng(0, step))
             take_step(players, losses, batch, step, 1.0, recipe.loop)
         return eaten

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from model.conditions import GROUPS, MOTION_GROUPS, Batch
 from model.dit.backbone import Backbone
+from model.dit.net import ConditionState
 from model.noise import starting_noise
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
+from model.objectives.misplaced import misplaced
 from model.rng import StepRng
 from schemas.recipe import StrictModel
 
@@ -36,6 +38,7 @@ class FlowRecipe(StrictModel):
     groups: those that this stage gives at all. drop: rates of single groups instead of drop_each (a measured camera
     path is often absent, so that stated moves have to be obeyed). drop_motion leaves the meaning of the motion without
     its geometry. detail_weight: weight in the loss of tokens that show a face or a hand, over the others' 1.
+    misplaced: how far the subject may stand beside its place in the noisy input, in sides of the picture.
     """
 
     t_mean: float = -1.0
@@ -47,6 +50,7 @@ class FlowRecipe(StrictModel):
     drop_motion: float = Field(default=0.08, ge=0, le=1)
     drop_all: float = Field(default=0.06, ge=0, le=1)
     detail_weight: float = Field(default=2.0, ge=1)
+    misplaced: float = Field(default=0.0, ge=0, le=0.5)
 
     @field_validator("groups", "drop")
     @classmethod
@@ -70,9 +74,14 @@ class FlowMatching:
     def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
         clean = batch.tokens_BNC
         t_B = to_tensor(draw_times(self._recipe, len(clean), rng), clean)
-        noisy = noised(clean, starting_noise(self._net.config, batch.conditions, batch.grid_thw, rng, "noise"), t_B)
         keep_BG = draw_keep(self._recipe, len(clean), rng).to(clean.device)
-        predicted = self._net(noisy, t_B, self._net.encode(batch.conditions, keep_BG, batch.grid_thw))
+        state = self._net.encode(batch.conditions, keep_BG, batch.grid_thw)
+        shown = clean
+        if self._recipe.misplaced and isinstance(state, ConditionState) and state.painted is not None:
+            patch_thw, largest = self._net.config.patch_thw, self._recipe.misplaced
+            shown = misplaced(clean, state.painted, patch_thw, batch.grid_thw, t_B, largest, rng)
+        noise = starting_noise(self._net.config, batch.conditions, batch.grid_thw, rng, "noise")
+        predicted = self._net(noised(shown, noise, t_B), t_B, state)
         weight_BN = 1.0 + (self._recipe.detail_weight - 1.0) * batch.detail_BN
         return primary_losses(velocity_loss_B(predicted, clean, t_B, weight_BN))
 

@@ -25,7 +25,7 @@ from model.objectives.walking import StepRecipe
 from model.rng import StepRng, seed_from
 from model.store import LoadedModel, load_model, read_config, write_config
 from model.text.encoder import HashedBytesText
-from model.train.loop import StepReport
+from model.train.loop import LoopRecipe, StepReport, in_bf16, multiplies_bf16
 from model.train.metrics import Metrics, step_row
 from model.train.recipes import DistillRecipe, TrainRecipe, meaning_of
 from model.train.runs import distil_student, train_teacher
@@ -413,3 +413,15 @@ def test_a_strength_that_nothing_teaches_is_refused(change: dict[str, object], m
         parse_recipe(DistillRecipe, {**TINY_STUDENT, **change}, "asked")
     alone = {"stages": [{"objective": "reflow", "steps": 1}], "sampler": {"strength": 1.0}}
     assert parse_recipe(DistillRecipe, {**TINY_STUDENT, **alone}, "alone").stages[0].objective == "reflow"
+
+
+def test_products_are_in_bf16_where_the_processor_has_it_and_nobody_said_otherwise() -> None:
+    cpu = torch.device("cpu")
+    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").is_file() else []
+    if "avx512f" not in flags:
+        pytest.skip("not an x86 processor with AVX-512 on Linux: nothing to compare with")
+    assert multiplies_bf16(cpu) == bool({"avx512_bf16", "amx_tile"} & set(flags))
+    assert multiplies_bf16(torch.device("cuda"))
+    assert in_bf16(LoopRecipe(), cpu) == multiplies_bf16(cpu)
+    assert in_bf16(LoopRecipe(precision="bf16"), cpu)
+    assert not in_bf16(LoopRecipe(precision="fp32"), torch.device("cuda"))

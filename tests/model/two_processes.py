@@ -27,7 +27,7 @@ from model.parallel.context import ContextGroup
 from model.parallel.world import ParallelRecipe, World, joined
 from model.rng import StepRng
 from model.train.checkpoint import Player
-from model.train.loop import LoopRecipe, make_players, take_step
+from model.train.loop import LoopRecipe, in_bf16, make_players, take_step
 from schemas.errors import DataError, MotionloomError
 from tests.model.tiny import GRID, random_batch, random_conditions, random_tokens, tiny_net
 
@@ -59,7 +59,7 @@ def trained(world: World, recipe: LoopRecipe) -> tuple[list[float], dict[str, Te
     losses = []
     for step in range(STEPS):
         batch = share(random_batch(WINDOWS, seed=step), world)
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16(recipe, torch.device("cpu"))):
             made = objective.losses(batch, step, StepRng(0, step, batch.first_slot))
         losses.append(take_step(players, made, batch, step, 0.1, recipe, world).loss)
     return losses, players["model"].tensors(), players["model"]
