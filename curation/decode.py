@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +19,15 @@ from numpy.typing import NDArray
 
 from curation.clock import PLAYBACK, Clock
 from curation.coding import coding_step, export_coding
+from curation.container import nominal_step_s, open_video, pixel_aspect, square_size_wh, stated_duration_s, video_stream
 from curation.planes import FramePlanes, frame_rgb
-from schemas.errors import DecodeError, ProbeError
+from schemas.errors import DecodeError
 from schemas.frames import FrameBatch, FrameRequest, LumaBatch, Pixels
+from schemas.pulse import pulse
 from schemas.scores import Fact
 
 WINDOW_BYTES = 48 << 20
 WINDOW_FRAMES = 64
-# Containers that hold their own media. Playlists and concat lists would make FFmpeg open whatever they name.
-_CONTAINERS = ("3gp", "asf", "avi", "flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "ogg", "webm")
-_OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_CONTAINERS)}
-# Matroska and WebM state each stream's duration as text.
-_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 # A frame counts as due slightly early, so that 30000/1001 against 10 fps does not skip every thousandth frame.
 _EARLY_S = 1e-3
 # Times that went through a table and back are equal within this.
@@ -40,10 +36,6 @@ _SAME_TIME_S = 1e-6
 _SEEK_MARGIN_S = 1.0
 # Headers are off by a frame or an edit list; a stream that lacks more than both of these was cut off.
 _SHORTFALL_S, _SHORTFALL_SHARE = 0.5, 0.05
-# Pixels are taken for square within this: sizes rounded to even leave ratios such as 1280:1281.
-_SQUARE_WITHIN = 0.01
-# Ratios beyond this are nonsense in the header; anamorphic film is 2.
-_MAX_PIXEL_ASPECT = 4.0
 
 
 @dataclass(slots=True)
@@ -58,47 +50,6 @@ class DecodeResult:
     last_s: float = 0.0
     end_s: float = 0.0
     error: str | None = None
-
-
-def open_video(path: str | Path | IO[bytes]) -> av.container.InputContainer:
-    """Opens a local media file, or one in memory, without letting it name other files or addresses.
-
-    Raises: ProbeError when it cannot be opened.
-    """
-    try:
-        source = str(path) if isinstance(path, str | Path) else path
-        container = av.open(source, mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise ProbeError(f"cannot be opened: {error}") from error
-    for stream in container.streams.video:
-        # PyAV's type says otherwise, but an unknown codec has no context.
-        if getattr(stream, "codec_context", None) is not None:
-            stream.thread_type = "AUTO"
-    return container
-
-
-def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The first video stream. Raises: ProbeError when there is none."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not streams:
-        raise ProbeError("no video stream")
-    stream: av.video.stream.VideoStream = streams[0]
-    if getattr(stream, "codec_context", None) is None:
-        raise ProbeError("no decoder for its video codec")
-    return stream
-
-
-def pixel_aspect(stream: av.video.stream.VideoStream) -> float:
-    """Width of a pixel over its height; 1.0 when it is unknown, nonsense, or within a hundredth of square."""
-    ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-    if not ratio or not 1 / _MAX_PIXEL_ASPECT <= ratio <= _MAX_PIXEL_ASPECT or abs(ratio - 1) < _SQUARE_WITHIN:
-        return 1.0
-    return float(ratio)
-
-
-def square_size_wh(width_px: int, height_px: int, aspect: float) -> tuple[int, int]:
-    """Size of the picture in square pixels: the width is stretched or squeezed, the height kept, as players do."""
-    return max(1, round(width_px * aspect)), height_px
 
 
 def presented_frames(
@@ -116,6 +67,7 @@ def presented_frames(
     previous_s, step_s, out_of_order = -1.0, 0.0, 0
     timed_frames = _frames_from(container, stream, start_s)
     while True:
+        pulse()
         try:
             pts_s, frame = next(timed_frames)
         except (StopIteration, av.EOFError):
@@ -136,7 +88,7 @@ def presented_frames(
             continue
         result.frames += 1
         result.last_s = pts_s
-        result.end_s = pts_s + (step_s or _nominal_step_s(stream))
+        result.end_s = pts_s + (step_s or nominal_step_s(stream))
         yield max(pts_s, start_s), frame
     if out_of_order and result.error is None:
         result.error = f"{out_of_order} frames without a time of their own were left out"
@@ -185,24 +137,6 @@ def _shortfall(
     if stated_s - result.end_s <= max(_SHORTFALL_S, _SHORTFALL_SHARE * stated_s):
         return None
     return f"the stream ends after {result.end_s:.3f} s of the {stated_s:.3f} s that its header states"
-
-
-def stated_duration_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
-    """The video stream's duration by its header; by the container's where pictures are all there is."""
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    clock = _CLOCK.match(stream.metadata.get("DURATION", ""))
-    if clock:
-        hours, minutes, seconds = (float(part) for part in clock.groups())
-        return 3600 * hours + 60 * minutes + seconds
-    if container.duration is not None and len(container.streams) == 1:
-        return float(container.duration) / float(av.time_base)
-    return None
-
-
-def _nominal_step_s(stream: av.video.stream.VideoStream) -> float:
-    rate = stream.average_rate or stream.guessed_rate
-    return 1.0 / float(rate) if rate else 0.04
 
 
 def scaled_size_wh(width_px: int, height_px: int, short_side_px: int | None) -> tuple[int, int]:

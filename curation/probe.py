@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from curation.decode import open_video, pixel_aspect, square_size_wh, stated_duration_s, video_stream
+from curation.container import open_video, pixel_aspect, square_size_wh, stated_duration_s, video_stream
 from schemas.errors import ProbeError
 
 # Below this side nothing that we measure has a meaning.

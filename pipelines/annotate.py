@@ -112,7 +112,7 @@ def annotate(
         ]
         source = earlier.dataset if earlier is not None else None
         work = AnnotateStage(units_dir, recipe.video, recipe.language_model, recipe.zero_shot, source)
-        stage = Stage("annotate", work, num_cpus=recipe.cpus_per_worker)
+        stage = Stage("annotate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
         if rows:
             for done in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):
                 reused += done["reused"]

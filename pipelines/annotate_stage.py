@@ -23,7 +23,7 @@ from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
 from schemas.codecs import decode_json, decode_npz, encode_json
-from schemas.errors import ClipTooShort, DataError, DecodeError, SchemaError
+from schemas.errors import ClipTooShort, DataError, DecodeError, SchemaError, WorkerLost
 from schemas.fingerprint import file_sha256
 from schemas.index import SampleEntry, index_facts
 from schemas.shard import sample_tar
@@ -42,7 +42,7 @@ class AnnotateStage:
     """Makes the row function of annotation.
 
     Rows in: clip (a row of `clips/` and its sampling_weight), FILE_FACTS and reuse, the row of the clip's sample in the
-    index of the dataset `reuse` (None: it has none). Rows out: key, failed, reused.
+    index of the dataset `reuse` (None: it has none). Rows out: key, failure (why it failed, or None), reused.
     """
 
     units_dir: Path
@@ -75,9 +75,21 @@ class AnnotateStage:
             except DataError as error:
                 document["failure"] = FailureRecord.of(error, clip["uri"], "annotate", key).row()
             units.commit(key, pa.table({"tar": pa.array([tar], pa.large_binary())}), document)
-            return {"key": key, "failed": document["failure"] is not None, "reused": found is not None}
+            return {"key": key, "failure": _reason(document), "reused": found is not None}
 
         return annotate_one
+
+    def lost(self, row: Row, error: WorkerLost) -> Row:
+        """Notes that the clip has no sample; for `Stage.lost`."""
+        key = str(row["clip"]["clip_id"])
+        document = {"index": None, "failure": FailureRecord.of(error, row["clip"]["uri"], "annotate", key).row()}
+        UnitStore(self.units_dir).commit(key, pa.table({"tar": pa.array([b""], pa.large_binary())}), document)
+        return {"key": key, "failure": _reason(document), "reused": False}
+
+
+def _reason(document: dict[str, Any]) -> str | None:
+    failure: dict[str, Any] | None = document["failure"]
+    return None if failure is None else str(failure["message"])
 
 
 def _check_unchanged(clip: dict[str, Any], size_bytes: int) -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import cv2
 
-from curation.decode import square_size_wh
+from curation.container import square_size_wh
 from curation.planes import frame_rgb
 from pipelines.recipe_models import VideoEncoding
 from schemas.errors import DecodeError

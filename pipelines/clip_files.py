@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.clip_files_stage import ClipFilesStage
 from pipelines.progress import track
-from pipelines.recipe_models import WriteClips
+from pipelines.recipe_models import CurateRecipe, WriteClips
 from pipelines.run_tables import add_failures, read_table
 from pipelines.sink import RECIPE_FILE, check_folder, claim_folder
 from pipelines.stages import Row, Runner, Stage
@@ -32,14 +32,12 @@ def forget_clip_files(run_dir: Path, video_ids: Sequence[str]) -> None:
             path.unlink()
 
 
-def write_clip_files(
-    run_dir: Path, settings: WriteClips, runner: Runner, workers: int, cpus_per_worker: float
-) -> dict[str, Any]:
+def write_clip_files(run_dir: Path, recipe: CurateRecipe, runner: Runner, workers: int) -> dict[str, Any]:
     """Writes the kept clips that have no file yet, removes files of clips that are not kept.
 
     Clips that cannot be written become rows of `failures/`. Returns: counts, bytes and seconds for run.json.
     """
-    folder = run_dir / CLIP_FILES_DIR
+    folder, settings = run_dir / CLIP_FILES_DIR, recipe.write_clips
     claim_folder(folder, _identity(settings), _KIND, _HINT)
     for part in folder.glob(".*.part"):
         if part.name != f".{RECIPE_FILE}.part":
@@ -56,7 +54,8 @@ def write_clip_files(
     seconds = {"wall_s": 0.0, "cpu_s": 0.0}
     failures: list[dict[str, Any]] = []
     if rows:
-        stage = Stage("write clips", ClipFilesStage(folder, settings), num_cpus=cpus_per_worker)
+        work = ClipFilesStage(folder, settings)
+        stage = Stage("write clips", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
         for done in track(runner(stage, rows, workers), "write clips", len(rows)):
             for name in ("copied", "encoded", "bytes"):
                 counts[name] += done[name]

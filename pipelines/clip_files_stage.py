@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.decode import DecodeResult, open_video, presented_frames
+from curation.container import open_video
+from curation.decode import DecodeResult, presented_frames
 from pipelines.clip_encoder import ClipEncoder
 from pipelines.recipe_models import WriteClips
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from pipelines.stream_copy import copy_packets, packets_of, read_packets
 from schemas.clip import FailureRecord
-from schemas.errors import DataError, DecodeError
+from schemas.errors import DataError, DecodeError, WorkerLost
 
 # A gap that is shorter is decoded through: entering behind it would cost a keyframe interval and a second before it.
 _SEEK_GAP_S = 4.0
@@ -44,16 +45,16 @@ class ClipFilesStage:
             except DataError as error:
                 writer.fail_rest(error)
             clock.lap("write")
-            return {
-                "uri": row["uri"],
-                "copied": writer.copied,
-                "encoded": writer.encoded,
-                "bytes": writer.bytes,
-                "seconds": clock.seconds["write"],
-                "failures": [failure.row() for failure in writer.failures.values()],
-            }
+            return writer.result(clock.seconds["write"])
 
         return write_one
+
+    def lost(self, row: Row, error: WorkerLost) -> Row:
+        """The reason for every clip of the file that was not written before; for `Stage.lost`."""
+        writer = _Writer(self.folder, self.settings, row)
+        writer.find_written()
+        writer.fail_rest(error)
+        return writer.result({"wall_s": 0.0, "cpu_s": 0.0})
 
 
 class _Writer:
@@ -84,6 +85,24 @@ class _Writer:
             self._copy(clips)
         for group in _groups([clip for clip in clips if clip["clip_id"] not in self._done]):
             self._encode(group)
+
+    def find_written(self) -> None:
+        """What an earlier process wrote of these clips counts as written."""
+        for clip in self._row["clips"]:
+            path = self._folder / f"{clip['clip_id']}.mp4"
+            if path.is_file():
+                self._done.add(clip["clip_id"])
+                self.bytes += path.stat().st_size
+
+    def result(self, seconds: dict[str, float]) -> Row:
+        return {
+            "uri": self._row["uri"],
+            "copied": self.copied,
+            "encoded": self.encoded,
+            "bytes": self.bytes,
+            "seconds": seconds,
+            "failures": [failure.row() for failure in self.failures.values()],
+        }
 
     def fail_rest(self, error: DataError) -> None:
         """The same reason for every clip that has neither a file nor a reason of its own."""

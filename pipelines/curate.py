@@ -111,8 +111,9 @@ def curate(
     claim_folder(run_dir, identity, "curate", "choose another --output")
     units.clear_partial()
     asked = (run_dir / "units", recipe.clips, recipe.scorers, cheap)
-    stage = Stage("curate", CurateStage(*asked), num_cpus=recipe.cpus_per_worker)
-    cut_stage = Stage("cut takes", TakeStage(*asked), num_cpus=recipe.cpus_per_worker)
+    work, cut = CurateStage(*asked), TakeStage(*asked)
+    stage = Stage("curate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
+    cut_stage = Stage("cut takes", cut, recipe.cpus_per_worker, cut.lost, recipe.stalled_s)
     forget_clip_files(run_dir, [row["video_id"] for row in rows])
     run_stage = pick_runner(runner)
     with keep_runner(runner) if rows else contextlib.nullcontext():
@@ -126,7 +127,7 @@ def curate(
         # All inputs that the run has ever seen: a call with others adds to it and takes nothing away.
         result = publish_run(run_dir, units, units.ids(), recipe.policy)
         if recipe.write_clips.mode != "none":
-            files = write_clip_files(run_dir, recipe.write_clips, run_stage, workers, recipe.cpus_per_worker)
+            files = write_clip_files(run_dir, recipe, run_stage, workers)
             result["clip_files"] = files
     result["counts"]["reused"] = reused
     result["wall_s"] = round(time.monotonic() - began_s, 3)

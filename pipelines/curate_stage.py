@@ -19,7 +19,7 @@ from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord, SourceNote, VideoRecord
-from schemas.errors import DataError, ProbeError
+from schemas.errors import DataError, ProbeError, WorkerLost
 from schemas.fingerprint import file_sha256
 from schemas.policy import Policy
 from schemas.scores import FrameFacts
@@ -29,7 +29,7 @@ from schemas.scores import FrameFacts
 class CurateStage:
     """Makes the row function of curation.
 
-    Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failed.
+    Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failure (why it failed, or None).
     scorer_names, until_rejected: as `ClipScoring` has them.
     A view of a take that is to be cut together with its siblings gets no clips yet: `TakeStage` makes them from the
     facts that are stored here.
@@ -48,8 +48,7 @@ class CurateStage:
         def curate_one(row: Row) -> Row:
             clock = StageClock()
             path, uri, video_id = Path(row["uri"]), str(row["uri"]), str(row["video_id"])
-            document: dict[str, Any] = {"stamp": row["stamp"], "video": None, "clips": [], "failure": None}
-            table = pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
+            document, table = _unit(row)
             stage = "probe"
             try:
                 if row["refused"] is not None:
@@ -108,9 +107,28 @@ class CurateStage:
                 clock.lap(stage)
             document["seconds"] = clock.seconds
             units.commit(video_id, table, document)
-            return {"uri": uri, "failed": document["failure"] is not None}
+            return _done(document, uri)
 
         return curate_one
+
+    def lost(self, row: Row, error: WorkerLost) -> Row:
+        """Notes a failure of the whole input; for `Stage.lost`."""
+        document, table = _unit(row)
+        document["failure"] = FailureRecord.of(error, str(row["uri"]), "measure").row()
+        document["seconds"] = {}
+        UnitStore(self.units_dir).commit(str(row["video_id"]), table, document)
+        return _done(document, str(row["uri"]))
+
+
+def _unit(row: Row) -> tuple[dict[str, Any], pa.Table]:
+    """Document and table of an input of which nothing is known yet."""
+    document: dict[str, Any] = {"stamp": row["stamp"], "video": None, "clips": [], "failure": None}
+    return document, pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
+
+
+def _done(document: dict[str, Any], uri: str) -> Row:
+    failure = document["failure"]
+    return {"uri": uri, "failure": failure and failure["message"]}
 
 
 def _truth_sha256(note: SourceNote) -> str | None:

@@ -188,7 +188,8 @@ def _still(video: Path, picture: Path) -> None:
     """The video's first frame as a PNG."""
     import av
 
-    from curation.decode import DecodeResult, open_video, presented_frames
+    from curation.container import open_video
+    from curation.decode import DecodeResult, presented_frames
     from model.video import png_bytes
 
     with open_video(video) as container:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from curation.cuts import CutRules
+from pipelines.stages import STALLED_S
 from schemas.policy import Policy
 from schemas.recipe import StrictModel, builtin_names, load_recipe
 
@@ -56,6 +57,7 @@ class CurateRecipe(StrictModel):
     failure_budget: share of the inputs, and of the clips to be written, that may fail before the run counts as failed
     (exit 1). 0 tolerates none.
     cpus_per_worker: what one worker asks of Ray; lowered where workers would leave no processor for reading.
+    stalled_s: on Ray, seconds without a decoded frame or a finished step after which an input counts as hung.
     """
 
     clips: CutRules = CutRules()
@@ -64,6 +66,7 @@ class CurateRecipe(StrictModel):
     write_clips: WriteClips = WriteClips()
     failure_budget: float = Field(default=0.5, ge=0, le=1)
     cpus_per_worker: float = Field(default=1.0, gt=0)
+    stalled_s: float = Field(default=STALLED_S, gt=0)
 
 
 class ShardSize(StrictModel):
@@ -103,6 +106,7 @@ class AnnotateRecipe(StrictModel):
     """How kept clips become samples.
 
     zero_shot: the weights folder's open_clip model weighs the actions on a few frames of every clip.
+    failure_budget, cpus_per_worker, stalled_s: as in a curation recipe, of clips.
     """
 
     video: SampleVideo = SampleVideo()
@@ -111,6 +115,7 @@ class AnnotateRecipe(StrictModel):
     zero_shot: bool = False
     failure_budget: float = Field(default=0.2, ge=0, le=1)
     cpus_per_worker: float = Field(default=1.0, gt=0)
+    stalled_s: float = Field(default=STALLED_S, gt=0)
 
 
 def recipe_help(kind: str) -> str:

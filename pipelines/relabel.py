@@ -221,10 +221,8 @@ def _work(
     units.clear_partial()
     todo = [each for each in work if units.document(each.entry.key) is None]
     rows = [{"entry": each.entry.row(), "rerun": list(each.rerun)} for each in todo]
-    stage = Stage(
-        "relabel", RelabelStage(dataset.resolve(), units_dir.resolve(), recipe.language_model, recipe.zero_shot),
-        num_cpus=recipe.cpus_per_worker,
-    )  # fmt: skip
+    relabelling = RelabelStage(dataset.resolve(), units_dir.resolve(), recipe.language_model, recipe.zero_shot)
+    stage = Stage("relabel", relabelling, recipe.cpus_per_worker, relabelling.lost, recipe.stalled_s)
     if rows:
         for _ in track(pick_runner(runner)(stage, rows, workers), "relabel", len(rows)):
             pass

@@ -24,7 +24,7 @@ from pipelines.sink import UnitStore
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
 from schemas.codecs import decode_json, decode_npz, encode_json
-from schemas.errors import CorruptShard, DataError, DecodeError, SchemaError
+from schemas.errors import CorruptShard, DataError, DecodeError, SchemaError, WorkerLost
 from schemas.frames import FrameBatch
 from schemas.index import SampleEntry, index_facts
 from schemas.shard import read_members, read_sample, read_span, sample_tar
@@ -36,8 +36,8 @@ class RelabelStage:
     """Makes the row function of relabelling.
 
     Rows in: entry (a row of index.parquet) and rerun, the annotators to run in the order of the catalog; labels are
-    made anew either way. Rows out: key, failed. A unit holds the members that changed, the JSON always among them, so
-    that an overlay has every sample; one that fails keeps its JSON.
+    made anew either way. Rows out: key, failure (why it failed, or None). A unit holds the members that changed, the
+    JSON always among them, so that an overlay has every sample; one that fails keeps its JSON.
     Raises: CorruptShard, naming shard and key, when a stored member is not what was written.
     """
 
@@ -59,18 +59,35 @@ class RelabelStage:
             except CorruptShard:
                 raise
             except DataError as error:
-                failure = FailureRecord.of(
-                    error, _stored_json(entry, before).get("uri", ""), "relabel", entry.key
-                ).row()
-                after, document = {"json": before["json"]}, _stored_json(entry, before)
-            changed = {name: data for name, data in after.items() if name == "json" or before.get(name) != data}
-            tar = pa.table({"tar": pa.array([sample_tar(entry.key, changed)], pa.large_binary())})
-            units.commit(
-                entry.key, tar, {"index": index_facts(document), "members": sorted(changed), "failure": failure}
-            )
-            return {"key": entry.key, "failed": failure is not None}
+                failure, after, document = error, {"json": before["json"]}, _stored_json(entry, before)
+            return _commit(units, entry, before, after, document, failure)
 
         return relabel_one
+
+    def lost(self, row: Row, error: WorkerLost) -> Row:
+        """The sample stays as it is; for `Stage.lost`."""
+        entry = SampleEntry.from_row(row["entry"])
+        before = _read(self.dataset, entry, whole=False)
+        kept = {"json": before["json"]}
+        return _commit(UnitStore(self.units_dir), entry, before, kept, _stored_json(entry, before), error)
+
+
+def _commit(
+    units: UnitStore,
+    entry: SampleEntry,
+    before: Mapping[str, bytes],
+    after: Mapping[str, bytes],
+    document: dict[str, Any],
+    error: DataError | None,
+) -> Row:
+    """Writes the unit; error: why the sample stayed as it was."""
+    failure = None
+    if error is not None:
+        failure = FailureRecord.of(error, document.get("uri", ""), "relabel", entry.key).row()
+    changed = {name: data for name, data in after.items() if name == "json" or before.get(name) != data}
+    tar = pa.table({"tar": pa.array([sample_tar(entry.key, changed)], pa.large_binary())})
+    units.commit(entry.key, tar, {"index": index_facts(document), "members": sorted(changed), "failure": failure})
+    return {"key": entry.key, "failure": None if error is None else str(error)}
 
 
 def _read(dataset: Path, entry: SampleEntry, whole: bool) -> dict[str, bytes]:

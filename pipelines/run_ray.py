@@ -10,41 +10,28 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pipelines.stages import Row, RowFunction, Stage
+from pipelines.guard import Guarded, error_message
+from pipelines.stages import Row, Stage
 from schemas import errors
 from schemas.codecs import decode_json, encode_json
 from schemas.errors import MotionloomError, ResourceError
 
 
 class _Worker:
-    """An actor's body: makes the row function once, applies it to every row.
+    """An actor's body: applies the row function to every row, in a process of its own.
 
-    An error with a message for the user travels as a row: raised, it would reach the user wrapped in Ray's tracebacks,
-    or, from a constructor, only as the death of the actor.
+    An error with a message for the user travels as a row: raised, it would reach the user wrapped in Ray's tracebacks.
     """
 
     def __init__(self, stage: Stage) -> None:
-        self._function: RowFunction | None = None
-        self._error: MotionloomError | None = None
-        try:
-            self._function = stage.make()
-        except MotionloomError as error:
-            self._error = error
+        self._function = Guarded(stage)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         # Rows travel as JSON text: Arrow would guess other types for empty lists and nulls.
-        if self._function is None:
-            return _error_row(self._error)
         try:
             return {"row": encode_json(self._function(decode_json(row["row"]))), "error": None, "message": None}
         except MotionloomError as error:
-            return _error_row(error)
-
-
-def _error_row(error: MotionloomError | None) -> dict[str, Any]:
-    """Class and message; of a class that schemas.errors does not know, the nearest above it that it does."""
-    known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
-    return {"row": None, "error": known.__name__, "message": str(error)}
+            return {"row": None, **error_message(error)}
 
 
 def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:

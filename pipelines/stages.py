@@ -11,17 +11,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from schemas.errors import WorkerLost
+
+STALLED_S = 300.0
 Row = dict[str, Any]
 RowFunction = Callable[[Row], Row]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step: its name, how to make its row function, and the processors one worker of it takes."""
+    """One step: its name, how to make its row function, and the processors one worker of it takes.
+
+    lost: what becomes of a row that ended its process: it notes the failure where the stage's failures are noted and
+    gives the row that the function would have given. Without it the run ends there.
+    stalled_s: seconds without a sign of life (schemas/pulse.py) after which a row counts as hung.
+    """
 
     name: str
     make: Callable[[], RowFunction]
     num_cpus: float = 1.0
+    lost: Callable[[Row, WorkerLost], Row] | None = None
+    stalled_s: float = STALLED_S
 
 
 class Runner(Protocol):

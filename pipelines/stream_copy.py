@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.decode import open_video, video_stream
+from curation.container import open_video, video_stream
 from schemas.errors import DecodeError
 
 # Codecs that MP4 holds and players of MP4 know.

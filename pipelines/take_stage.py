@@ -18,7 +18,7 @@ from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord, VideoRecord
-from schemas.errors import DataError
+from schemas.errors import DataError, WorkerLost
 from schemas.fingerprint import fingerprint
 from schemas.policy import Policy
 from schemas.scores import FrameFacts
@@ -28,7 +28,7 @@ from schemas.scores import FrameFacts
 class TakeStage:
     """Makes the row function that cuts views of takes. What the names mean is said by `CurateStage`.
 
-    Rows in: of `views_to_cut`. Rows out: uri, failed.
+    Rows in: of `views_to_cut`. Rows out: uri, failure (why it failed, or None).
     Only with until_rejected a file is decoded here: for the costly scores of the clips that are left.
     """
 
@@ -54,14 +54,34 @@ class TakeStage:
             try:
                 document["clips"], facts = scoring.score(video, facts, clips, clock)
             except DataError as error:
-                document.update(video=None, clips=[], failure=FailureRecord.of(error, video.uri, "measure").row())
-                facts = FrameFacts(np.empty(0), 0.0, {})
+                facts = _fail(document, error, video.uri)
                 clock.lap("measure")
             document.update(cut_with=row["cut_with"], seconds=clock.seconds)
             units.commit(video_id, facts_to_table(video_id, facts), document)
-            return {"uri": video.uri, "failed": document["failure"] is not None}
+            return _done(document, video.uri)
 
         return cut_one
+
+    def lost(self, row: Row, error: WorkerLost) -> Row:
+        """Notes a failure of the whole view; for `Stage.lost`."""
+        units, video_id = UnitStore(self.units_dir), str(row["video_id"])
+        document = _document(units, video_id)
+        uri = str(document["video"]["uri"])
+        facts = _fail(document, error, uri)
+        document["cut_with"] = row["cut_with"]
+        units.commit(video_id, facts_to_table(video_id, facts), document)
+        return _done(document, uri)
+
+
+def _fail(document: dict[str, Any], error: DataError, uri: str) -> FrameFacts:
+    """Makes the document that of a failed input, which has no facts."""
+    document.update(video=None, clips=[], failure=FailureRecord.of(error, uri, "measure").row())
+    return FrameFacts(np.empty(0), 0.0, {})
+
+
+def _done(document: dict[str, Any], uri: str) -> Row:
+    failure = document["failure"]
+    return {"uri": uri, "failure": failure and failure["message"]}
 
 
 def views_to_cut(units: UnitStore) -> list[Row]:

@@ -19,7 +19,8 @@ from annotation.render.sheet import cell_size_wh
 from annotation.render.timeline import GROUND_RGB, TimelineStrip
 from annotation.render.tracks import draw_tracks
 from annotation.timed_labels import TimedLabel
-from curation.decode import DecodeResult, presented_frames, video_stream
+from curation.container import video_stream
+from curation.decode import DecodeResult, presented_frames
 from curation.planes import frame_rgb
 from schemas.errors import DecodeError, ProbeError, ResourceError
 from schemas.tracks import Track

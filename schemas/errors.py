@@ -3,7 +3,7 @@
     MotionloomError
     ├─ RecipeError    the recipe or the call is wrong   → stop before work begins, exit 2
     ├─ DataError      this video, clip or shard is bad  → a row in failures/, the run continues within its budget
-    │  └─ ProbeError · DecodeError · ClipTooShort · CorruptShard · SchemaError
+    │  └─ ProbeError · DecodeError · ClipTooShort · CorruptShard · SchemaError · WorkerLost
     └─ ResourceError  weights, memory, storage          → stop with what to install or free
 
 Anything else that escapes is a bug: it stops the job with its traceback.
@@ -47,6 +47,10 @@ class CorruptShard(DataError):
 
 class SchemaError(DataError):
     """A value does not have the shape, type or range that its record promises."""
+
+
+class WorkerLost(DataError):
+    """Working on it ended the process: a crash in native code, no memory left, or nothing got on."""
 
 
 class ResourceError(MotionloomError):

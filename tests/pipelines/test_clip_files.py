@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from builders import write_video
 
-from curation.decode import DecodeResult, open_video, presented_frames
+from curation.container import open_video
+from curation.decode import DecodeResult, presented_frames
 from pipelines.clip_encoder import ClipEncoder
 from pipelines.clip_files_stage import ClipFilesStage
 from pipelines.curate import curate
