@@ -54,6 +54,7 @@ def annotate(
     """
     from annotation.catalog import annotator_versions, make_annotators
     from pipelines.annotate_stage import FILE_FACTS, AnnotateStage
+    from pipelines.failure_budget import FailureBudget
     from pipelines.judges import check_zero_shot
     from pipelines.progress import track
     from pipelines.reuse import earlier_dataset
@@ -114,7 +115,8 @@ def annotate(
         work = AnnotateStage(units_dir, recipe.video, recipe.language_model, recipe.zero_shot, source)
         stage = Stage("annotate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
         if rows:
-            for done in track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows)):
+            budget = FailureBudget(recipe.failure_budget, len(rows), earlier=len(clips) - len(rows))
+            for done in budget.watch(track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows))):
                 reused += done["reused"]
         _publish(dataset, units, [clip["clip_id"] for clip in clips], recipe, made_by)
     if not _failures(dataset):

@@ -60,6 +60,7 @@ def curate(
 
     Raises: RecipeError before any work when input, recipe or output do not fit.
     Raises: ResourceError when weights are given that cannot be used.
+    Raises: TooManyFailures when it is plain before the end that the failure budget does not last.
     """
     from curation.catalog import fact_versions, fact_weights
     from curation.decide import check_policy
@@ -67,6 +68,7 @@ def curate(
     from pipelines.clip_files import check_clip_files, forget_clip_files, write_clip_files
     from pipelines.clip_scoring import cheap_part
     from pipelines.curate_stage import CurateStage
+    from pipelines.failure_budget import FailureBudget
     from pipelines.progress import track
     from pipelines.run_tables import clips_schema, publish_run, write_run
     from pipelines.sink import UnitStore, check_folder, claim_folder
@@ -118,7 +120,8 @@ def curate(
     run_stage = pick_runner(runner)
     with keep_runner(runner) if rows else contextlib.nullcontext():
         if rows:
-            for _ in track(run_stage(stage, rows, workers), "curate", len(rows)):
+            budget = FailureBudget(recipe.failure_budget, len(rows), earlier=reused)
+            for _ in budget.watch(track(run_stage(stage, rows, workers), "curate", len(rows))):
                 pass
         # Again where a view failed at it: its siblings are then cut without it.
         while views := views_to_cut(units) if recipe.clips.cut_takes_together else []:

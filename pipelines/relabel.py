@@ -207,6 +207,7 @@ def _work(
     workers: int,
     made_by: dict[str, Any],
 ) -> None:
+    from pipelines.failure_budget import FailureBudget
     from pipelines.overlays import Part, put_overlay
     from pipelines.progress import track
     from pipelines.relabel_plan import LABEL_KEYS
@@ -224,7 +225,8 @@ def _work(
     relabelling = RelabelStage(dataset.resolve(), units_dir.resolve(), recipe.language_model, recipe.zero_shot)
     stage = Stage("relabel", relabelling, recipe.cpus_per_worker, relabelling.lost, recipe.stalled_s)
     if rows:
-        for _ in track(pick_runner(runner)(stage, rows, workers), "relabel", len(rows)):
+        budget = FailureBudget(recipe.failure_budget, len(rows), earlier=len(work) - len(rows))
+        for _ in budget.watch(track(pick_runner(runner)(stage, rows, workers), "relabel", len(rows))):
             pass
     relabelled = {each.entry.key for each in work}
 

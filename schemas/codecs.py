@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import struct
 import tokenize
 import zipfile
@@ -18,6 +19,8 @@ from schemas.errors import SchemaError
 
 # The zip format's earliest date; np.savez would write the current time and change the bytes on every run.
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+MAX_NPZ_BYTES = 1 << 30
 
 # What zipfile, zlib and numpy's header parser raise on damaged bytes: a wrong length, method, flag, checksum or shape.
 _DAMAGED_ARCHIVE = (
@@ -57,20 +60,37 @@ def encode_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def decode_npz(data: bytes) -> dict[str, NDArray[Any]]:
-    """Arrays by name. Raises: SchemaError when the bytes are no npz or hold anything but plain arrays."""
+    """Arrays by name. Raises: SchemaError when the bytes are no npz, hold anything but plain arrays, or unpack to more
+    than MAX_NPZ_BYTES."""
     if not data.startswith(b"PK"):
-        # numpy would hand back a bare array for .npy bytes, and try pickle for anything else
         raise SchemaError("not a readable npz (no zip archive)")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+            # What a member unpacks to is read no further than its size is stated.
+            if sum(member.file_size for member in members) > MAX_NPZ_BYTES:
+                raise SchemaError(f"an npz of more than {MAX_NPZ_BYTES >> 20} MiB unpacked")
+            return {member.filename.removesuffix(".npy"): _plain_array(archive.read(member)) for member in members}
     except _DAMAGED_ARCHIVE as error:
         raise SchemaError(f"not a readable npz ({error})") from error
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            # numpy hands back raw bytes for a member that does not begin like an array
-            raise SchemaError(f"not a readable npz (member {name} is no array)")
-    return arrays
+
+
+def _plain_array(data: bytes) -> NDArray[Any]:
+    """One npy file. Nothing is allocated for more than its bytes hold, whatever shape its header claims."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise SchemaError(f"not a readable npz (npy version {version})")
+    shape, is_fortran, dtype = readers[version](file)  # type: ignore[no-untyped-call]
+    if dtype.hasobject:
+        raise SchemaError("not a readable npz (Object arrays cannot be loaded)")
+    values = file.read()
+    if min(shape, default=0) < 0 or len(values) != math.prod(shape) * dtype.itemsize:
+        raise SchemaError(f"not a readable npz ({len(values)} bytes of {dtype} are no {shape})")
+    array = np.frombuffer(values, dtype).reshape(shape, order="F" if is_fortran else "C")
+    # Writable, as numpy's own reader gives it.
+    return array.copy(order="K")
 
 
 def encode_json(value: Any) -> bytes:
@@ -88,3 +108,5 @@ def decode_json(data: bytes) -> Any:
         return json.loads(data, parse_constant=_refuse_constant)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise SchemaError(f"not readable JSON ({error})") from error
+    except RecursionError as error:
+        raise SchemaError("not readable JSON (nested too deep)") from error

@@ -4,6 +4,7 @@
     ├─ RecipeError    the recipe or the call is wrong   → stop before work begins, exit 2
     ├─ DataError      this video, clip or shard is bad  → a row in failures/, the run continues within its budget
     │  └─ ProbeError · DecodeError · ClipTooShort · CorruptShard · SchemaError · WorkerLost
+    ├─ TooManyFailures  more data is bad than the recipe tolerates → stop with the commonest reasons
     └─ ResourceError  weights, memory, storage          → stop with what to install or free
 
 Anything else that escapes is a bug: it stops the job with its traceback.
@@ -51,6 +52,10 @@ class SchemaError(DataError):
 
 class WorkerLost(DataError):
     """Working on it ended the process: a crash in native code, no memory left, or nothing got on."""
+
+
+class TooManyFailures(MotionloomError):
+    """So many inputs failed that the run stopped before its end; finished work is kept."""
 
 
 class ResourceError(MotionloomError):

@@ -15,6 +15,9 @@ from schemas.errors import RecipeError
 
 _M = TypeVar("_M", bound="StrictModel")
 
+MAX_RECIPE_BYTES = 1 << 20
+MAX_ALIASES = 64
+
 
 class StrictModel(BaseModel):
     """Frozen, and closed to unknown keys and NaN: a misspelt or meaningless threshold must not be swallowed."""
@@ -30,9 +33,12 @@ def load_recipe(model: type[_M], source: str | Path, overrides: Sequence[str], b
     """
     path, origin = _find(source, builtin_dir, kind)
     try:
+        if path.stat().st_size > MAX_RECIPE_BYTES:
+            raise RecipeError(f"recipe {origin} has more than {MAX_RECIPE_BYTES >> 10} KiB; that is no recipe")
         # _UniqueKeys is yaml.SafeLoader and builds plain values only.
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    # PyYAML lets what its constructors of numbers and dates raise pass.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise RecipeError(f"recipe {origin} cannot be read: {error}") from error
     if values is None:
         raise RecipeError(f"recipe {origin} is empty; write at least one key, for example `policy: {{}}` to keep all")
@@ -58,13 +64,31 @@ def parse_recipe(model: type[_M], values: Mapping[str, Any], origin: str, overri
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML says keys are unique; PyYAML would let the last one win, and a policy could vanish without a word."""
+    """YAML says keys are unique; PyYAML would let the last one win, and a policy could vanish without a word.
+
+    Aliases are refused beyond a few: each may stand for all before it, and a page of them for terabytes.
+    """
+
+    _aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            self._aliases += 1
+            if self._aliases > MAX_ALIASES:
+                raise yaml.constructor.ConstructorError(None, None, f"more than {MAX_ALIASES} aliases")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key} stands twice", node.start_mark)
+        keys: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            try:
+                if key in keys:
+                    raise yaml.constructor.ConstructorError(None, None, f"key {key} stands twice", node.start_mark)
+                keys.add(key)
+            except TypeError as error:
+                raise yaml.constructor.ConstructorError(None, None, "a key is no scalar", node.start_mark) from error
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
 
