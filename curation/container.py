@@ -16,7 +16,18 @@ from schemas.errors import ProbeError
 
 # Containers that hold their own media. Playlists and concat lists would make FFmpeg open whatever they name.
 _CONTAINERS = ("3gp", "asf", "avi", "flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "ogg", "webm")
-_OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(_CONTAINERS)}
+# A camera's file has a handful of streams; every one of thousands would get buffers and a decoder of its own.
+MAX_STREAMS = 64
+# 8K UHD twice over; a header that claims more is refused before a buffer of that size is allocated.
+MAX_PIXELS = 2 * 7680 * 4320
+# What is longer is a live stream's leftover or a lie; facts of all frames are kept in memory until a file is done.
+MAX_DURATION_S = 24 * 3600.0
+MAX_FRAMES = 24 * 3600 * 60
+_OPEN_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(_CONTAINERS),
+    "max_streams": str(MAX_STREAMS + 1),
+}
 # Matroska and WebM state each stream's duration as text.
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 # Pixels are taken for square within this: sizes rounded to even leave ratios such as 1280:1281.
@@ -35,10 +46,15 @@ def open_video(path: str | Path | IO[bytes]) -> av.container.InputContainer:
         container = av.open(source, mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ProbeError(f"cannot be opened: {error}") from error
+    if len(container.streams) > MAX_STREAMS:
+        container.close()
+        raise ProbeError(f"more than {MAX_STREAMS} streams")
     for stream in container.streams.video:
         # PyAV's type says otherwise, but an unknown codec has no context.
         if getattr(stream, "codec_context", None) is not None:
             stream.thread_type = "AUTO"
+            # A stream may change its size on the way, past what its header said.
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return container
 
 

@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 
 from curation.clock import PLAYBACK, Clock
 from curation.coding import coding_step, export_coding
-from curation.container import nominal_step_s, open_video, pixel_aspect, square_size_wh, stated_duration_s, video_stream
+from curation.container import (
+    MAX_DURATION_S,
+    MAX_FRAMES,
+    nominal_step_s,
+    open_video,
+    pixel_aspect,
+    square_size_wh,
+    stated_duration_s,
+    video_stream,
+)
 from curation.planes import FramePlanes, frame_rgb
 from schemas.errors import DecodeError
 from schemas.frames import FrameBatch, FrameRequest, LumaBatch, Pixels
@@ -81,6 +90,9 @@ def presented_frames(
             continue
         step_s = pts_s - previous_s if previous_s >= 0 else 0.0
         previous_s = pts_s
+        if pts_s > MAX_DURATION_S or result.frames >= MAX_FRAMES:
+            result.error = f"only the first {MAX_DURATION_S / 3600:g} hours or {MAX_FRAMES} frames are read"
+            break
         if end_s is not None and pts_s >= end_s - _SAME_TIME_S:
             result.end_s = end_s
             return

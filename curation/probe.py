@@ -8,13 +8,11 @@ from pathlib import Path
 
 import av
 
-from curation.container import open_video, pixel_aspect, square_size_wh, stated_duration_s, video_stream
+from curation.container import MAX_PIXELS, open_video, pixel_aspect, square_size_wh, stated_duration_s, video_stream
 from schemas.errors import ProbeError
 
 # Below this side nothing that we measure has a meaning.
 MIN_SIDE_PX = 16
-# 8K UHD twice over; a header that claims more is refused before a buffer of that size is allocated.
-MAX_PIXELS = 2 * 7680 * 4320
 # Codes of AVFieldOrder and AVColorTransferCharacteristic (ITU-T H.273, table 3), under FFmpeg's names.
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 _TRANSFERS = {

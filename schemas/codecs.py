@@ -70,13 +70,18 @@ def decode_npz(data: bytes) -> dict[str, NDArray[Any]]:
             # What a member unpacks to is read no further than its size is stated.
             if sum(member.file_size for member in members) > MAX_NPZ_BYTES:
                 raise SchemaError(f"an npz of more than {MAX_NPZ_BYTES >> 20} MiB unpacked")
-            return {member.filename.removesuffix(".npy"): _plain_array(archive.read(member)) for member in members}
+            return {
+                member.filename.removesuffix(".npy"): _plain_array(member.filename, archive.read(member))
+                for member in members
+            }
     except _DAMAGED_ARCHIVE as error:
         raise SchemaError(f"not a readable npz ({error})") from error
 
 
-def _plain_array(data: bytes) -> NDArray[Any]:
+def _plain_array(name: str, data: bytes) -> NDArray[Any]:
     """One npy file. Nothing is allocated for more than its bytes hold, whatever shape its header claims."""
+    if not data.startswith(np.lib.format.MAGIC_PREFIX):
+        raise SchemaError(f"not a readable npz (member {name} is no array)")
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -151,3 +151,17 @@ def test_bytes_that_are_no_json_are_a_schema_error(data: bytes) -> None:
 
 def test_json_does_not_depend_on_key_order() -> None:
     assert encode_json({"a": 1, "b": [1, 2]}) == encode_json({"b": [1, 2], "a": 1})
+
+
+def test_an_npz_that_unpacks_to_more_than_the_limit_is_refused_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode_npz({"a": np.zeros(1 << 20, np.uint8), "b": np.zeros(1 << 20, np.uint8)})
+    assert len(data) < 1 << 14
+    assert len(decode_npz(data)) == 2
+    monkeypatch.setattr("schemas.codecs.MAX_NPZ_BYTES", 3 << 19)
+    with pytest.raises(SchemaError, match="more than 1 MiB unpacked"):
+        decode_npz(data)
+
+
+def test_json_that_is_nested_too_deep_is_a_schema_error() -> None:
+    with pytest.raises(SchemaError, match="nested too deep"):
+        decode_json(b"[" * 100_000)

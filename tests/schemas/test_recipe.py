@@ -113,3 +113,21 @@ def test_an_empty_recipe_and_a_key_given_twice_are_refused(tmp_path: Path, text:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(RecipeError, match=why):
         load_recipe(StrictModel, str(path), (), tmp_path, "curate")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: &a [x, x]\n" + "".join(f"k{n}: *a\n" for n in range(70)), "more than 64 aliases"),
+        ("[" * 5000, "cannot be read"),
+        ("a: !!int x", "invalid literal"),
+        ("a: !!python/object/apply:os.system [id]", "could not determine a constructor"),
+        ("? [1, 2]\n: 3", "unhashable|no scalar"),
+        ("#" * ((1 << 20) + 1), "more than 1024 KiB"),
+    ],
+)
+def test_a_recipe_that_is_made_to_hurt_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError, match=why):
+        load_recipe(Policy, path, (), tmp_path, "curate")
