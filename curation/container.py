@@ -13,6 +13,7 @@ from typing import IO
 import av
 
 from schemas.errors import ProbeError
+from schemas.storage import Location, is_remote, open_remote
 
 # Containers that hold their own media. Playlists and concat lists would make FFmpeg open whatever they name.
 _CONTAINERS = ("3gp", "asf", "avi", "flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "ogg", "webm")
@@ -36,16 +37,21 @@ _SQUARE_WITHIN = 0.01
 _MAX_PIXEL_ASPECT = 4.0
 
 
-def open_video(path: str | Path | IO[bytes]) -> av.container.InputContainer:
-    """Opens a local media file, or one in memory, without letting it name other files or addresses.
+def open_video(path: Location | IO[bytes]) -> av.container.InputContainer:
+    """Opens a media file, or one in memory, without letting it name other files or addresses.
 
+    What is remote is read by us in ranges: FFmpeg itself opens local files only.
     Raises: ProbeError when it cannot be opened.
     """
     try:
-        source = str(path) if isinstance(path, str | Path) else path
+        if isinstance(path, str) and is_remote(path):
+            source: str | IO[bytes] = open_remote(path)
+        else:
+            source = str(path) if isinstance(path, str | Path) else path
         container = av.open(source, mode="r", options=_OPEN_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ProbeError(f"cannot be opened: {error}") from error
+        # Without the name, which the failure's row has anyway, and which a file that we read for FFmpeg lacks.
+        raise ProbeError(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from error
     if len(container.streams) > MAX_STREAMS:
         container.close()
         raise ProbeError(f"more than {MAX_STREAMS} streams")

@@ -10,7 +10,6 @@ import bisect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 import av
@@ -34,6 +33,7 @@ from schemas.errors import DecodeError
 from schemas.frames import FrameBatch, FrameRequest, LumaBatch, Pixels
 from schemas.pulse import pulse
 from schemas.scores import Fact
+from schemas.storage import Location
 
 WINDOW_BYTES = 48 << 20
 WINDOW_FRAMES = 64
@@ -212,7 +212,7 @@ class _Feed:
 
 
 def decode_for(
-    path: str | Path | IO[bytes],
+    path: Location | IO[bytes],
     requests: Sequence[FrameRequest],
     deliver: Callable[[str, Any], None],
     rotation_deg: int = 0,

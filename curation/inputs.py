@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import difflib
+import fnmatch
 import glob
+import io
 import json
 import logging
 import math
@@ -21,6 +23,7 @@ from curation.styles import style_name
 from schemas.clip import SourceNote
 from schemas.codecs import decode_json
 from schemas.errors import RecipeError, SchemaError
+from schemas.storage import Location, folder_of, is_file, joined, listed, located, name_of, read_bytes, size_of
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +57,22 @@ _MAX_CAMERA_BYTES = 64 << 10
 _MAX_OFFSET_S = 1e10
 
 
-def find_inputs(sources: Sequence[str]) -> list[Path]:
+def find_inputs(sources: Sequence[str]) -> list[Location]:
     """Media files named by paths, folders (searched in depth) and globs; sorted, each file once however it is named.
 
+    A source may be a URI (schemas/storage.py), of a file, a folder or, with `*`, `?` or `[`, of many.
     A file that is named outright is taken whatever its suffix; a folder or glob yields media suffixes only, links that
     lead nowhere among them (they become failures). What is passed over is counted in the log.
     Folders that are links are not searched, which the log says. Raises: RecipeError when a source matches nothing or
     cannot be searched whole.
     """
-    found: dict[Path, Path] = {}
+    found: dict[Location, Location] = {}
     for source in sources:
-        path = Path(source)
+        location = located(source)
+        if isinstance(location, str):
+            found.update((uri, uri) for uri in _remote_media(location))
+            continue
+        path = location
         if path.is_file():
             found.setdefault(path.resolve(), path)
             continue
@@ -82,7 +90,25 @@ def find_inputs(sources: Sequence[str]) -> list[Path]:
             raise RecipeError(f"input {source} {what} (known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))})")
         for file in sorted(media):
             found.setdefault(file.resolve(), file)
-    return sorted(found.values())
+    return sorted(found.values(), key=str)
+
+
+def _remote_media(source: str) -> list[str]:
+    """Raises: RecipeError when nothing matches or the store cannot be asked."""
+    start = min((source.find(sign) for sign in "*?[" if sign in source), default=len(source))
+    try:
+        if start == len(source) and is_file(source):
+            return [source]
+        folder = source[:start].rpartition("/")[0] if start < len(source) else source
+        uris = [uri for uri, _ in listed(folder) if start == len(source) or fnmatch.fnmatchcase(uri, source)]
+    except OSError as error:
+        raise RecipeError(f"input {source} cannot be searched: {error}") from error
+    media = [uri for uri in uris if _is_media(name_of(uri))]
+    if not media:
+        raise RecipeError(
+            f"input {source} holds and matches no video files (known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))})"
+        )
+    return media
 
 
 def _is_media(name: str) -> bool:
@@ -102,16 +128,17 @@ def _below(folder: Path) -> Iterator[Path]:
         yield from (Path(root) / name for name in names)
 
 
-def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
+def read_notes(inputs: Sequence[Location]) -> dict[Location, SourceNote]:
     """Notes of the manifests that lie in the inputs' folders; a file that no manifest names is left out.
 
     Raises: RecipeError when a manifest cannot be read, has no `file` column, holds a value of the wrong kind or two
     that differ, names a side file that is not there, or puts the views of one take on both sides of a split.
     """
-    notes: dict[Path, SourceNote] = {}
+    notes: dict[Location, SourceNote] = {}
     known = set(inputs)
-    for folder in sorted({path.parent for path in inputs}):
-        manifest = next((folder / name for name in MANIFEST_NAMES if (folder / name).is_file()), None)
+    for folder in sorted({folder_of(path) for path in inputs}, key=str):
+        manifests = (joined(folder, name) for name in MANIFEST_NAMES)
+        manifest = next((manifest for manifest in manifests if is_file(manifest)), None)
         if manifest is None:
             continue
         strangers = []
@@ -121,7 +148,7 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
             if not isinstance(row, dict) or not row.get("file"):
                 columns = f" (its columns: {', '.join(map(str, row))})" if isinstance(row, dict) else ""
                 raise RecipeError(f"{manifest}: a row without a `file`{columns}; every row names a file in its folder")
-            path = folder / str(row["file"])
+            path = joined(folder, str(row["file"]))
             try:
                 note = _note(row, folder)
             except ValueError as error:
@@ -136,7 +163,7 @@ def read_notes(inputs: Sequence[Path]) -> dict[Path, SourceNote]:
     return _split_as_takes(notes)
 
 
-def _warn_of_misspelt(manifest: Path, rows: Sequence[Any]) -> None:
+def _warn_of_misspelt(manifest: Location, rows: Sequence[Any]) -> None:
     """A manifest may have columns of its own; one that is nearly ours was probably meant to be."""
     read = {"file", *(name for names in _COLUMNS.values() for name in names)}
     for column in sorted({str(name) for row in rows if isinstance(row, dict) for name in row} - read):
@@ -145,7 +172,7 @@ def _warn_of_misspelt(manifest: Path, rows: Sequence[Any]) -> None:
             log.warning("%s: column %s is not read; did you mean %s?", manifest, column, near[0])
 
 
-def _note(row: dict[str, Any], folder: Path) -> SourceNote:
+def _note(row: dict[str, Any], folder: Location) -> SourceNote:
     """Raises: ValueError for a value of the wrong kind or a side file that is not there."""
     stated = {
         field: next((row[name] for name in names if not _is_blank(row.get(name))), None)
@@ -196,14 +223,14 @@ def _finite(value: Any) -> float | None:
     return number if math.isfinite(number) and not isinstance(value, bool) else None
 
 
-def _side_file(column: str, name: str, folder: Path) -> Path:
-    path = folder / name
-    if not path.is_file():
+def _side_file(column: str, name: str, folder: Location) -> Location:
+    path = joined(folder, name)
+    if not is_file(path):
         raise ValueError(f"{column} names {name}, which is no file beside the manifest")
-    return path.resolve()
+    return path if isinstance(path, str) else path.resolve()
 
 
-def _camera_json(value: Any, folder: Path) -> str:
+def _camera_json(value: Any, folder: Location) -> str:
     """Camera parameters, given as JSON text, JSON value or path of a .json file, as compact JSON text.
 
     Any other text ("static", "pan left") is a description and stays as it is.
@@ -215,16 +242,16 @@ def _camera_json(value: Any, folder: Path) -> str:
         if not text.lower().endswith(".json"):
             return text
         path, where = _side_file("camera", text, folder), f"camera file {text}"
-        if path.stat().st_size > _MAX_CAMERA_BYTES:
+        if size_of(path) > _MAX_CAMERA_BYTES:
             raise ValueError(f"{where} is larger than {_MAX_CAMERA_BYTES} bytes; give it as ground_truth")
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_bytes(path).decode(errors="replace")
     try:
         return json.dumps(decode_json(text.encode()), sort_keys=True)
     except SchemaError as error:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _split_as_takes(notes: dict[Path, SourceNote]) -> dict[Path, SourceNote]:
+def _split_as_takes(notes: dict[Location, SourceNote]) -> dict[Location, SourceNote]:
     """A split stated for one view holds for its take."""
     splits: dict[str, str] = {}
     for path, note in notes.items():
@@ -239,14 +266,15 @@ def _split_as_takes(notes: dict[Path, SourceNote]) -> dict[Path, SourceNote]:
     }
 
 
-def _rows(manifest: Path) -> list[Any]:
+def _rows(manifest: Location) -> list[Any]:
+    name = name_of(manifest)
     try:
-        if manifest.suffix == ".csv":
-            with manifest.open(newline="", encoding="utf-8-sig") as file:
-                return list(csv.DictReader(file))
-        if manifest.suffix == ".jsonl":
-            return [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip()]
-        rows: list[Any] = pq.read_table(manifest).to_pylist()
+        data = read_bytes(manifest)
+        if name.endswith(".csv"):
+            return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+        if name.endswith(".jsonl"):
+            return [json.loads(line) for line in data.decode().splitlines() if line.strip()]
+        rows: list[Any] = pq.read_table(pa.BufferReader(data)).to_pylist()
         return rows
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise RecipeError(f"manifest {manifest} cannot be read: {error}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from curation.clock import Clock
 from curation.decode import DecodeResult, decode_for
 from curation.scorers.base import FrameScorer, LateSession
 from schemas.scores import Fact, FrameFacts
+from schemas.storage import Location
 
 
 def measure_video(
-    path: Path,
+    path: Location,
     rotation_deg: int,
     scorers: Sequence[FrameScorer],
     real_time_factor: float = 1.0,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import av
 
 from curation.container import MAX_PIXELS, open_video, pixel_aspect, square_size_wh, stated_duration_s, video_stream
 from schemas.errors import ProbeError
+from schemas.storage import Location, size_of
 
 # Below this side nothing that we measure has a meaning.
 MIN_SIDE_PX = 16
@@ -60,13 +60,13 @@ def video_id_of(uri: str) -> str:
     return hashlib.sha256(uri.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def probe(path: Path) -> ProbeResult:
+def probe(path: Location) -> ProbeResult:
     """Reads the header.
 
     Raises: ProbeError when the file is missing, empty, no media, without a video stream, or of an unusable size.
     """
     try:
-        size_bytes = path.stat().st_size
+        size_bytes = size_of(path)
     except OSError as error:
         raise ProbeError(f"cannot be read: {error.strerror or error}") from error
     if size_bytes == 0:
@@ -108,7 +108,7 @@ def probe(path: Path) -> ProbeResult:
         )
 
 
-def real_time_factor(path: Path, capture_fps: float | None) -> float:
+def real_time_factor(path: Location, capture_fps: float | None) -> float:
     """capture_fps / playback rate; 1.0 when no capture rate is stated.
 
     The playback rate is that of the packets' presentation times: headers are often wrong about it, and the factor is
@@ -122,7 +122,7 @@ def real_time_factor(path: Path, capture_fps: float | None) -> float:
     return capture_fps / playback_fps
 
 
-def _packets_fps(path: Path) -> float:
+def _packets_fps(path: Location) -> float:
     with open_video(path) as container:
         stream = video_stream(container)
         times: set[int] = set()
@@ -179,7 +179,7 @@ def _late_start_s(container: av.container.InputContainer, stream: av.video.strea
     return float(stream.start_time * stream.time_base) - min(starts)
 
 
-def _first_frame(path: Path) -> av.VideoFrame | None:
+def _first_frame(path: Location) -> av.VideoFrame | None:
     """The first frame: its side data holds the display matrix. None when it fails: the decoder is to say why."""
     with open_video(path) as container:
         try:

@@ -7,14 +7,18 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.output_folder import OutputFolder
+    from schemas.storage import Location
 
 HELP = "turn a run's kept clips into shards with body, face, hand and camera tracks"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="folder that motionloom curate wrote")
-    parser.add_argument("--output", required=True, metavar="DATASET", help="folder of the shards")
+    parser.add_argument("run", metavar="RUN", help="folder that motionloom curate wrote, path or URI (s3://…)")
+    parser.add_argument("--output", required=True, metavar="DATASET", help="folder of the shards, path or URI")
     parser.add_argument("--recipe", default="default", help="built-in name (default) or YAML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
@@ -30,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.terminal import print_json
 
     recipe = annotate_recipe(args.recipe, args.set)
-    result = annotate(Path(args.run), Path(args.output), recipe, args.runner, args.workers, args.reuse)
+    result = annotate(args.run, args.output, recipe, args.runner, args.workers, args.reuse)
     if args.json:
         print_json(result)
     else:
@@ -44,18 +48,37 @@ def run(args: argparse.Namespace) -> int:
 
 
 def annotate(
-    run_dir: Path, dataset: Path, recipe: Any, runner: str = "ray", workers: int = 0, reuse: Path | None = None
+    run: Location, dataset: Location, recipe: Any, runner: str = "ray", workers: int = 0, reuse: Path | None = None
 ) -> dict[str, Any]:
     """Runs or continues an annotation. Returns: counts, bytes, failures, seconds.
 
+    run, dataset: paths or URIs (schemas/storage.py).
     reuse: an earlier dataset; its samples of the same clips, recipe and versions are taken without decoding.
     Raises: RecipeError before any work when RUN is not finished, DATASET was made from other clips or a recipe, or the
     earlier dataset by another recipe.
     """
+    from pipelines.output_folder import UNITS_DIR, input_folder, output_folder
+    from schemas.errors import RecipeError
+    from schemas.index import INDEX_JSON
+
+    if workers < 0:
+        raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
+    # Of a run, tables alone are read, and those of frames are the largest by far.
+    with (
+        input_folder(run, (UNITS_DIR, "frames", "clip_files")) as run_dir,
+        output_folder(dataset, INDEX_JSON) as output,
+    ):
+        return _annotate(run_dir, output, recipe, runner, workers, reuse)
+
+
+def _annotate(
+    run_dir: Path, output: OutputFolder, recipe: Any, runner: str, workers: int, reuse: Path | None
+) -> dict[str, Any]:
     from annotation.catalog import annotator_versions, make_annotators
     from pipelines.annotate_stage import FILE_FACTS, AnnotateStage
     from pipelines.failure_budget import FailureBudget
     from pipelines.judges import check_zero_shot
+    from pipelines.output_folder import UNITS_DIR
     from pipelines.progress import track
     from pipelines.reuse import earlier_dataset
     from pipelines.run_balance import weights_of_run
@@ -66,9 +89,7 @@ def annotate(
     from schemas.fingerprint import fingerprint
     from schemas.index import INDEX_JSON
 
-    began_s = time.monotonic()
-    if workers < 0:
-        raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
+    began_s, dataset = time.monotonic(), output.folder
     check_zero_shot(recipe.zero_shot)
     read_run(run_dir)
     weights = weights_of_run(run_dir)
@@ -84,7 +105,6 @@ def annotate(
         "annotators": annotator_versions(make_annotators()),
         "clips_fingerprint": fingerprint(clips),
     }
-    dataset = dataset.resolve()
     earlier = earlier_dataset(reuse, dataset, recipe) if reuse is not None else None
     claim_folder(
         dataset,
@@ -93,8 +113,8 @@ def annotate(
         "choose another --output (clips_fingerprint: the run keeps other clips now than when the dataset was made; "
         "annotators: motionloom relabel brings the dataset up to date)",
     )
-    units_dir = dataset / "units"
-    units = UnitStore(units_dir)
+    output.publish()
+    units = UnitStore(dataset / UNITS_DIR)
     units.clear_partial()
     reused = 0
     if not (dataset / INDEX_JSON).is_file() or _failures(dataset):
@@ -112,16 +132,19 @@ def annotate(
             for clip in todo
         ]
         source = earlier.dataset if earlier is not None else None
-        work = AnnotateStage(units_dir, recipe.video, recipe.language_model, recipe.zero_shot, source)
+        work = AnnotateStage(output.units, recipe.video, recipe.language_model, recipe.zero_shot, source)
         stage = Stage("annotate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
         if rows:
+            output.forget_units(clip["clip_id"] for clip in todo)
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=len(clips) - len(rows))
             for done in budget.watch(track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows))):
                 reused += done["reused"]
+            output.fetch()
         _publish(dataset, units, [clip["clip_id"] for clip in clips], recipe, made_by)
     if not _failures(dataset):
         # The shards hold everything now; the units would only double the space.
-        shutil.rmtree(units_dir, ignore_errors=True)
+        shutil.rmtree(dataset / UNITS_DIR, ignore_errors=True)
+    output.publish()
     return {**_result(dataset, clips, recipe, began_s), **({} if reuse is None else {"reused": reused})}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import av
@@ -24,9 +24,9 @@ from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
 from schemas.codecs import decode_json, decode_npz, encode_json
 from schemas.errors import ClipTooShort, DataError, DecodeError, SchemaError, WorkerLost
-from schemas.fingerprint import file_sha256
 from schemas.index import SampleEntry, index_facts
 from schemas.shard import sample_tar
+from schemas.storage import Location, located, name_of, read_bytes, sha256_of, size_of
 from schemas.tables import CLIP_IDENTITY
 
 # All other columns of `clips/` are scores.
@@ -45,7 +45,7 @@ class AnnotateStage:
     index of the dataset `reuse` (None: it has none). Rows out: key, failure (why it failed, or None), reused.
     """
 
-    units_dir: Path
+    units_dir: Location
     encoding: SampleVideo
     language_model: LanguageModel
     zero_shot: bool
@@ -95,7 +95,7 @@ def _reason(document: dict[str, Any]) -> str | None:
 def _check_unchanged(clip: dict[str, Any], size_bytes: int) -> None:
     """Scores belong to the file that was measured. Raises: DecodeError when it is gone or has another size."""
     try:
-        now_bytes = Path(clip["uri"]).stat().st_size
+        now_bytes = size_of(located(clip["uri"]))
     except OSError as error:
         raise DecodeError(f"cannot be read: {error.strerror or error}") from error
     if now_bytes != size_bytes:
@@ -116,12 +116,12 @@ def _ground_truth(clip: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str
     """
     if clip["ground_truth"] is None:
         return None, {}
-    path = Path(clip["ground_truth"])
+    path = located(clip["ground_truth"])
     try:
-        same = file_sha256(path) == clip["ground_truth_sha256"]
-        small = path.stat().st_size <= MAX_TRUTH_BYTES
-        kind = path.suffix.lower().lstrip(".")
-        data = path.read_bytes() if same and small and kind in ("json", "npz") else None
+        same = sha256_of(path) == clip["ground_truth_sha256"]
+        small = size_of(path) <= MAX_TRUTH_BYTES
+        kind = PurePosixPath(name_of(path)).suffix.lower().lstrip(".")
+        data = read_bytes(path) if same and small and kind in ("json", "npz") else None
     except OSError as error:
         raise DecodeError(f"ground_truth {path} cannot be read: {error.strerror or error}") from error
     if not same:
@@ -194,7 +194,7 @@ def _sample(
         encoder.add(pts_s, frame)
 
     result = decode_for(
-        clip["uri"],
+        located(clip["uri"]),
         annotation.requests(),
         observe,
         rotation_deg,

@@ -17,6 +17,7 @@ from pipelines.stages import Row, RowFunction
 from pipelines.stream_copy import copy_packets, packets_of, read_packets
 from schemas.clip import FailureRecord
 from schemas.errors import DataError, DecodeError, WorkerLost
+from schemas.storage import located, size_of
 
 # A gap that is shorter is decoded through: entering behind it would cost a keyframe interval and a second before it.
 _SEEK_GAP_S = 4.0
@@ -62,7 +63,7 @@ class _Writer:
 
     def __init__(self, folder: Path, settings: WriteClips, row: Row) -> None:
         self._folder, self._settings, self._row = folder, settings, row
-        self._path = Path(row["uri"])
+        self._path = located(row["uri"])
         self._done: set[str] = set()
         self.copied = self.encoded = self.bytes = 0
         self.failures: dict[str, FailureRecord] = {}
@@ -70,7 +71,7 @@ class _Writer:
     def check_unchanged(self) -> None:
         """Raises: DecodeError when the file is gone or is not the one that was measured."""
         try:
-            now_bytes = self._path.stat().st_size
+            now_bytes = size_of(self._path)
         except OSError as error:
             raise DecodeError(f"cannot be read: {error.strerror or error}") from error
         if now_bytes != self._row["size_bytes"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from pipelines.stage_clock import StageClock
 from schemas.clip import ClipSpan, VideoRecord
 from schemas.policy import Policy
 from schemas.scores import FrameFacts
+from schemas.storage import located
 
 
 class ClipScoring:
@@ -46,7 +46,7 @@ class ClipScoring:
         clock.lap("clip")
         if left:
             # A second decode, but of few videos, and without networks for what is rejected anyway.
-            path, factor = Path(video.uri), video.real_time_factor
+            path, factor = located(video.uri), video.real_time_factor
             more, _ = measure_video(path, video.rotation_deg, self._costly, factor, left)
             clock.lap("measure")
             facts = FrameFacts(facts.pts_s_T, facts.end_s, {**facts.facts, **more.facts})

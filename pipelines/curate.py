@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipelines.output_folder import OutputFolder
     from schemas.clip import SourceNote
     from schemas.policy import Policy
+    from schemas.storage import Location
 
 HELP = "measure footage, cut it into clips, decide which to keep"
 
@@ -20,8 +22,12 @@ HELP = "measure footage, cut it into clips, decide which to keep"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from pipelines.recipe_models import recipe_help
 
-    parser.add_argument("--input", nargs="+", required=True, metavar="PATH", help="files, folders or globs")
-    parser.add_argument("--output", required=True, metavar="RUN", help="folder of the run; the same call continues it")
+    parser.add_argument(
+        "--input", nargs="+", required=True, metavar="PATH", help="files, folders or globs; paths or URIs (s3://…)"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="RUN", help="folder of the run, path or URI; the same call continues it"
+    )
     parser.add_argument("--recipe", default="default", help=recipe_help("curate"))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
@@ -38,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.recipe_models import curate_recipe
 
     recipe = curate_recipe(args.recipe, args.set)
-    result = curate(args.input, Path(args.output), recipe, args.runner, args.workers, args.plan, args.measure)
+    result = curate(args.input, args.output, recipe, args.runner, args.workers, args.plan, args.measure)
     from pipelines.summary import print_curation
 
     print_curation(result, as_json=args.json)
@@ -47,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 def curate(
     sources: Sequence[str],
-    run_dir: Path,
+    run: Location,
     recipe: Any,
     runner: str = "ray",
     workers: int = 0,
@@ -56,12 +62,33 @@ def curate(
 ) -> dict[str, Any]:
     """Runs or continues a curation. Returns: counts, seconds, what was reused, whether the failure budget is passed.
 
+    sources, run: paths or URIs (schemas/storage.py).
     measure: "all", or "until_rejected": costly scores are null for clips that the policy rejects without them.
 
     Raises: RecipeError before any work when input, recipe or output do not fit.
     Raises: ResourceError when weights are given that cannot be used.
     Raises: TooManyFailures when it is plain before the end that the failure budget does not last.
     """
+    from pipelines.output_folder import output_folder
+    from pipelines.run_tables import RUN_FILE
+    from schemas.errors import RecipeError
+    from schemas.storage import located
+
+    if workers < 0:
+        raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
+    with output_folder(located(run), RUN_FILE) as output:
+        return _curate(sources, output, recipe, runner, workers, plan_only, measure)
+
+
+def _curate(
+    sources: Sequence[str],
+    output: OutputFolder,
+    recipe: Any,
+    runner: str,
+    workers: int,
+    plan_only: bool,
+    measure: str,
+) -> dict[str, Any]:
     from curation.catalog import fact_versions, fact_weights
     from curation.decide import check_policy
     from curation.inputs import find_inputs, read_notes
@@ -69,6 +96,7 @@ def curate(
     from pipelines.clip_scoring import cheap_part
     from pipelines.curate_stage import CurateStage
     from pipelines.failure_budget import FailureBudget
+    from pipelines.output_folder import UNITS_DIR
     from pipelines.progress import track
     from pipelines.run_tables import clips_schema, publish_run, write_run
     from pipelines.sink import UnitStore, check_folder, claim_folder
@@ -78,12 +106,10 @@ def curate(
     from schemas.errors import RecipeError
 
     began_s = time.monotonic()
-    if workers < 0:
-        raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
+    run_dir = output.folder
     check_policy(recipe.policy, {field.name: field.type for field in clips_schema()})
     inputs = find_inputs(sources)
     notes = read_notes(inputs)
-    run_dir = run_dir.resolve()
     resolved = recipe.model_dump(mode="json")
     # What made the facts. The policy is an opinion about them and may change (redecide).
     identity: dict[str, Any] = {"clips": resolved["clips"], "scorers": fact_versions(recipe.scorers)}
@@ -96,8 +122,10 @@ def curate(
         identity["until_rejected"] = cheap.model_dump(mode="json", exclude_defaults=True)
     check_folder(run_dir, identity, "curate", "choose another --output")
     _check_same_policy(run_dir, recipe.policy)
+    if recipe.write_clips.mode != "none" and isinstance(output.location, str):
+        raise RecipeError(f"write_clips writes into a folder of this machine; {output.location} is none")
     check_clip_files(run_dir, recipe.write_clips)
-    units = UnitStore(run_dir / "units")
+    units = UnitStore(run_dir / UNITS_DIR)
     rows, reused = [], 0
     for path in inputs:
         row = _input_row(path, notes.get(path, SourceNote()))
@@ -107,12 +135,19 @@ def curate(
             reused += 1
         else:
             rows.append(row)
-    plan = {"inputs": len(inputs), "to_measure": len(rows), "reused": reused, "runner": runner, "run": str(run_dir)}
+    plan = {
+        "inputs": len(inputs),
+        "to_measure": len(rows),
+        "reused": reused,
+        "runner": runner,
+        "run": str(output.location),
+    }
     if plan_only:
         return {"plan": plan}
     claim_folder(run_dir, identity, "curate", "choose another --output")
+    output.publish()
     units.clear_partial()
-    asked = (run_dir / "units", recipe.clips, recipe.scorers, cheap)
+    asked = (output.units, recipe.clips, recipe.scorers, cheap)
     work, cut = CurateStage(*asked), TakeStage(*asked)
     stage = Stage("curate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
     cut_stage = Stage("cut takes", cut, recipe.cpus_per_worker, cut.lost, recipe.stalled_s)
@@ -121,12 +156,16 @@ def curate(
     with keep_runner(runner) if rows else contextlib.nullcontext():
         if rows:
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=reused)
+            output.forget_units(str(row["video_id"]) for row in rows)
             for _ in budget.watch(track(run_stage(stage, rows, workers), "curate", len(rows))):
                 pass
+            output.fetch()
         # Again where a view failed at it: its siblings are then cut without it.
         while views := views_to_cut(units) if recipe.clips.cut_takes_together else []:
+            output.forget_units(str(view["video_id"]) for view in views)
             for _ in track(run_stage(cut_stage, views, workers), "cut takes", len(views)):
                 pass
+            output.fetch()
         # All inputs that the run has ever seen: a call with others adds to it and takes nothing away.
         result = publish_run(run_dir, units, units.ids(), recipe.policy)
         if recipe.write_clips.mode != "none":
@@ -135,6 +174,7 @@ def curate(
     result["counts"]["reused"] = reused
     result["wall_s"] = round(time.monotonic() - began_s, 3)
     write_run(run_dir, resolved, recipe.policy, result)
+    output.publish()
     failed_share = result["counts"]["failures"] / result["counts"]["inputs"]
     if result.get("clip_files", {}).get("kept"):
         failed_share = max(failed_share, result["clip_files"]["failed"] / result["clip_files"]["kept"])
@@ -146,33 +186,29 @@ def curate(
     }
 
 
-def _input_row(path: Path, note: SourceNote) -> dict[str, Any]:
+def _input_row(path: Location, note: SourceNote) -> dict[str, Any]:
     """One input as a stage's row; `stamp` tells whether it changed since it was measured."""
     from dataclasses import asdict
 
     from curation.probe import video_id_of
+    from schemas.storage import located, state_of
 
     fields = asdict(note)
-    resolved = str(path.resolve())
-    state = _file_state(path)
+    resolved = path if isinstance(path, str) else str(path.resolve())
+    # A link that leads nowhere has none; probing says so.
+    state = state_of(path)
+    truth = (
+        {"size_bytes": None, "mtime_ns": None} if note.ground_truth is None else state_of(located(note.ground_truth))
+    )
     uri = resolved.encode("utf-8", "backslashreplace").decode()
     refused = None if uri == resolved else "its file name is not valid UTF-8; rename it"
     return {
         "uri": uri,
         "video_id": video_id_of(resolved),
-        "stamp": {**state, **fields, "ground_truth_state": _file_state(note.ground_truth)},
+        "stamp": {**state, **fields, "ground_truth_state": truth},
         "note": fields,
         "refused": refused,
     }
-
-
-def _file_state(path: Path | str | None) -> dict[str, Any]:
-    try:
-        stat = Path(path).stat() if path is not None else None
-    except OSError:
-        # A link that leads nowhere; probing says so.
-        stat = None
-    return {"size_bytes": stat.st_size if stat else None, "mtime_ns": stat.st_mtime_ns if stat else None}
 
 
 def _check_same_policy(run_dir: Path, policy: Policy) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,9 +19,9 @@ from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord, SourceNote, VideoRecord
 from schemas.errors import DataError, ProbeError, WorkerLost
-from schemas.fingerprint import file_sha256
 from schemas.policy import Policy
 from schemas.scores import FrameFacts
+from schemas.storage import Location, located, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class CurateStage:
     facts that are stored here.
     """
 
-    units_dir: Path
+    units_dir: Location
     rules: CutRules
     scorer_names: tuple[str, ...] | None = None
     until_rejected: Policy | None = None
@@ -47,7 +46,7 @@ class CurateStage:
 
         def curate_one(row: Row) -> Row:
             clock = StageClock()
-            path, uri, video_id = Path(row["uri"]), str(row["uri"]), str(row["video_id"])
+            path, uri, video_id = located(row["uri"]), str(row["uri"]), str(row["video_id"])
             document, table = _unit(row)
             stage = "probe"
             try:
@@ -136,7 +135,7 @@ def _truth_sha256(note: SourceNote) -> str | None:
     if note.ground_truth is None:
         return None
     try:
-        return file_sha256(Path(note.ground_truth))
+        return sha256_of(located(note.ground_truth))
     except OSError as error:
         raise ProbeError(f"ground_truth {note.ground_truth} cannot be read: {error.strerror or error}") from error
 

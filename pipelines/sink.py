@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
+from schemas.storage import Location, joined, listed, name_of, read_bytes, write_bytes
 
 _DOCUMENT = b"motionloom.document"
 PART_ROWS = 250_000
@@ -89,47 +90,67 @@ def write_text(path: Path, text: str) -> None:
 class UnitStore:
     """Finished units: a table and a JSON document each, in one parquet file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self._folder = folder
 
-    def path(self, unit_id: str) -> Path:
+    def path(self, unit_id: str) -> Location:
         # Two characters of fan-out keep folders of a million units listable.
-        return self._folder / unit_id[:2] / f"{unit_id}.parquet"
+        return joined(self._folder, unit_id[:2], f"{unit_id}.parquet")
 
     def commit(self, unit_id: str, table: pa.Table, document: dict[str, Any]) -> None:
         """Publishes a unit under its name in one step; a crash before that leaves nothing that counts."""
         path = self.path(unit_id)
+        text = json.dumps(document, sort_keys=True, allow_nan=False).encode()
+        table = table.replace_schema_metadata({_DOCUMENT: text})
+        if isinstance(path, str):
+            buffer = pa.BufferOutputStream()
+            pq.write_table(table, buffer)
+            write_bytes(path, buffer.getvalue().to_pybytes())
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        text = json.dumps(document, sort_keys=True, allow_nan=False).encode()
-        pq.write_table(table.replace_schema_metadata({_DOCUMENT: text}), part)
+        pq.write_table(table, part)
         part.replace(path)
 
     def document(self, unit_id: str) -> dict[str, Any] | None:
         """The unit's document, or None when it is not finished (a damaged file counts as unfinished)."""
         try:
-            metadata = pq.read_schema(self.path(unit_id)).metadata or {}
+            metadata = pq.read_schema(self._source(unit_id)).metadata or {}
             document: dict[str, Any] = json.loads(metadata[_DOCUMENT])
-        except (OSError, KeyError, ValueError, pa.ArrowException):
+        except FileNotFoundError:
+            return None
+        except OSError:
+            if isinstance(self._folder, str):
+                # A store that does not answer says nothing about the unit.
+                raise
+            return None
+        except (KeyError, ValueError, pa.ArrowException):
             return None
         return document
 
     def table(self, unit_id: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The unit's table, or some of its columns (those that it has)."""
-        path = self.path(unit_id)
         if columns is not None:
-            names = pq.read_schema(path).names
+            names = pq.read_schema(self._source(unit_id)).names
             columns = [name for name in columns if name in names]
-        return pq.read_table(path, columns=columns).replace_schema_metadata(None)
+        return pq.read_table(self._source(unit_id), columns=columns).replace_schema_metadata(None)
 
     def ids(self) -> list[str]:
         """Names of the finished units, sorted."""
+        if isinstance(self._folder, str):
+            names = (name_of(uri) for uri, _ in listed(self._folder))
+            return sorted(name.removesuffix(".parquet") for name in names if name.endswith(".parquet"))
         return sorted(path.stem for path in self._folder.glob("*/[!.]*.parquet"))
 
     def clear_partial(self) -> None:
-        """Removes what a killed worker left half-written."""
-        for part in self._folder.glob("*/.*.part"):
-            part.unlink(missing_ok=True)
+        """Removes what a killed worker left half-written; object stores never show such things."""
+        if isinstance(self._folder, Path):
+            for part in self._folder.glob("*/.*.part"):
+                part.unlink(missing_ok=True)
+
+    def _source(self, unit_id: str) -> Any:
+        path = self.path(unit_id)
+        return pa.BufferReader(read_bytes(path)) if isinstance(path, str) else path
 
 
 def publish_table(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from curation.container import open_video, video_stream
 from schemas.errors import DecodeError
+from schemas.storage import Location
 
 # Codecs that MP4 holds and players of MP4 know.
 _CODECS = frozenset({"h264", "hevc", "mpeg4", "av1", "vp9"})
@@ -34,7 +35,7 @@ class PacketIndex:
     hidden_N: NDArray[np.bool_]
 
 
-def read_packets(path: Path) -> PacketIndex | None:
+def read_packets(path: Location) -> PacketIndex | None:
     """Reads through the file without decoding it, but for the first frame, which sets the clock.
 
     None when no packet of the file can go into an MP4 as it is.
@@ -105,7 +106,7 @@ def packets_of(index: PacketIndex, start_s: float, end_s: float, frames: int) ->
     return range(first, stop) if fits else None
 
 
-def copy_packets(path: Path, parts: Mapping[Path, range]) -> None:
+def copy_packets(path: Location, parts: Mapping[Path, range]) -> None:
     """Writes each range of video packets (numbered as in the index, none overlapping) as an MP4; sound is left behind.
 
     The file is read once, up to the last packet wanted. Times begin at 0 and keep their distances.

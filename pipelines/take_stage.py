@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -22,6 +21,7 @@ from schemas.errors import DataError, WorkerLost
 from schemas.fingerprint import fingerprint
 from schemas.policy import Policy
 from schemas.scores import FrameFacts
+from schemas.storage import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class TakeStage:
     Only with until_rejected a file is decoded here: for the costly scores of the clips that are left.
     """
 
-    units_dir: Path
+    units_dir: Location
     rules: CutRules
     scorer_names: tuple[str, ...] | None = None
     until_rejected: Policy | None = None

@@ -1,0 +1,331 @@
+"""Files by URI: local paths, object stores and web servers, read in ranges, written whole or not at all.
+
+Remote is what begins with a scheme: s3:// and gs:// through Arrow's own clients, http(s):// and hf:// through fsspec.
+Credentials come from where these look for them (environment, configuration files, the machine's role), never from a
+URI, so that no URI that is stored or printed holds one.
+An object appears under its name when its last byte has come, which is what object stores promise for one upload.
+What may pass by itself (a server that answers 500 or slowly, a connection cut in the middle of a body) is tried again,
+each time a while later; what will not (nothing there, no right) is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from schemas.errors import RecipeError, ResourceError
+from schemas.fingerprint import file_sha256
+
+_T = TypeVar("_T")
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+SCHEMES = ("s3", "gs", "http", "https", "hf")
+TRIES = 6
+FIRST_WAIT_S = 0.2
+"""Doubled each time, and drawn between half and all of it, so that a thousand workers do not come back together."""
+NO_STATE: dict[str, Any] = {"size_bytes": None, "mtime_ns": None}
+"""`state_of` what is not there."""
+BLOCK_BYTES = 4 << 20
+"""Read at a time: a request costs about as much as a megabyte."""
+
+
+Location = Path | str
+"""A local file or folder as a Path, a remote one as its URI."""
+
+
+def is_remote(location: Location) -> bool:
+    """Whether it is a URI of another machine. Raises: RecipeError for a scheme that nobody reads."""
+    scheme = _SCHEME.match(str(location)) if isinstance(location, str) else None
+    if scheme is None:
+        return False
+    if scheme.group(1).lower() not in SCHEMES:
+        raise RecipeError(f"{location}: {scheme.group(1)}:// is not read; {', '.join(SCHEMES)} are, and local paths")
+    return True
+
+
+def located(location: Location) -> Location:
+    """A local path as one, a URI as it is: a Path would take one of its slashes.
+
+    Raises: RecipeError for a scheme that nobody reads, and for a URI that holds credentials."""
+    if isinstance(location, str) and is_remote(location):
+        return without_secrets(location)
+    return Path(location)
+
+
+def joined(location: Location, *names: str) -> Location:
+    """What lies below."""
+    return "/".join((location.rstrip("/"), *names)) if isinstance(location, str) else location.joinpath(*names)
+
+
+def folder_of(location: Location) -> Location:
+    return location.rpartition("/")[0] if isinstance(location, str) else location.parent
+
+
+def name_of(location: Location) -> str:
+    return location.rpartition("/")[2] if isinstance(location, str) else location.name
+
+
+def is_file(location: Location) -> bool:
+    """Raises: OSError when a remote store cannot be asked."""
+    if isinstance(location, Path):
+        return location.is_file()
+    try:
+        _facts(location)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def sha256_of(location: Location) -> str:
+    """Hex digest of a file's bytes, read in blocks. Raises: OSError."""
+    if isinstance(location, Path):
+        return file_sha256(location)
+    digest = hashlib.sha256()
+    with open_remote(location) as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def without_secrets(location: str) -> str:
+    """Raises: RecipeError for a URI that holds a password or a signature; it would end up in tables and logs."""
+    authority, _, query = location.partition("?")
+    if "@" in authority.split("://", 1)[-1].split("/", 1)[0] or re.search(r"(?i)signature|token|secret|key=", query):
+        shown = re.sub(r"//[^/@]*@", "//...@", authority)
+        raise RecipeError(f"{shown}: credentials belong into the environment, not into a URI")
+    return location
+
+
+def size_of(location: Location) -> int:
+    """Bytes. Raises: OSError, FileNotFoundError among them."""
+    return int(_facts(location)["size_bytes"])
+
+
+def state_of(location: Location) -> dict[str, Any]:
+    """size_bytes and mtime_ns, which tell whether a file changed; both None when it is not there."""
+    try:
+        return _facts(location)
+    except OSError:
+        return dict(NO_STATE)
+
+
+def _facts(location: Location) -> dict[str, Any]:
+    if isinstance(location, Path):
+        stat = location.stat()
+        return {"size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    system, path = _system(location)
+    info = retried(lambda: system.get_file_info(path))
+    if info.type != pafs.FileType.File:
+        raise FileNotFoundError(2, "No such object", location)
+    return {"size_bytes": info.size, "mtime_ns": info.mtime_ns}
+
+
+def read_bytes(location: Location) -> bytes:
+    """Raises: OSError."""
+    if isinstance(location, Path):
+        return location.read_bytes()
+    system, path = _system(location)
+
+    def read() -> bytes:
+        with system.open_input_file(path) as file:
+            size = file.size()
+            data = bytes(file.read())
+        if len(data) != size:
+            raise ConnectionError(f"{location}: {len(data)} of {size} bytes came")
+        return data
+
+    return retried(read)
+
+
+def write_bytes(location: Location, data: bytes) -> None:
+    """Replaces a file in one step, locally by renaming. Raises: OSError."""
+    if isinstance(location, Path):
+        location.parent.mkdir(parents=True, exist_ok=True)
+        part = location.with_name(f".{location.name}.part")
+        part.write_bytes(data)
+        part.replace(location)
+        return
+    system, path = _system(location)
+
+    def write() -> None:
+        with system.open_output_stream(path) as file:
+            file.write(data)
+
+    retried(write)
+
+
+def upload(source: Path, location: str) -> None:
+    """A local file, however large, under a remote name. Raises: OSError."""
+    system, path = _system(location)
+
+    def write() -> None:
+        with source.open("rb") as file, system.open_output_stream(path) as target:
+            while block := file.read(8 * BLOCK_BYTES):
+                target.write(block)
+
+    retried(write)
+
+
+def download(location: str, target: Path) -> None:
+    """A remote file as a local one, there when it is whole. Raises: OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    with open_remote(location) as file, part.open("wb") as local:
+        while block := file.read(BLOCK_BYTES):
+            local.write(block)
+    part.replace(target)
+
+
+def remove(location: str) -> None:
+    """Of a remote file; one that is not there is no error."""
+    system, path = _system(location)
+
+    def delete() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_file(path)
+
+    retried(delete)
+
+
+def remove_folder(location: str) -> None:
+    """Of everything below; a folder that is not there is no error."""
+    system, path = _system(location)
+    retried(lambda: system.delete_dir(path) if system.get_file_info(path).type == pafs.FileType.Directory else None)
+
+
+def listed(folder: str) -> Iterator[tuple[str, int]]:
+    """URI and bytes of every file below a remote folder, in no order; nothing when there is none."""
+    system, path = _system(folder)
+    scheme, _, rest = folder.rstrip("/").partition("://")
+    # What the client calls a path may differ from what the URI says (a query, a leading slash): only the tail is used.
+    base = path.rstrip("/")
+    infos = retried(lambda: system.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=True)))
+    for info in infos:
+        if info.type == pafs.FileType.File:
+            tail = info.path[len(base) :] if info.path.startswith(base) else f"/{info.path}"
+            yield f"{scheme}://{rest}{tail}", int(info.size or 0)
+
+
+def open_remote(location: str) -> io.BufferedReader:
+    """A seekable file that is read in ranges. Raises: OSError."""
+    return io.BufferedReader(_Ranges(location), BLOCK_BYTES)
+
+
+class _Ranges(io.RawIOBase):
+    """Every read is a request of its own, which can be made again."""
+
+    def __init__(self, location: str) -> None:
+        system, path = _system(location)
+        self._location = location
+        self._open: Callable[[], Any] = functools.partial(system.open_input_file, path)
+        self._file = retried(self._open)
+        self._size, self._at = int(self._file.size()), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readall(self) -> bytes:
+        # Python's own asks for 8 KiB at a time.
+        parts = []
+        while data := self._next(BLOCK_BYTES):
+            parts.append(data)
+        return b"".join(parts)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._next(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _next(self, most: int) -> bytes:
+        wanted = min(most, max(0, self._size - self._at))
+        if wanted == 0:
+            return b""
+
+        def read() -> bytes:
+            try:
+                data = bytes(self._file.read_at(wanted, self._at))
+            except OSError:
+                # The connection may be what is broken.
+                self._file = self._open()
+                raise
+            if len(data) != wanted:
+                raise ConnectionError(f"{self._location}: {len(data)} of {wanted} bytes came")
+            return data
+
+        data = retried(read)
+        self._at += len(data)
+        return data
+
+
+def retried(work: Callable[[], _T]) -> _T:
+    """Does it again, later and later, while the error is one that may pass. Raises: OSError, the last one."""
+    wait_s = FIRST_WAIT_S
+    for attempt in range(1, TRIES + 1):
+        try:
+            return work()
+        except (OSError, pa.ArrowException) as error:
+            if attempt == TRIES or not may_pass(error):
+                if isinstance(error, OSError):
+                    raise
+                raise OSError(str(error)) from error
+            time.sleep(wait_s * random.uniform(0.5, 1.0))
+            wait_s *= 2.0
+    raise AssertionError("unreachable")
+
+
+_LASTING = re.compile(
+    r"(?i)no such|not found|NO_SUCH|404|access.?denied|forbidden|\b403\b|\b401\b|invalid access key|permission"
+)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether trying again can help: not where nothing is there or nothing may be read."""
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
+        return False
+    return not _LASTING.search(str(error))
+
+
+def _system(location: str) -> tuple[Any, str]:
+    """The file system of a URI and the path in it. Raises: ResourceError when its package is missing."""
+    scheme, _, rest = location.partition("://")
+    try:
+        if scheme.lower() in ("s3", "gs"):
+            # An object's name may hold spaces, percent signs and question marks: it is no part of what is parsed.
+            return _bucket(scheme.lower(), rest.split("/", 1)[0]), rest
+        import fsspec
+
+        inner, path = fsspec.core.url_to_fs(location)
+        return pafs.PyFileSystem(pafs.FSSpecHandler(inner)), str(path)
+    except ImportError as error:
+        raise ResourceError(f"{scheme}:// needs a package that is missing: {error}") from error
+    except (pa.ArrowException, ValueError) as error:
+        raise RecipeError(f"{location} is no URI of an object: {error}") from error
+
+
+@functools.cache
+def _bucket(scheme: str, name: str) -> Any:
+    """A client with its connections; a bucket's region is asked for once."""
+    system, _ = pafs.FileSystem.from_uri(f"{scheme}://{name}")
+    return system

@@ -1,0 +1,133 @@
+"""The chain from bucket to bucket, through a store that fails now and then, equals the chain between folders."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from builders import moving_square_video
+
+from curation.inputs import find_inputs, read_notes
+from curation.probe import video_id_of
+from pipelines.annotate import annotate
+from pipelines.curate import curate
+from pipelines.recipe_models import annotate_recipe, curate_recipe
+from schemas import storage
+from schemas.errors import RecipeError
+from tests.object_store import KEYS, ObjectStore, object_store
+
+RECIPE, ANNOTATE = curate_recipe("keep_all", ["scorers=[technical]"]), annotate_recipe("default")
+MANIFEST = "file,licence,ground_truth\n0.mp4,CC-BY,0.json\n"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    monkeypatch.setattr(storage, "FIRST_WAIT_S", 0.01)
+    with object_store(("footage", "results"), failing=0.05, seed=1) as made:
+        yield made
+
+
+@pytest.fixture
+def footage(tmp_path: Path, store: ObjectStore) -> Path:
+    """A folder and, in the bucket of that name, the same."""
+    folder = tmp_path / "footage"
+    for number in range(3):
+        moving_square_video(folder / f"{number}.mp4", frames=10 + number)
+    (folder / "manifest.csv").write_text(MANIFEST)
+    (folder / "0.json").write_text('{"truth": 1}')
+    (folder / "broken.mp4").write_bytes(b"no video")
+    for path in folder.iterdir():
+        store.put("footage", f"day one/{path.name}", path.read_bytes())
+    return folder
+
+
+def chain(footage: str, run: str, dataset: str) -> None:
+    curate([footage], run, RECIPE, "local")
+    annotate(run, dataset, ANNOTATE, "local")
+
+
+def renamed(data: bytes, names: dict[str, str]) -> bytes:
+    """With the URIs and ids of one place in place of another's."""
+    for old, new in names.items():
+        data = data.replace(old.encode(), new.encode())
+    return data
+
+
+def rows(table: bytes, names: dict[str, str]) -> list[bytes]:
+    found = pq.read_table(io.BytesIO(table)).to_pylist()
+    return sorted(renamed(json.dumps(row, sort_keys=True).encode(), names) for row in found)
+
+
+def members(shard: bytes, names: dict[str, str]) -> dict[str, str]:
+    hashes = {}
+    with tarfile.open(fileobj=io.BytesIO(shard)) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            assert content is not None
+            data = renamed(content.read(), names)
+            hashes[renamed(member.name.encode(), names).decode()] = hashlib.sha256(data).hexdigest()
+    return hashes
+
+
+@pytest.mark.slow
+def test_from_bucket_to_bucket_as_from_folder_to_folder(tmp_path: Path, store: ObjectStore, footage: Path) -> None:
+    chain(str(footage), str(tmp_path / "run"), str(tmp_path / "dataset"))
+    chain("s3://footage/day one", "s3://results/run", "s3://results/dataset")
+    assert sum(store.faults.values()) > 2, "a test of faults needs some"
+
+    names = {}
+    for path in footage.glob("*.mp4"):
+        uri = f"s3://footage/day one/{path.name}"
+        names.update({uri: str(path), video_id_of(uri): video_id_of(str(path))})
+    names["s3://footage/day one/0.json"] = str(footage / "0.json")
+    for table in ("videos", "clips", "decisions", "failures"):
+        here = rows((tmp_path / "run" / table / "part-00000.parquet").read_bytes(), {})
+        there = rows(store.get("results", f"run/{table}/part-00000.parquet"), names)
+        assert here == there, table
+    (shard,) = (tmp_path / "dataset" / "shards").iterdir()
+    assert members(store.get("results", f"dataset/shards/{shard.name}"), names) == members(shard.read_bytes(), {})
+
+    keys = store.keys("results")
+    assert not [key for key in keys if key.endswith(".part") or "/." in key]
+    assert not [key for key in keys if key.startswith("dataset/units")], "a whole dataset keeps no units"
+    for key in keys:
+        data = store.get("results", key)
+        assert not any(secret.encode() in data for name, secret in KEYS.items() if name != "AWS_DEFAULT_REGION"), key
+
+
+@pytest.mark.slow
+def test_a_rerun_does_what_is_missing_and_another_recipe_is_refused(
+    store: ObjectStore, footage: Path, tmp_path: Path
+) -> None:
+    first = curate(["s3://footage/day one"], "s3://results/run", RECIPE, "local")
+    assert (first["counts"]["videos"], first["counts"]["failures"]) == (3, 1)
+    moving_square_video(tmp_path / "3.mp4", frames=13)
+    store.put("footage", "day one/3.mp4", (tmp_path / "3.mp4").read_bytes())
+    plan = curate(["s3://footage/day one"], "s3://results/run", RECIPE, "local", plan_only=True)["plan"]
+    assert (plan["to_measure"], plan["reused"], plan["run"]) == (2, 3, "s3://results/run")
+    again = curate(["s3://footage/day one/*.mp4"], "s3://results/run", RECIPE, "local")
+    assert (again["counts"]["videos"], again["counts"]["reused"]) == (4, 3)
+    with pytest.raises(RecipeError, match="belongs to another curate recipe"):
+        curate(["s3://footage/day one"], "s3://results/run", curate_recipe("keep_all", ["scorers=[motion]"]), "local")
+    recipe = curate_recipe("keep_all", ["scorers=[technical]", "write_clips.mode=encode"])
+    with pytest.raises(RecipeError, match="write_clips writes into a folder of this machine"):
+        curate(["s3://footage/day one"], "s3://results/run", recipe, "local")
+
+
+def test_inputs_are_folders_globs_and_objects(store: ObjectStore, footage: Path) -> None:
+    prefix = "s3://footage/day one"
+    every = [f"{prefix}/0.mp4", f"{prefix}/1.mp4", f"{prefix}/2.mp4", f"{prefix}/broken.mp4"]
+    assert find_inputs([prefix]) == every
+    assert find_inputs([f"{prefix}/[12].mp4", f"{prefix}/1.mp4"]) == every[1:3]
+    assert find_inputs(["s3://footage"]) == every
+    with pytest.raises(RecipeError, match="holds and matches no video files"):
+        find_inputs([f"{prefix}/nothing"])
+    notes = read_notes(find_inputs([prefix]))
+    assert notes[every[0]].licence == "CC-BY"
+    assert notes[every[0]].ground_truth == f"{prefix}/0.json"
