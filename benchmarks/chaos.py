@@ -69,6 +69,8 @@ class Nodes:
     def __init__(self, folder: Path) -> None:
         from ray.cluster_utils import Cluster
 
+        # Ray notes the address of the newest cluster there and does not make the folder.
+        (folder / "ray").mkdir()
         node = {"num_cpus": 1, "object_store_memory": 200 << 20}
         self._node = node
         self._cluster = Cluster(
@@ -92,6 +94,7 @@ class Nodes:
 @contextlib.contextmanager
 def nodes() -> Iterator[Nodes]:
     folder = Path(tempfile.mkdtemp(prefix="mloom-"))
+    os.environ["RAY_TMPDIR"] = str(folder)
     made = Nodes(folder)
     try:
         yield made
