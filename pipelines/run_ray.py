@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +18,10 @@ from pipelines.stages import Row, Stage
 from schemas import errors
 from schemas.codecs import decode_json, encode_json
 from schemas.errors import MotionloomError, ResourceError
+
+NODE_BACK_S = 60.0
+"""A cluster that replaces lost nodes has so long to do it."""
+LOOK_EVERY_S = 5.0
 
 
 class _Worker:
@@ -29,9 +36,10 @@ class _Worker:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         # Rows travel as JSON text: Arrow would guess other types for empty lists and nulls.
         try:
-            return {"row": encode_json(self._function(decode_json(row["row"]))), "error": None, "message": None}
+            done: dict[str, Any] = {"row": encode_json(self._function(decode_json(row["row"]))), "error": None}
         except MotionloomError as error:
-            return {"row": None, **error_message(error)}
+            done = {"row": None, **error_message(error)}
+        return {"index": row["index"], **done}
 
 
 def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
@@ -40,28 +48,95 @@ def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
     workers is the most that run at once; with 0, as many as the cluster has processors.
     Raises: MotionloomError that the stage raised, as it was; anything else as Ray wraps it.
     """
+    left = {index: encode_json(row) for index, row in enumerate(rows)}
+    with cluster():
+        while left:
+            try:
+                for item in _watched(_job(stage, left, workers)):
+                    if item["error"] is not None:
+                        raise getattr(errors, item["error"])(item["message"])
+                    del left[item["index"]]
+                    yield decode_json(item["row"])
+            except _NodeLost:
+                # What was done is done; the rest begins anew on the nodes that are left.
+                continue
+
+
+def _job(stage: Stage, left: dict[int, bytes], workers: int) -> Any:
+    """One Ray Data job over the rows that are left."""
     import ray
 
-    with cluster():
-        total_cpus = float(ray.cluster_resources().get("CPU", 1.0))
-        most = max(1, min(workers or int(total_cpus), len(rows)))
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        # The library's notes on its own execution; ours is the progress bar, and errors are raised.
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        dataset = ray.data.from_items(
-            [{"row": encode_json(row)} for row in rows], override_num_blocks=max(1, min(len(rows), 4 * most))
-        ).map(
-            _Worker,
-            fn_constructor_args=(stage,),
-            compute=ray.data.ActorPoolStrategy(size=most),
-            num_cpus=_cpus_per_worker(stage.num_cpus, most, total_cpus),
-        )
-        for item in dataset.iter_rows():
-            if item["error"] is not None:
-                raise getattr(errors, item["error"])(item["message"])
-            yield decode_json(item["row"])
+    total_cpus = float(ray.cluster_resources().get("CPU", 1.0))
+    most = max(1, min(workers or int(total_cpus), len(left)))
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # The library's notes on its own execution; ours is the progress bar, and errors are raised.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    items = [{"index": index, "row": row} for index, row in left.items()]
+    return ray.data.from_items(items, override_num_blocks=max(1, min(len(items), 4 * most))).map(
+        _Worker,
+        fn_constructor_args=(stage,),
+        compute=ray.data.ActorPoolStrategy(size=most),
+        num_cpus=_cpus_per_worker(stage.num_cpus, most, total_cpus),
+    )
+
+
+class _NodeLost(Exception):
+    """A node is gone and no other came: workers that were on it would be waited for without end."""
+
+
+def _watched(job: Any) -> Iterator[dict[str, Any]]:
+    """Passes a job's results on, and looks now and then whether the nodes are there that the job began with.
+
+    Ray starts the workers of a lost node elsewhere when there is room, and otherwise waits until there is.
+    Raises: _NodeLost when there has been less room for NODE_BACK_S.
+    """
+    import ray
+
+    began_cpus = float(ray.cluster_resources().get("CPU", 1.0))
+    waiting: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=1)
+    given_up = threading.Event()
+
+    def put(kind: str, what: Any) -> None:
+        while not given_up.is_set():
+            with contextlib.suppress(queue.Full):
+                waiting.put((kind, what), timeout=1.0)
+                return
+
+    def read() -> None:
+        try:
+            for item in job.iter_rows():
+                put("item", item)
+                if given_up.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised where the results are read
+            put("error", error)
+        else:
+            put("end", None)
+
+    threading.Thread(target=read, daemon=True).start()
+    short_since_s: float | None = None
+    try:
+        while True:
+            try:
+                kind, what = waiting.get(timeout=LOOK_EVERY_S)
+            except queue.Empty:
+                is_short = float(ray.cluster_resources().get("CPU", 0.0)) < began_cpus
+                short_since_s = (short_since_s or time.monotonic()) if is_short else None
+                if short_since_s is not None and time.monotonic() - short_since_s > NODE_BACK_S:
+                    raise _NodeLost from None
+                continue
+            if kind == "error":
+                raise what
+            if kind == "end":
+                return
+            yield what
+    finally:
+        given_up.set()
+        # Ends workers and threads of the job. Ray has no public name for it but the end of the connection.
+        if job._current_executor is not None:
+            job._current_executor.shutdown(force=True)
 
 
 def _cpus_per_worker(wanted: float, workers: int, total_cpus: float) -> float:
