@@ -79,7 +79,7 @@ def _annotate(
     from pipelines.failure_budget import FailureBudget
     from pipelines.judges import check_zero_shot
     from pipelines.output_folder import UNITS_DIR
-    from pipelines.progress import track
+    from pipelines.progress import watch_stage
     from pipelines.reuse import earlier_dataset
     from pipelines.run_balance import weights_of_run
     from pipelines.run_tables import read_run, read_table
@@ -137,7 +137,8 @@ def _annotate(
         if rows:
             output.forget_units(clip["clip_id"] for clip in todo)
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=len(clips) - len(rows))
-            for done in budget.watch(track(pick_runner(runner)(stage, rows, workers), "annotate", len(rows))):
+            results = pick_runner(runner)(stage, rows, workers)
+            for done in budget.watch(watch_stage(results, "annotate", len(rows), dataset)):
                 reused += done["reused"]
             output.fetch()
         _publish(dataset, units, [clip["clip_id"] for clip in clips], recipe, made_by)

@@ -42,7 +42,8 @@ class AnnotateStage:
     """Makes the row function of annotation.
 
     Rows in: clip (a row of `clips/` and its sampling_weight), FILE_FACTS and reuse, the row of the clip's sample in the
-    index of the dataset `reuse` (None: it has none). Rows out: key, failure (why it failed, or None), reused.
+    index of the dataset `reuse` (None: it has none). Rows out: key, failure (why it failed, or None), reused, clips (1,
+    or 0 where it failed), footage_s.
     """
 
     units_dir: Location
@@ -75,7 +76,7 @@ class AnnotateStage:
             except DataError as error:
                 document["failure"] = FailureRecord.of(error, clip["uri"], "annotate", key).row()
             units.commit(key, pa.table({"tar": pa.array([tar], pa.large_binary())}), document)
-            return {"key": key, "failure": _reason(document), "reused": found is not None}
+            return _done(clip, document, found is not None)
 
         return annotate_one
 
@@ -84,12 +85,18 @@ class AnnotateStage:
         key = str(row["clip"]["clip_id"])
         document = {"index": None, "failure": FailureRecord.of(error, row["clip"]["uri"], "annotate", key).row()}
         UnitStore(self.units_dir).commit(key, pa.table({"tar": pa.array([b""], pa.large_binary())}), document)
-        return {"key": key, "failure": _reason(document), "reused": False}
+        return _done(row["clip"], document, False)
 
 
-def _reason(document: dict[str, Any]) -> str | None:
-    failure: dict[str, Any] | None = document["failure"]
-    return None if failure is None else str(failure["message"])
+def _done(clip: dict[str, Any], document: dict[str, Any], is_reused: bool) -> Row:
+    failure, made = document["failure"], document["index"] is not None
+    return {
+        "key": clip["clip_id"],
+        "failure": failure and failure["message"],
+        "reused": is_reused,
+        "clips": int(made),
+        "footage_s": clip["duration_s"] if made else 0.0,
+    }
 
 
 def _check_unchanged(clip: dict[str, Any], size_bytes: int) -> None:

@@ -97,7 +97,7 @@ def _curate(
     from pipelines.curate_stage import CurateStage
     from pipelines.failure_budget import FailureBudget
     from pipelines.output_folder import UNITS_DIR
-    from pipelines.progress import track
+    from pipelines.progress import watch_stage
     from pipelines.run_tables import clips_schema, publish_run, write_run
     from pipelines.sink import UnitStore, check_folder, claim_folder
     from pipelines.stages import Stage, keep_runner, pick_runner
@@ -157,13 +157,13 @@ def _curate(
         if rows:
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=reused)
             output.forget_units(str(row["video_id"]) for row in rows)
-            for _ in budget.watch(track(run_stage(stage, rows, workers), "curate", len(rows))):
+            for _ in budget.watch(watch_stage(run_stage(stage, rows, workers), "curate", len(rows), run_dir)):
                 pass
             output.fetch()
         # Again where a view failed at it: its siblings are then cut without it.
         while views := views_to_cut(units) if recipe.clips.cut_takes_together else []:
             output.forget_units(str(view["video_id"]) for view in views)
-            for _ in track(run_stage(cut_stage, views, workers), "cut takes", len(views)):
+            for _ in watch_stage(run_stage(cut_stage, views, workers), "cut takes", len(views), run_dir):
                 pass
             output.fetch()
         # All inputs that the run has ever seen: a call with others adds to it and takes nothing away.

@@ -28,7 +28,8 @@ from schemas.storage import Location, located, sha256_of
 class CurateStage:
     """Makes the row function of curation.
 
-    Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failure (why it failed, or None).
+    Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failure (why it failed, or None),
+    clips (how many), footage_s.
     scorer_names, until_rejected: as `ClipScoring` has them.
     A view of a take that is to be cut together with its siblings gets no clips yet: `TakeStage` makes them from the
     facts that are stored here.
@@ -126,8 +127,13 @@ def _unit(row: Row) -> tuple[dict[str, Any], pa.Table]:
 
 
 def _done(document: dict[str, Any], uri: str) -> Row:
-    failure = document["failure"]
-    return {"uri": uri, "failure": failure and failure["message"]}
+    failure, video = document["failure"], document["video"]
+    return {
+        "uri": uri,
+        "failure": failure and failure["message"],
+        "clips": len(document["clips"]),
+        "footage_s": video["duration_s"] if video is not None else 0.0,
+    }
 
 
 def _truth_sha256(note: SourceNote) -> str | None:

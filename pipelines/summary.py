@@ -36,11 +36,24 @@ def print_curation(result: dict[str, Any], as_json: bool) -> None:
         rows["clip files"] = f"{files['there_before'] + files['copied'] + files['encoded']} of {files['kept']}"
         rows["  written now"] = f"{files['copied']} copied, {files['encoded']} encoded, {files['failed']} failed"
     rows["wall"] = f"{result['wall_s']:.1f} s"
+    rows.update(time_spent(result["seconds"]))
     print_rows(f"curation {result['plan']['run']}", rows)
     if counts["failures"]:
         print_lines(f"what failed, and why: motionloom report {result['plan']['run']}")
     if result["over_budget"]:
         print_over_budget("inputs", counts["failures"], counts["inputs"], result["failure_budget"])
+
+
+def time_spent(seconds: dict[str, dict[str, float]]) -> dict[str, str]:
+    """Where the processors' time went, the largest part first: that is what a faster run would need less of.
+
+    seconds: wall_s and cpu_s by stage, of all workers together and of all calls that the run was made by.
+    """
+    whole_s = sum(spent["cpu_s"] for spent in seconds.values())
+    ordered = sorted(seconds.items(), key=lambda each: -each[1]["cpu_s"])
+    return {
+        f"  {name}": f"{spent['cpu_s'] / whole_s:.0%} of {whole_s:.1f} CPU s" for name, spent in ordered if whole_s > 0
+    }
 
 
 def print_over_budget(what: str, failed: int, tried: int, failure_budget: float) -> None:
