@@ -32,14 +32,38 @@ class _Worker:
 
     def __init__(self, stage: Stage) -> None:
         self._function = Guarded(stage)
+        self._metrics = _Metrics(stage.name)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         # Rows travel as JSON text: Arrow would guess other types for empty lists and nulls.
+        began_s = time.monotonic()
         try:
-            done: dict[str, Any] = {"row": encode_json(self._function(decode_json(row["row"]))), "error": None}
+            made = self._function(decode_json(row["row"]))
         except MotionloomError as error:
-            done = {"row": None, **error_message(error)}
-        return {"index": row["index"], **done}
+            return {"index": row["index"], "row": None, **error_message(error)}
+        self._metrics.add(made, time.monotonic() - began_s)
+        return {"index": row["index"], "row": encode_json(made), "error": None, "message": None}
+
+
+class _Metrics:
+    """What a worker did, for Ray's own exporter to Prometheus (as ray_motionloom_...), by stage."""
+
+    def __init__(self, stage: str) -> None:
+        from ray.util.metrics import Counter
+
+        tags = ("stage", "outcome")
+        self._stage = stage
+        self._rows = Counter("motionloom_rows", "rows finished: inputs of curate, clips of annotate", tag_keys=tags)
+        self._footage = Counter("motionloom_footage_seconds", "seconds of footage in finished rows", tag_keys=tags)
+        self._seconds = Counter("motionloom_worker_seconds", "seconds that workers took for them", tag_keys=tags)
+
+    def add(self, row: Row, seconds: float) -> None:
+        tags = {"stage": self._stage, "outcome": "failed" if row.get("failure") is not None else "done"}
+        for counter, value in (
+            (self._rows, 1.0), (self._footage, float(row.get("footage_s") or 0.0)), (self._seconds, seconds)
+        ):  # fmt: skip
+            if value > 0:
+                counter.inc(value, tags=tags)
 
 
 def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:

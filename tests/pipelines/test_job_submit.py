@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,19 +36,21 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture
-def cluster() -> Iterator[tuple[str, dict[str, str]]]:
-    """Address of a one-node cluster of our own, and the environment that may talk to it."""
+def cluster() -> Iterator[tuple[str, dict[str, str], int]]:
+    """Address of a one-node cluster of our own, the environment that may talk to it, and the port of its metrics."""
     # Ray's sockets need a short path; HOME keeps its token out of the user's home.
     folder = Path(tempfile.mkdtemp(prefix="mloom-"))
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     environment = {**os.environ, "HOME": str(folder), **token}
     environment.pop("RAY_ADDRESS", None)
-    gcs, dashboard, client, agent = free_ports(4)
+    environment["RAY_metrics_report_interval_ms"] = "500"
+    gcs, dashboard, client, agent, metrics = free_ports(5)
     ray = str(Path(sys.executable).with_name("ray"))
     head = subprocess.Popen(
         [
             ray, "start", "--head", "--block", f"--port={gcs}", f"--dashboard-port={dashboard}",
             f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}", "--num-cpus=2",
+            f"--metrics-export-port={metrics}",
             "--node-ip-address=127.0.0.1", f"--temp-dir={folder / 'ray'}", "--include-dashboard=true",
         ],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -65,7 +68,7 @@ def cluster() -> Iterator[tuple[str, dict[str, str]]]:
             time.sleep(0.5)
         else:
             pytest.fail("the cluster did not come up")
-        yield address, environment
+        yield address, environment, metrics
     finally:
         # Every process of the cluster names its folder; those and no others are ended.
         for sign in (signal.SIGTERM, signal.SIGKILL):
@@ -94,8 +97,8 @@ def processes_of(folder: Path) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_submitted_job_curates(cluster: tuple[str, dict[str, str]], tmp_path: Path) -> None:
-    address, environment = cluster
+def test_a_submitted_job_curates(cluster: tuple[str, dict[str, str], int], tmp_path: Path) -> None:
+    address, environment, metrics = cluster
     moving_square_video(tmp_path / "footage" / "a.mp4", frames=12)
     (tmp_path / "footage" / "b.mp4").write_text("not a video")
     submitted = subprocess.run(
@@ -110,3 +113,25 @@ def test_a_submitted_job_curates(cluster: tuple[str, dict[str, str]], tmp_path: 
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
     assert read_table(tmp_path / "run", "videos").num_rows == 1
     assert read_table(tmp_path / "run", "failures").num_rows == 1
+    counted = motionloom_metrics(metrics)
+    assert {line.split(" ")[0].split("{")[0] for line in counted} >= {
+        "ray_motionloom_rows_total", "ray_motionloom_footage_seconds_total", "ray_motionloom_worker_seconds_total",
+    }  # fmt: skip
+    for outcome in ("done", "failed"):
+        (line,) = [each for each in counted if "motionloom_rows_total" in each and f'outcome="{outcome}"' in each]
+        assert 'stage="curate"' in line
+        assert float(line.rsplit(" ", 1)[1]) == 1.0
+
+
+def motionloom_metrics(port: int) -> list[str]:
+    """Lines of our counters, as a Prometheus server would read them."""
+    lines: list[str] = []
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            text = answer.read().decode()
+        lines = [line for line in text.splitlines() if line.startswith("ray_motionloom")]
+        if sum("motionloom_rows" in line for line in lines) >= 2:
+            break
+        time.sleep(0.5)
+    return lines
