@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from pipelines.training_output import is_first_process
-from schemas.errors import MotionloomError, RecipeError
+from schemas.errors import MotionloomError, RecipeError, storage_is_full
 
 COMMANDS = (
     "demo",
@@ -83,6 +83,12 @@ def _guarded(name: str, args: argparse.Namespace) -> int:
         return 1
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         sys.stderr.write(f"error: {error.filename}: {error.strerror}\n")
+        return 1
+    except OSError as error:
+        full = storage_is_full(error)
+        if full is None:
+            raise
+        sys.stderr.write(f"error: {full}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues where it stopped\n")

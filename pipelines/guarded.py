@@ -22,7 +22,7 @@ def main() -> int:
     requests = sys.stdin.buffer
     from pipelines.guard import as_line, error_message
     from schemas.codecs import decode_json
-    from schemas.errors import MotionloomError
+    from schemas.errors import MotionloomError, storage_is_full
     from schemas.pulse import watched_by
 
     writing = threading.Lock()
@@ -41,6 +41,12 @@ def main() -> int:
         except MemoryError:
             say("memory")
             os._exit(1)
+        except OSError as error:
+            full = storage_is_full(error)
+            if full is not None:
+                say("error", **error_message(full))
+            else:
+                say("bug", message=f"in {name}\n{traceback.format_exc()}")
         except Exception:  # noqa: BLE001 - whatever it is, the parent raises it
             say("bug", message=f"in {name}\n{traceback.format_exc()}")
         return None

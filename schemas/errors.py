@@ -12,6 +12,8 @@ Anything else that escapes is a bug: it stops the job with its traceback.
 
 from __future__ import annotations
 
+import errno
+
 
 class MotionloomError(Exception):
     """Base of all errors with a message written for the person who runs motionloom.
@@ -60,3 +62,11 @@ class TooManyFailures(MotionloomError):
 
 class ResourceError(MotionloomError):
     """Weights, an optional package, memory or storage are missing."""
+
+
+def storage_is_full(error: OSError) -> ResourceError | None:
+    """The error for a disk or a quota that is full; None for any other."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    where = f" at {error.filename}" if error.filename else ""
+    return ResourceError(f"no space is left{where}: {error.strerror}; free some, then call again: what is done is kept")

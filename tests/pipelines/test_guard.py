@@ -80,9 +80,17 @@ def prints(row: Row) -> Row:
     return row
 
 
+def fill_disk(row: Row) -> Row:
+    # Unbuffered: what a full disk refuses is then refused here.
+    with open("/dev/full", "wb", buffering=0) as file:
+        file.write(b"x")
+    return row
+
+
 ACTIONS: dict[str, Callable[[Row], Row]] = {
     "pass": lambda row: row, "crash": crash, "crash_once": crash_once, "hang": hang, "slow": slow,
     "fill_memory": fill_memory, "stumble": stumble, "print": prints,
+    "fill_disk": fill_disk,
 }  # fmt: skip
 
 
@@ -125,6 +133,11 @@ def test_a_hang_is_ended_from_outside_and_slow_work_is_not(guarded: Guarded, doe
 
 def test_memory_that_runs_out_is_the_row_s_failure(guarded: Guarded) -> None:
     assert "ran out of memory, 2 times" in guarded({"do": "fill_memory"})["why"]
+
+
+def test_a_full_disk_ends_the_run_with_what_to_do(guarded: Guarded) -> None:
+    with pytest.raises(ResourceError, match=r"no space is left.*free some, then call again"):
+        guarded({"do": "fill_disk"})
 
 
 def test_a_bug_keeps_its_traceback_and_the_child_lives_on(guarded: Guarded, does: Does) -> None:
