@@ -6,12 +6,14 @@ import argparse
 import contextlib
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.output_folder import OutputFolder
+    from pipelines.sink import UnitStore
     from schemas.clip import SourceNote
     from schemas.policy import Policy
     from schemas.storage import Location
@@ -99,9 +101,10 @@ def _curate(
     from pipelines.output_folder import UNITS_DIR
     from pipelines.progress import watch_stage
     from pipelines.run_tables import clips_schema, publish_run, write_run
-    from pipelines.sink import UnitStore, check_folder, claim_folder
+    from pipelines.sink import UnitStore, check_folder, claim_folder, read_recipe
     from pipelines.stages import Stage, keep_runner, pick_runner
     from pipelines.take_stage import TakeStage, views_to_cut
+    from pipelines.update_stage import UpdateStage
     from schemas.clip import SourceNote
     from schemas.errors import RecipeError
 
@@ -120,44 +123,57 @@ def _curate(
     if cheap is not None:
         # Here it decides what is measured.
         identity["until_rejected"] = cheap.model_dump(mode="json", exclude_defaults=True)
-    check_folder(run_dir, identity, "curate", "choose another --output")
-    _check_same_policy(run_dir, recipe.policy)
+    check_folder(run_dir, identity, "curate", "choose another --output", changes=True)
+    is_same_policy = _is_same_policy(run_dir, recipe.policy)
     if recipe.write_clips.mode != "none" and isinstance(output.location, str):
         raise RecipeError(f"write_clips writes into a folder of this machine; {output.location} is none")
     check_clip_files(run_dir, recipe.write_clips)
     units = UnitStore(run_dir / UNITS_DIR)
     rows, reused = [], 0
     for path in inputs:
-        row = _input_row(path, notes.get(path, SourceNote()))
+        row = {**_input_row(path, notes.get(path, SourceNote())), "made_by": identity}
         known = units.document(str(row["video_id"]))
         # A failed input is tried again: what ailed it (rights, a missing mount) may be mended.
         if known is not None and known["stamp"] == row["stamp"] and known["failure"] is None:
             reused += 1
         else:
             rows.append(row)
-    plan = {
-        "inputs": len(inputs),
-        "to_measure": len(rows),
-        "reused": reused,
-        "runner": runner,
-        "run": str(output.location),
-    }
+    updates = _updates(units, {str(row["video_id"]) for row in rows}, identity, read_recipe(run_dir))
+    plan: dict[str, Any] = {
+        "inputs": len(inputs), "to_measure": len(rows), "reused": reused, "runner": runner, "run": str(output.location)
+    }  # fmt: skip
+    if updates:
+        measured = Counter(name for update in updates for name in update["missing"])
+        plan["to_update"] = {"inputs": len(updates), "to_decode": sum(bool(update["missing"]) for update in updates)}
+        plan["to_update"]["scorers"] = dict(sorted(measured.items()))
     if plan_only:
-        return {"plan": plan}
-    claim_folder(run_dir, identity, "curate", "choose another --output")
+        return {"plan": plan if is_same_policy else {**plan, "decisions": "another policy: motionloom redecide"}}
+    if not is_same_policy:
+        raise RecipeError(
+            f"{output.location} was decided by another policy; give the recipe with that policy, "
+            "or change it first with `motionloom redecide`"
+        )
+    claim_folder(run_dir, identity, "curate", "choose another --output", changes=True)
     output.publish()
     units.clear_partial()
     asked = (output.units, recipe.clips, recipe.scorers, cheap)
     work, cut = CurateStage(*asked), TakeStage(*asked)
     stage = Stage("curate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
+    update = UpdateStage(*asked)
+    update_stage = Stage("update", update, recipe.cpus_per_worker, update.lost, recipe.stalled_s)
     cut_stage = Stage("cut takes", cut, recipe.cpus_per_worker, cut.lost, recipe.stalled_s)
     forget_clip_files(run_dir, [row["video_id"] for row in rows])
     run_stage = pick_runner(runner)
-    with keep_runner(runner) if rows else contextlib.nullcontext():
+    with keep_runner(runner) if rows or updates else contextlib.nullcontext():
         if rows:
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=reused)
             output.forget_units(str(row["video_id"]) for row in rows)
             for _ in budget.watch(watch_stage(run_stage(stage, rows, workers), "curate", len(rows), run_dir)):
+                pass
+            output.fetch()
+        if updates:
+            output.forget_units(str(row["video_id"]) for row in updates)
+            for _ in watch_stage(run_stage(update_stage, updates, workers), "update", len(updates), run_dir):
                 pass
             output.fetch()
         # Again where a view failed at it: its siblings are then cut without it.
@@ -211,17 +227,33 @@ def _input_row(path: Location, note: SourceNote) -> dict[str, Any]:
     }
 
 
-def _check_same_policy(run_dir: Path, policy: Policy) -> None:
-    """Raises: RecipeError when the run was decided by another policy, which this call would silently undo."""
+def _updates(
+    units: UnitStore, anew: set[str], identity: dict[str, Any], before: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Rows of `UpdateStage` for all units of the run that another recipe made, but those that are made anew anyway.
+
+    before: the recipe that the folder was begun with, which units of an earlier version do not name themselves.
+    """
+    from pipelines.update_stage import missing_scorers
+
+    rows = []
+    for video_id in units.ids():
+        document = None if video_id in anew else units.document(video_id)
+        if document is None or document["failure"] is not None:
+            continue
+        made_by = document.get("made_by", before)
+        if made_by != identity:
+            missing = missing_scorers(made_by, identity)
+            rows.append({"video_id": video_id, "made_by": identity, "missing": missing})
+    return rows
+
+
+def _is_same_policy(run_dir: Path, policy: Policy) -> bool:
+    """Whether the run was decided by this policy, or not yet: deciding by another would silently undo a `redecide`."""
     from curation.decide import policy_fingerprint
     from pipelines.run_tables import RUN_FILE, read_run
-    from schemas.errors import RecipeError
 
-    if (run_dir / RUN_FILE).is_file() and read_run(run_dir)["policy_fingerprint"] != policy_fingerprint(policy):
-        raise RecipeError(
-            f"{run_dir} was decided by another policy; give the recipe with that policy, "
-            "or change it first with `motionloom redecide`"
-        )
+    return not (run_dir / RUN_FILE).is_file() or read_run(run_dir)["policy_fingerprint"] == policy_fingerprint(policy)
 
 
 if __name__ == "__main__":

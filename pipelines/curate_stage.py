@@ -28,8 +28,8 @@ from schemas.storage import Location, located, sha256_of
 class CurateStage:
     """Makes the row function of curation.
 
-    Rows in: uri, video_id, stamp, note, refused (a reason, or None). Rows out: uri, failure (why it failed, or None),
-    clips (how many), footage_s.
+    Rows in: uri, video_id, stamp, note, refused (a reason, or None), made_by (what measuring depends on, of the
+    recipe). Rows out: uri, failure (why it failed, or None), clips (how many), footage_s.
     scorer_names, until_rejected: as `ClipScoring` has them.
     A view of a take that is to be cut together with its siblings gets no clips yet: `TakeStage` makes them from the
     facts that are stored here.
@@ -107,7 +107,7 @@ class CurateStage:
                 clock.lap(stage)
             document["seconds"] = clock.seconds
             units.commit(video_id, table, document)
-            return _done(document, uri)
+            return done_row(document, uri)
 
         return curate_one
 
@@ -117,16 +117,23 @@ class CurateStage:
         document["failure"] = FailureRecord.of(error, str(row["uri"]), "measure").row()
         document["seconds"] = {}
         UnitStore(self.units_dir).commit(str(row["video_id"]), table, document)
-        return _done(document, str(row["uri"]))
+        return done_row(document, str(row["uri"]))
 
 
 def _unit(row: Row) -> tuple[dict[str, Any], pa.Table]:
     """Document and table of an input of which nothing is known yet."""
-    document: dict[str, Any] = {"stamp": row["stamp"], "video": None, "clips": [], "failure": None}
+    document: dict[str, Any] = {
+        "stamp": row["stamp"],
+        "made_by": row["made_by"],
+        "video": None,
+        "clips": [],
+        "failure": None,
+    }
     return document, pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
 
 
-def _done(document: dict[str, Any], uri: str) -> Row:
+def done_row(document: dict[str, Any], uri: str) -> Row:
+    """What a stage of curation says of an input that it finished."""
     failure, video = document["failure"], document["video"]
     return {
         "uri": uri,

@@ -21,15 +21,18 @@ PART_ROWS = 250_000
 RECIPE_FILE = "recipe.json"
 
 
-def claim_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str, option: str = "--output") -> None:
+def claim_folder(
+    folder: Path, recipe: dict[str, Any], kind: str, hint: str, option: str = "--output", changes: bool = False
+) -> None:
     """Makes the output folder, or recognises it as one of the same recipe.
 
     option: the argument that names the folder, for messages.
+    changes: whether it may have been begun with another recipe; from now on it is this one's.
     Raises: RecipeError as `check_folder`, or when the folder cannot be made.
     """
-    check_folder(folder, recipe, kind, hint, option)
+    check_folder(folder, recipe, kind, hint, option, changes)
     note = folder / RECIPE_FILE
-    if note.is_file():
+    if note.is_file() and (not changes or read_recipe(folder) == recipe):
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +42,9 @@ def claim_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str, opt
         raise RecipeError(f"{option} {folder} cannot be made: {error.strerror or error}") from error
 
 
-def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str, option: str = "--output") -> None:
+def check_folder(
+    folder: Path, recipe: dict[str, Any], kind: str, hint: str, option: str = "--output", changes: bool = False
+) -> None:
     """Whether a folder may be written to by this recipe; changes nothing.
 
     Raises: RecipeError when the folder holds other things, or was begun with another recipe. `hint` says what to do.
@@ -52,7 +57,7 @@ def check_folder(folder: Path, recipe: dict[str, Any], kind: str, hint: str, opt
             raise RecipeError(f"{note} cannot be read ({error}); choose another {option}") from error
         if known.get("kind") != kind:
             raise RecipeError(f"{folder} is a folder of motionloom {known.get('kind')}; choose another {option}")
-        if known.get("fingerprint") != fingerprint(recipe):
+        if not changes and known.get("fingerprint") != fingerprint(recipe):
             changed = ", ".join(_changed_keys(known.get("recipe", {}), recipe)) or "its kind"
             raise RecipeError(f"{folder} belongs to another {kind} recipe (it differs in: {changed}); {hint}")
         return

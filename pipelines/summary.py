@@ -19,7 +19,7 @@ def print_curation(result: dict[str, Any], as_json: bool) -> None:
         print_json(result)
         return
     if "counts" not in result:
-        print_rows("plan", result["plan"])
+        print_rows("plan", _plan_rows(result["plan"]))
         return
     counts = result["counts"]
     rows: dict[str, Any] = {
@@ -42,6 +42,14 @@ def print_curation(result: dict[str, Any], as_json: bool) -> None:
         print_lines(f"what failed, and why: motionloom report {result['plan']['run']}")
     if result["over_budget"]:
         print_over_budget("inputs", counts["failures"], counts["inputs"], result["failure_budget"])
+
+
+def _plan_rows(plan: dict[str, Any]) -> dict[str, Any]:
+    if "to_update" not in plan:
+        return plan
+    update = plan["to_update"]
+    scorers = ", ".join(update["scorers"]) or "nothing but arithmetic"
+    return {**plan, "to_update": f"{update['inputs']} ({update['to_decode']} decoded, for {scorers})"}
 
 
 def time_spent(seconds: dict[str, dict[str, float]]) -> dict[str, str]:
