@@ -16,10 +16,12 @@ import hashlib
 import io
 import random
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -128,6 +130,8 @@ def _facts(location: Location) -> dict[str, Any]:
     info = retried(lambda: system.get_file_info(path))
     if info.type != pafs.FileType.File:
         raise FileNotFoundError(2, "No such object", location)
+    if info.size is None:
+        raise OSError(f"{location}: the server does not say how long it is")
     return {"size_bytes": info.size, "mtime_ns": info.mtime_ns}
 
 
@@ -135,17 +139,8 @@ def read_bytes(location: Location) -> bytes:
     """Raises: OSError."""
     if isinstance(location, Path):
         return location.read_bytes()
-    system, path = _system(location)
-
-    def read() -> bytes:
-        with system.open_input_file(path) as file:
-            size = file.size()
-            data = bytes(file.read())
-        if len(data) != size:
-            raise ConnectionError(f"{location}: {len(data)} of {size} bytes came")
-        return data
-
-    return retried(read)
+    with open_remote(location) as file:
+        return file.read()
 
 
 def write_bytes(location: Location, data: bytes) -> None:
@@ -217,9 +212,32 @@ def listed(folder: str) -> Iterator[tuple[str, int]]:
             yield f"{scheme}://{rest}{tail}", int(info.size or 0)
 
 
-def open_remote(location: str) -> io.BufferedReader:
-    """A seekable file that is read in ranges. Raises: OSError."""
-    return io.BufferedReader(_Ranges(location), BLOCK_BYTES)
+def open_remote(location: str) -> IO[bytes]:
+    """A seekable file that is read in ranges; from a server that gives none, a temporary copy. Raises: OSError."""
+    ranges = _Ranges(location)
+    # Object stores give them; it need not be asked.
+    if location.startswith(("s3://", "gs://")) or ranges.are_given():
+        return io.BufferedReader(ranges, BLOCK_BYTES)
+    return _copy(location)
+
+
+def _copy(location: str) -> IO[bytes]:
+    """The whole file, read from its beginning, in a file that is gone when it is closed."""
+    import fsspec
+
+    inner, path = fsspec.core.url_to_fs(location)
+
+    def read() -> IO[bytes]:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever reads it
+        with inner.open(path, block_size=0) as source:
+            shutil.copyfileobj(source, file, BLOCK_BYTES)
+        wanted = inner.info(path).get("size")
+        if wanted is not None and file.tell() != wanted:
+            raise ConnectionError(f"{location}: {file.tell()} of {wanted} bytes came")
+        file.seek(0)
+        return file
+
+    return retried(read)
 
 
 class _Ranges(io.RawIOBase):
@@ -231,6 +249,14 @@ class _Ranges(io.RawIOBase):
         self._open: Callable[[], Any] = functools.partial(system.open_input_file, path)
         self._file = retried(self._open)
         self._size, self._at = int(self._file.size()), 0
+
+    def are_given(self) -> bool:
+        """Whether the server answers for a part of a file; fsspec says by a ValueError that it does not."""
+        try:
+            retried(lambda: self._file.read_at(1, self._size // 2))
+        except ValueError:
+            return False
+        return True
 
     def readable(self) -> bool:
         return True

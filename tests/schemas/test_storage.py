@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
 import io
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +110,25 @@ def test_a_uri_that_nobody_reads_or_that_holds_a_secret_is_refused(location: str
         storage.located(location)
     assert "secret" not in str(refused.value)
     assert "abc" not in str(refused.value)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Python's own server, which knows no ranges."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_web_server_without_ranges_is_read_from_the_beginning(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 40_000
+    (tmp_path / "a b.bin").write_bytes(data)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_address[1]}/a%20b.bin"
+        with storage.open_remote(uri) as file:
+            assert file.seek(-9, io.SEEK_END) == len(data) - 9
+            assert file.read() == data[-9:]
+        assert storage.read_bytes(uri) == data
+        assert storage.size_of(uri) == len(data)
+        assert not storage.is_file(f"http://127.0.0.1:{server.server_address[1]}/none.bin")
+        server.shutdown()
