@@ -80,6 +80,7 @@ def _annotate(
     from pipelines.judges import check_zero_shot
     from pipelines.output_folder import UNITS_DIR
     from pipelines.progress import watch_stage
+    from pipelines.recipe_models import HOW_NOT_WHAT
     from pipelines.reuse import earlier_dataset
     from pipelines.run_balance import weights_of_run
     from pipelines.run_tables import read_run, read_table
@@ -106,9 +107,10 @@ def _annotate(
         "clips_fingerprint": fingerprint(clips),
     }
     earlier = earlier_dataset(reuse, dataset, recipe) if reuse is not None else None
+    what = recipe.model_dump(mode="json", exclude=HOW_NOT_WHAT)
     claim_folder(
         dataset,
-        made_by,
+        {**made_by, "recipe": what},
         "annotate",
         "choose another --output (clips_fingerprint: the run keeps other clips now than when the dataset was made; "
         "annotators: motionloom relabel brings the dataset up to date)",

@@ -69,6 +69,10 @@ class CurateRecipe(StrictModel):
     stalled_s: float = Field(default=STALLED_S, gt=0)
 
 
+HOW_NOT_WHAT = frozenset({"failure_budget", "cpus_per_worker", "stalled_s"})
+"""Keys that say how a recipe is worked on: other values give the same results, so a folder takes them all."""
+
+
 class ShardSize(StrictModel):
     """A shard is closed at whichever bound it reaches first."""
 

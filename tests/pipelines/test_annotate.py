@@ -212,3 +212,15 @@ def test_an_endpoint_that_nobody_serves_costs_the_wording_and_no_sample(squares:
     document = json.loads(read_sample(tmp_path / "a", entry)["json"])
     assert document["caption"] == document["refinement"]["caption_offline"]
     assert document["refinement"]["problems"]["caption"].startswith("no connection")
+
+
+@pytest.mark.slow
+def test_a_dataset_takes_other_ways_of_working_on_it_and_no_other_recipe(squares: Path, tmp_path: Path) -> None:
+    run_dir = run_on(squares, tmp_path / "run")
+    first = annotate(run_dir, tmp_path / "dataset", RECIPE, "local")
+    before = shard_hashes(tmp_path / "dataset")
+    patient = annotate_recipe("default", ["stalled_s=900", "cpus_per_worker=0.5", "failure_budget=0.9"])
+    assert annotate(run_dir, tmp_path / "dataset", patient, "local")["samples"] == first["samples"]
+    assert shard_hashes(tmp_path / "dataset") == before
+    with pytest.raises(RecipeError, match=r"differs in: recipe\.video\.crf"):
+        annotate(run_dir, tmp_path / "dataset", annotate_recipe("default", ["video.crf=30"]), "local")
