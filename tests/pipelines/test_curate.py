@@ -20,6 +20,7 @@ from pipelines.curate import curate
 from pipelines.recipe_models import curate_recipe
 from pipelines.redecide import redecide
 from pipelines.run_tables import read_run, read_table
+from pipelines.sink import claim_folder
 from schemas.errors import RecipeError
 
 TABLES = ("videos", "frames", "clips", "decisions", "failures")
@@ -86,12 +87,11 @@ def test_plan_says_what_would_run_and_writes_nothing(footage: Path, tmp_path: Pa
     assert not (tmp_path / "run").exists()
 
 
-def test_an_output_of_another_recipe_is_refused_before_any_work(footage: Path, tmp_path: Path) -> None:
-    run_dir = tmp_path / "run"
-    curate([str(footage / "square.mp4")], run_dir, curate_recipe("keep_all"), "local")
-    other = curate_recipe("keep_all", ["clips.max_clip_s=3"])
-    with pytest.raises(RecipeError, match=r"another curate recipe \(it differs in: clips\.max_clip_s\)"):
-        curate([str(footage / "square.mp4")], run_dir, other, "local")
+def test_an_output_of_something_else_is_refused_before_any_work(footage: Path, tmp_path: Path) -> None:
+    other = curate_recipe("keep_all")
+    claim_folder(tmp_path / "dataset", {}, "annotate", "hint")
+    with pytest.raises(RecipeError, match="is a folder of motionloom annotate"):
+        curate([str(footage)], tmp_path / "dataset", other, "local")
     foreign = tmp_path / "letters"
     foreign.mkdir()
     (foreign / "letter.txt").write_text("dear")
