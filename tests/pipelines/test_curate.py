@@ -236,8 +236,6 @@ def test_measuring_until_rejected_spares_networks_and_changes_no_verdict(footage
     for (full, lean), is_kept in zip(pairs, kept["a"], strict=True):
         expected = full if is_kept else {**full, **dict.fromkeys(costly)}
         assert lean == expected
-    with pytest.raises(RecipeError, match="until_rejected"):
-        curate([str(footage)], spared, recipe, "local")
     rule = "{score: person_fraction, at_most: 0.5}"
     with pytest.raises(RecipeError, match="measured until rejected: 2 clips that this policy"):
         redecide(spared, curate_recipe("keep_all", [f"policy.rules=[{rule}]"]))
@@ -245,3 +243,10 @@ def test_measuring_until_rejected_spares_networks_and_changes_no_verdict(footage
     for rules in (f"{{score: luma_mean, at_least: 75}}, {rule}", "{score: luma_mean, at_least: 10}"):
         policy = curate_recipe("keep_all", [f"policy.rules=[{rules}]"])
         assert redecide(spared, policy)["counts"]["kept"] == redecide(whole, policy)["counts"]["kept"]
+    # What was spared is measured when everything is asked for.
+    for run in (spared, whole):
+        redecide(run, recipe)
+    plan = curate([str(footage)], spared, recipe, "local", plan_only=True)["plan"]
+    assert plan["to_update"]["scorers"].keys() == COSTLY
+    curate([str(footage)], spared, recipe, "local")
+    assert tables(spared)["clips"].equals(tables(whole)["clips"])
