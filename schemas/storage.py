@@ -4,8 +4,7 @@ Remote is what begins with a scheme: s3:// and gs:// through Arrow's own clients
 Credentials come from where these look for them (environment, configuration files, the machine's role), never from a
 URI, so that no URI that is stored or printed holds one.
 An object appears under its name when its last byte has come, which is what object stores promise for one upload.
-What may pass by itself (a server that answers 500 or slowly, a connection cut in the middle of a body) is tried again,
-each time a while later; what will not (nothing there, no right) is not.
+What may pass by itself is tried again (schemas/retries.py).
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ import contextlib
 import functools
 import hashlib
 import io
-import random
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -28,14 +25,12 @@ import pyarrow.fs as pafs
 
 from schemas.errors import RecipeError, ResourceError
 from schemas.fingerprint import file_sha256
+from schemas.retries import retried
 
 _T = TypeVar("_T")
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 SCHEMES = ("s3", "gs", "http", "https", "hf")
-TRIES = 6
-FIRST_WAIT_S = 0.2
-"""Doubled each time, and drawn between half and all of it, so that a thousand workers do not come back together."""
 NO_STATE: dict[str, Any] = {"size_bytes": None, "mtime_ns": None}
 """`state_of` what is not there."""
 BLOCK_BYTES = 4 << 20
@@ -303,34 +298,6 @@ class _Ranges(io.RawIOBase):
         data = retried(read)
         self._at += len(data)
         return data
-
-
-def retried(work: Callable[[], _T]) -> _T:
-    """Does it again, later and later, while the error is one that may pass. Raises: OSError, the last one."""
-    wait_s = FIRST_WAIT_S
-    for attempt in range(1, TRIES + 1):
-        try:
-            return work()
-        except (OSError, pa.ArrowException) as error:
-            if attempt == TRIES or not may_pass(error):
-                if isinstance(error, OSError):
-                    raise
-                raise OSError(str(error)) from error
-            time.sleep(wait_s * random.uniform(0.5, 1.0))
-            wait_s *= 2.0
-    raise AssertionError("unreachable")
-
-
-_LASTING = re.compile(
-    r"(?i)no such|not found|NO_SUCH|404|access.?denied|forbidden|\b403\b|\b401\b|invalid access key|permission"
-)
-
-
-def may_pass(error: Exception) -> bool:
-    """Whether trying again can help: not where nothing is there or nothing may be read."""
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
-        return False
-    return not _LASTING.search(str(error))
 
 
 def _system(location: str) -> tuple[Any, str]:

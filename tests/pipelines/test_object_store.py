@@ -18,18 +18,19 @@ from curation.probe import video_id_of
 from pipelines.annotate import annotate
 from pipelines.curate import curate
 from pipelines.recipe_models import annotate_recipe, curate_recipe
-from schemas import storage
+from schemas import retries
 from schemas.errors import RecipeError
 from tests.object_store import KEYS, ObjectStore, object_store
 
 RECIPE, ANNOTATE = curate_recipe("keep_all", ["scorers=[technical]"]), annotate_recipe("default")
-MANIFEST = "file,licence,ground_truth\n0.mp4,CC-BY,0.json\n"
+# Which split a video falls into, unless stated, is drawn by its id, and ids are of URIs.
+MANIFEST = "file,licence,ground_truth,split\n0.mp4,CC-BY,0.json,train\n1.mp4,,,val\n2.mp4,,,val\n"
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    monkeypatch.setattr(storage, "FIRST_WAIT_S", 0.01)
-    with object_store(("footage", "results"), failing=0.05, seed=1) as made:
+    monkeypatch.setattr(retries, "FIRST_WAIT_S", 0.01)
+    with object_store(("footage", "results"), failing=0.1, seed=1) as made:
         yield made
 
 
@@ -79,7 +80,7 @@ def members(shard: bytes, names: dict[str, str]) -> dict[str, str]:
 def test_from_bucket_to_bucket_as_from_folder_to_folder(tmp_path: Path, store: ObjectStore, footage: Path) -> None:
     chain(str(footage), str(tmp_path / "run"), str(tmp_path / "dataset"))
     chain("s3://footage/day one", "s3://results/run", "s3://results/dataset")
-    assert sum(store.faults.values()) > 2, "a test of faults needs some"
+    assert sum(store.faults.values()) > 0, "a test of faults needs some"
 
     names = {}
     for path in footage.glob("*.mp4"):

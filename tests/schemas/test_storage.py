@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas import storage
+from schemas import retries, storage
 from schemas.errors import RecipeError
 from tests.object_store import ObjectStore, object_store
 
@@ -25,7 +25,7 @@ def store() -> Iterator[ObjectStore]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(retries, "FIRST_WAIT_S", 0.01)
 
 
 def test_what_is_written_is_read_whole_and_in_ranges_through_faults(store: ObjectStore) -> None:
@@ -68,10 +68,10 @@ def test_upload_download_and_remove(store: ObjectStore, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_said_at_once(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "FIRST_WAIT_S", 60.0)
+    monkeypatch.setattr(retries, "FIRST_WAIT_S", 60.0)
     with pytest.raises(FileNotFoundError):
-        storage.retried(lambda: (_ for _ in ()).throw(FileNotFoundError(2, "gone")))
-    monkeypatch.setattr(storage, "FIRST_WAIT_S", 0.01)
+        retries.retried(lambda: (_ for _ in ()).throw(FileNotFoundError(2, "gone")))
+    monkeypatch.setattr(retries, "FIRST_WAIT_S", 0.01)
     with pytest.raises(OSError, match="none"):
         storage.read_bytes("s3://footage/none.mp4")
     assert storage.state_of("s3://footage/none.mp4") == {"size_bytes": None, "mtime_ns": None}
@@ -85,8 +85,8 @@ def test_retries_end_with_the_last_error() -> None:
         raise ConnectionError("reset by peer")
 
     with pytest.raises(ConnectionError, match="reset by peer"):
-        storage.retried(fail)
-    assert len(calls) == storage.TRIES
+        retries.retried(fail)
+    assert len(calls) == retries.TRIES
 
 
 @pytest.mark.parametrize(
