@@ -104,7 +104,7 @@ def _curate(
     from pipelines.sink import UnitStore, check_folder, claim_folder, read_recipe
     from pipelines.stages import Stage, keep_runner, pick_runner
     from pipelines.take_stage import TakeStage, views_to_cut
-    from pipelines.update_stage import UpdateStage
+    from pipelines.update_stage import UpdateStage, update_of
     from schemas.clip import SourceNote
     from schemas.errors import RecipeError
 
@@ -129,16 +129,20 @@ def _curate(
         raise RecipeError(f"write_clips writes into a folder of this machine; {output.location} is none")
     check_clip_files(run_dir, recipe.write_clips)
     units = UnitStore(run_dir / UNITS_DIR)
-    rows, reused = [], 0
+    rows, updates, reused, before = [], [], 0, read_recipe(run_dir)
+    strangers = set(units.ids())
     for path in inputs:
         row = {**_input_row(path, notes.get(path, SourceNote())), "made_by": identity}
         known = units.document(str(row["video_id"]))
+        strangers.discard(str(row["video_id"]))
         # A failed input is tried again: what ailed it (rights, a missing mount) may be mended.
-        if known is not None and known["stamp"] == row["stamp"] and known["failure"] is None:
-            reused += 1
-        else:
+        if known is None or known["stamp"] != row["stamp"] or known["failure"] is not None:
             rows.append(row)
-    updates = _updates(units, {str(row["video_id"]) for row in rows}, identity, read_recipe(run_dir))
+            continue
+        reused += 1
+        if (update := update_of(known, identity, before)) is not None:
+            updates.append(update)
+    updates += _updates_of_strangers(units, sorted(strangers), identity, before)
     plan: dict[str, Any] = {
         "inputs": len(inputs), "to_measure": len(rows), "reused": reused, "runner": runner, "run": str(output.location)
     }  # fmt: skip
@@ -159,8 +163,8 @@ def _curate(
     asked = (output.units, recipe.clips, recipe.scorers, cheap)
     work, cut = CurateStage(*asked), TakeStage(*asked)
     stage = Stage("curate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
-    update = UpdateStage(*asked)
-    update_stage = Stage("update", update, recipe.cpus_per_worker, update.lost, recipe.stalled_s)
+    anew = UpdateStage(*asked)
+    update_stage = Stage("update", anew, recipe.cpus_per_worker, anew.lost, recipe.stalled_s)
     cut_stage = Stage("cut takes", cut, recipe.cpus_per_worker, cut.lost, recipe.stalled_s)
     forget_clip_files(run_dir, [row["video_id"] for row in rows])
     run_stage = pick_runner(runner)
@@ -173,7 +177,9 @@ def _curate(
             output.fetch()
         if updates:
             output.forget_units(str(row["video_id"]) for row in updates)
-            for _ in watch_stage(run_stage(update_stage, updates, workers), "update", len(updates), run_dir):
+            budget = FailureBudget(recipe.failure_budget, len(updates))
+            results = run_stage(update_stage, updates, workers)
+            for _ in budget.watch(watch_stage(results, "update", len(updates), run_dir)):
                 pass
             output.fetch()
         # Again where a view failed at it: its siblings are then cut without it.
@@ -227,25 +233,33 @@ def _input_row(path: Location, note: SourceNote) -> dict[str, Any]:
     }
 
 
-def _updates(
-    units: UnitStore, anew: set[str], identity: dict[str, Any], before: dict[str, Any]
+def _updates_of_strangers(
+    units: UnitStore, video_ids: Sequence[str], identity: dict[str, Any], before: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Rows of `UpdateStage` for all units of the run that another recipe made, but those that are made anew anyway.
+    """Updates of units that this call does not name: all of a run is measured by one recipe.
 
-    before: the recipe that the folder was begun with, which units of an earlier version do not name themselves.
+    Raises: RecipeError when a file that would have to be decoded is not what was measured; its facts are not given up.
     """
-    from pipelines.update_stage import missing_scorers
+    from pipelines.update_stage import update_of
+    from schemas.errors import RecipeError
+    from schemas.storage import located, state_of
 
-    rows = []
-    for video_id in units.ids():
-        document = None if video_id in anew else units.document(video_id)
-        if document is None or document["failure"] is not None:
+    updates, gone = [], []
+    for video_id in video_ids:
+        document = units.document(video_id)
+        update = update_of(document, identity, before) if document is not None else None
+        if document is None or update is None:
             continue
-        made_by = document.get("made_by", before)
-        if made_by != identity:
-            missing = missing_scorers(made_by, identity)
-            rows.append({"video_id": video_id, "made_by": identity, "missing": missing})
-    return rows
+        uri, state = document["video"]["uri"], {name: document["stamp"][name] for name in ("size_bytes", "mtime_ns")}
+        if update["missing"] and state_of(located(uri)) != state:
+            gone.append(uri)
+        updates.append(update)
+    if gone:
+        raise RecipeError(
+            f"{len(gone)} files of this run that another recipe measured are gone or changed ({gone[0]}, …): bring "
+            "them back, name those that changed as --input, or choose another --output; nothing was done"
+        )
+    return updates
 
 
 def _is_same_policy(run_dir: Path, policy: Policy) -> bool:

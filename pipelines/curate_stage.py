@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import cv2
 import pyarrow as pa
 
 from curation.clock import frame_intervals
-from curation.cuts import CutRules, cut_clips
+from curation.cuts import cut_clips
 from curation.measure import facts_to_table, measure_video
 from curation.probe import header_is_wrong, probe, real_time_factor
 from curation.takes import split_key, split_of
 from pipelines.clip_scoring import ClipScoring
+from pipelines.measured_unit import CurationStage, done_row
 from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord, SourceNote, VideoRecord
 from schemas.errors import DataError, ProbeError, WorkerLost
-from schemas.policy import Policy
 from schemas.scores import FrameFacts
-from schemas.storage import Location, located, sha256_of
+from schemas.storage import located, sha256_of
 
 
-@dataclass(frozen=True, slots=True)
-class CurateStage:
+class CurateStage(CurationStage):
     """Makes the row function of curation.
 
     Rows in: uri, video_id, stamp, note, refused (a reason, or None), made_by (what measuring depends on, of the
-    recipe). Rows out: uri, failure (why it failed, or None), clips (how many), footage_s.
-    scorer_names, until_rejected: as `ClipScoring` has them.
+    recipe). Rows out: of `done_row`.
     A view of a take that is to be cut together with its siblings gets no clips yet: `TakeStage` makes them from the
     facts that are stored here.
     """
 
-    units_dir: Location
-    rules: CutRules
-    scorer_names: tuple[str, ...] | None = None
-    until_rejected: Policy | None = None
+    __slots__ = ()
 
     def __call__(self) -> RowFunction:
         # Videos are spread over processors already; on pictures this small OpenCV's threads mostly wait for each other.
@@ -130,17 +125,6 @@ def _unit(row: Row) -> tuple[dict[str, Any], pa.Table]:
         "failure": None,
     }
     return document, pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
-
-
-def done_row(document: dict[str, Any], uri: str) -> Row:
-    """What a stage of curation says of an input that it finished."""
-    failure, video = document["failure"], document["video"]
-    return {
-        "uri": uri,
-        "failure": failure and failure["message"],
-        "clips": len(document["clips"]),
-        "footage_s": video["duration_s"] if video is not None else 0.0,
-    }
 
 
 def _truth_sha256(note: SourceNote) -> str | None:

@@ -41,14 +41,12 @@ def main() -> int:
         except MemoryError:
             say("memory")
             os._exit(1)
-        except OSError as error:
-            full = storage_is_full(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the parent raises it
+            full = storage_is_full(error) if isinstance(error, OSError) else None
             if full is not None:
                 say("error", **error_message(full))
             else:
                 say("bug", message=f"in {name}\n{traceback.format_exc()}")
-        except Exception:  # noqa: BLE001 - whatever it is, the parent raises it
-            say("bug", message=f"in {name}\n{traceback.format_exc()}")
         return None
 
     # From the parent, through a pipe that nobody else has.

@@ -118,7 +118,7 @@ def _check_measured(run_dir: Path, policy: Policy, labels: Labels | None) -> Non
     if unmeasured:
         raise RecipeError(
             f"{run_dir} was measured until rejected: {unmeasured} clips that this policy does not reject by cheap "
-            "scores lack the others; curate into another --output with this recipe, or with --measure all"
+            "scores lack the others; call curate with the policy of the run and --measure all, then redecide"
         )
 
 

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import numpy as np
 
 from curation.catalog import CUTTING, make_scorers
-from curation.cuts import CutRules
-from curation.measure import facts_from_table, facts_to_table
 from curation.take_cuts import View, cut_take
 from pipelines.clip_scoring import ClipScoring
+from pipelines.measured_unit import CurationStage, MeasuredUnit
 from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
-from schemas.clip import FailureRecord, VideoRecord
 from schemas.errors import DataError, WorkerLost
 from schemas.fingerprint import fingerprint
-from schemas.policy import Policy
-from schemas.scores import FrameFacts
-from schemas.storage import Location
 
 
-@dataclass(frozen=True, slots=True)
-class TakeStage:
-    """Makes the row function that cuts views of takes. What the names mean is said by `CurateStage`.
+class TakeStage(CurationStage):
+    """Makes the row function that cuts views of takes.
 
-    Rows in: of `views_to_cut`. Rows out: uri, failure (why it failed, or None).
+    Rows in: of `views_to_cut`. Rows out: of `done_row`.
     Only with until_rejected a file is decoded here: for the costly scores of the clips that are left.
     """
 
-    units_dir: Location
-    rules: CutRules
-    scorer_names: tuple[str, ...] | None = None
-    until_rejected: Policy | None = None
+    __slots__ = ()
 
     def __call__(self) -> RowFunction:
         cv2.setNumThreads(1)
@@ -44,44 +33,29 @@ class TakeStage:
         cutting = [name for scorer in make_scorers() if scorer.name in CUTTING for name in scorer.fact_names]
 
         def cut_one(row: Row) -> Row:
-            clock, video_id = StageClock(), str(row["video_id"])
-            document = _document(units, video_id)
-            clock.seconds.update(document["seconds"])
-            video = VideoRecord(**document["video"])
+            clock, unit = StageClock(), MeasuredUnit(units, str(row["video_id"]))
+            clock.seconds.update(unit.document["seconds"])
+            video = unit.video
+            assert video is not None
             views = [view for name in row["views"] if (view := _view(units, name, cutting)) is not None]
-            clips = cut_take(str(video.take_id), views, self.rules)[video_id]
-            facts = _facts(units, video, measured)
+            clips = cut_take(str(video.take_id), views, self.rules)[video.video_id]
+            facts = unit.facts(measured)
             try:
-                document["clips"], facts = scoring.score(video, facts, clips, clock)
+                unit.document["clips"], facts = scoring.score(video, facts, clips, clock)
             except DataError as error:
-                facts = _fail(document, error, video.uri)
+                facts = unit.fail(error)
                 clock.lap("measure")
-            document.update(cut_with=row["cut_with"], seconds=clock.seconds)
-            units.commit(video_id, facts_to_table(video_id, facts), document)
-            return _done(document, video.uri)
+            unit.document.update(cut_with=row["cut_with"], seconds=clock.seconds)
+            return unit.commit(facts)
 
         return cut_one
 
     def lost(self, row: Row, error: WorkerLost) -> Row:
         """Notes a failure of the whole view; for `Stage.lost`."""
-        units, video_id = UnitStore(self.units_dir), str(row["video_id"])
-        document = _document(units, video_id)
-        uri = str(document["video"]["uri"])
-        facts = _fail(document, error, uri)
-        document["cut_with"] = row["cut_with"]
-        units.commit(video_id, facts_to_table(video_id, facts), document)
-        return _done(document, uri)
-
-
-def _fail(document: dict[str, Any], error: DataError, uri: str) -> FrameFacts:
-    """Makes the document that of a failed input, which has no facts."""
-    document.update(video=None, clips=[], failure=FailureRecord.of(error, uri, "measure").row())
-    return FrameFacts(np.empty(0), 0.0, {})
-
-
-def _done(document: dict[str, Any], uri: str) -> Row:
-    failure = document["failure"]
-    return {"uri": uri, "failure": failure and failure["message"]}
+        unit = MeasuredUnit(UnitStore(self.units_dir), str(row["video_id"]))
+        facts = unit.fail(error)
+        unit.document["cut_with"] = row["cut_with"]
+        return unit.commit(facts)
 
 
 def views_to_cut(units: UnitStore) -> list[Row]:
@@ -105,22 +79,10 @@ def views_to_cut(units: UnitStore) -> list[Row]:
     return rows
 
 
-def _document(units: UnitStore, video_id: str) -> dict[str, Any]:
-    document = units.document(video_id)
-    if document is None:
-        raise RuntimeError(f"unit {video_id} vanished while its take was being cut")
-    return document
-
-
 def _view(units: UnitStore, video_id: str, fact_names: list[str]) -> View | None:
-    document = _document(units, video_id)
-    if document["video"] is None:
+    unit = MeasuredUnit(units, video_id)
+    video = unit.video
+    if video is None:
         # It failed in this very stage; those that were already cut with it are cut again.
         return None
-    video = VideoRecord(**document["video"])
-    facts = _facts(units, video, fact_names)
-    return View(video_id, video.uri, facts, video.offset_s or 0.0, video.real_time_factor)
-
-
-def _facts(units: UnitStore, video: VideoRecord, names: list[str]) -> FrameFacts:
-    return facts_from_table(units.table(video.video_id, ["pts_s", *names]), video.duration_s)
+    return View(video_id, video.uri, unit.facts(fact_names), video.offset_s or 0.0, video.real_time_factor)

@@ -7,76 +7,79 @@ facts again. Where only rules of cutting changed, or scorers were left out, noth
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
 from curation.catalog import COSTLY, WEIGHT_FILES
-from curation.cuts import CutRules, cut_clips
-from curation.measure import facts_from_table, facts_to_table, measure_video
+from curation.cuts import cut_clips
+from curation.measure import measure_video
 from pipelines.clip_scoring import ClipScoring
-from pipelines.curate_stage import done_row
+from pipelines.measured_unit import CurationStage, MeasuredUnit
 from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
-from schemas.clip import FailureRecord, VideoRecord
+from schemas.clip import VideoRecord
 from schemas.errors import DataError, DecodeError, WorkerLost
-from schemas.policy import Policy
 from schemas.scores import FrameFacts
-from schemas.storage import Location, located
+from schemas.storage import located
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateStage:
-    """Makes the row function that updates measured inputs. What the names mean is said by `CurateStage`.
+class UpdateStage(CurationStage):
+    """Makes the row function that updates measured inputs.
 
     Rows in: video_id, made_by (what is noted of the recipe in the unit), missing (names of scorers to measure).
-    Rows out: as of CurateStage.
+    Rows out: of `done_row`.
     """
 
-    units_dir: Location
-    rules: CutRules
-    scorer_names: tuple[str, ...] | None = None
-    until_rejected: Policy | None = None
+    __slots__ = ()
 
     def __call__(self) -> RowFunction:
         cv2.setNumThreads(1)
         scoring, units = ClipScoring(self.scorer_names, self.until_rejected), UnitStore(self.units_dir)
 
         def update_one(row: Row) -> Row:
-            clock, video_id = StageClock(), str(row["video_id"])
-            document = _document(units, video_id)
-            video = VideoRecord(**document["video"])
+            clock, unit = StageClock(), MeasuredUnit(units, str(row["video_id"]))
+            document, video = unit.document, unit.video
+            assert video is not None
+            clock.seconds.update(document["seconds"])
             kept = [name for each in scoring.at_once if each.name not in row["missing"] for name in each.fact_names]
-            facts = facts_from_table(units.table(video_id, ["pts_s", *kept]), video.duration_s)
+            facts = unit.facts(kept)
             try:
                 facts = _with_missing(facts, video, scoring, row["missing"])
                 clock.lap("measure")
                 document["clips"] = []
                 document.pop("cut_with", None)
                 if not (self.rules.cut_takes_together and video.take_id):
-                    clips = cut_clips(video_id, video.uri, facts, self.rules)
+                    clips = cut_clips(video.video_id, video.uri, facts, self.rules)
                     document["clips"], facts = scoring.score(video, facts, clips, clock)
             except DataError as error:
-                facts = _fail(document, error, video.uri)
+                facts = unit.fail(error)
                 clock.lap("measure")
-            document.update(made_by=row["made_by"], seconds=_sum(document["seconds"], clock.seconds))
-            units.commit(video_id, facts_to_table(video_id, facts), document)
-            return done_row(document, video.uri)
+            document.update(made_by=row["made_by"], seconds=clock.seconds)
+            return unit.commit(facts)
 
         return update_one
 
     def lost(self, row: Row, error: WorkerLost) -> Row:
         """Notes a failure of the whole input; for `Stage.lost`."""
-        units, video_id = UnitStore(self.units_dir), str(row["video_id"])
-        document = _document(units, video_id)
-        uri = str(document["video"]["uri"])
-        facts = _fail(document, error, uri)
-        document["made_by"] = row["made_by"]
-        units.commit(video_id, facts_to_table(video_id, facts), document)
-        return done_row(document, uri)
+        unit = MeasuredUnit(UnitStore(self.units_dir), str(row["video_id"]))
+        facts = unit.fail(error)
+        unit.document["made_by"] = row["made_by"]
+        return unit.commit(facts)
+
+
+def update_of(document: dict[str, Any], identity: dict[str, Any], before: dict[str, Any]) -> Row | None:
+    """The row that brings a unit up to date, or None when it is.
+
+    identity: what measuring depends on, of the recipe. before: the same of the recipe that the folder was begun with,
+    which units of an earlier version do not name themselves.
+    """
+    made_by, video = document.get("made_by", before), document["video"]
+    if video is None or made_by == identity:
+        return None
+    return {"video_id": video["video_id"], "made_by": identity, "missing": missing_scorers(made_by, identity)}
 
 
 def missing_scorers(before: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -109,25 +112,3 @@ def _with_missing(facts: FrameFacts, video: VideoRecord, scoring: ClipScoring, m
     if not np.array_equal(more.pts_s_T, facts.pts_s_T):
         raise DecodeError("its frames are others than those that were measured before: the file changed since")
     return FrameFacts(facts.pts_s_T, facts.end_s, {**facts.facts, **more.facts})
-
-
-def _document(units: UnitStore, video_id: str) -> dict[str, Any]:
-    document = units.document(video_id)
-    if document is None:
-        raise RuntimeError(f"unit {video_id} vanished while it was being updated")
-    return document
-
-
-def _fail(document: dict[str, Any], error: DataError, uri: str) -> FrameFacts:
-    document.update(video=None, clips=[], failure=FailureRecord.of(error, uri, "measure").row())
-    return FrameFacts(np.empty(0), 0.0, {})
-
-
-def _sum(before: dict[str, dict[str, float]], now: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    return {
-        stage: {
-            clock: before.get(stage, {}).get(clock, 0.0) + now.get(stage, {}).get(clock, 0.0)
-            for clock in ("wall_s", "cpu_s")
-        }
-        for stage in {**before, **now}
-    }

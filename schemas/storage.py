@@ -138,14 +138,8 @@ def read_bytes(location: Location) -> bytes:
         return file.read()
 
 
-def write_bytes(location: Location, data: bytes) -> None:
-    """Replaces a file in one step, locally by renaming. Raises: OSError."""
-    if isinstance(location, Path):
-        location.parent.mkdir(parents=True, exist_ok=True)
-        part = location.with_name(f".{location.name}.part")
-        part.write_bytes(data)
-        part.replace(location)
-        return
+def write_bytes(location: str, data: bytes) -> None:
+    """Replaces a remote file in one step. Raises: OSError."""
     system, path = _system(location)
 
     def write() -> None:

@@ -135,20 +135,26 @@ def test_a_new_threshold_is_a_decision(footage: str, tmp_path: Path, decoded: Co
 
 
 @pytest.mark.slow
-def test_a_file_that_changed_is_measured_anew_and_one_that_went_is_kept(
+def test_a_file_that_changed_is_measured_anew_and_facts_of_one_that_went_are_not_given_up(
     footage: str, tmp_path: Path, decoded: Counter[str]
 ) -> None:
-    run = tmp_path / "run"
+    run, both = tmp_path / "run", recipe("technical", "motion")
     curate([footage], run, recipe("technical"), "local")
     moving_square_video(Path(footage) / "0.mp4", frames=90)
-    (Path(footage) / "1.mp4").unlink()
+    gone = (Path(footage) / "1.mp4").rename(tmp_path / "1.mp4")
+    before = tables(run)
     decoded.clear()
-    result = curate([footage], run, recipe("technical", "motion"), "local")
-    rows = {row["uri"].rsplit("/", 1)[1]: row for row in tables(run)["failures"]}
-    # Known to the run, named by nobody now: it cannot be brought up to date, which is said and not passed over.
-    assert rows.keys() == {"broken.mp4", "1.mp4"}
-    assert result["counts"]["videos"] == 2
-    assert decoded["frames"] == 90 + FRAMES[2]
+    with pytest.raises(RecipeError, match=r"1 files of this run .* are gone or changed \(.*1\.mp4, …\)"):
+        curate([footage], run, both, "local")
+    assert tables(run) == before
+    # What decodes nothing needs no file.
+    shorter = curate([footage], run, recipe("technical", max_clip_s=1.0), "local")
+    assert (shorter["counts"]["videos"], decoded["frames"]) == (3, 90)
+    gone.rename(Path(footage) / "1.mp4")
+    decoded.clear()
+    result = curate([footage], run, both, "local")
+    assert result["counts"]["videos"] == 3
+    assert decoded["frames"] == 90 + FRAMES[1] + FRAMES[2]
 
 
 def test_which_scorers_are_missing() -> None:
