@@ -9,7 +9,6 @@ beside each other.
 from __future__ import annotations
 
 import contextlib
-import logging
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +18,6 @@ from pathlib import Path
 
 from schemas.errors import ResourceError
 from schemas.storage import Location, download, joined, listed, located, remove, remove_folder, upload
-
-log = logging.getLogger(__name__)
 
 UNITS_DIR = "units"
 _AT_ONCE = 16
@@ -62,13 +59,14 @@ class OutputFolder:
                 (self.folder / UNITS_DIR / unit_id[:2] / f"{unit_id}.parquet").unlink(missing_ok=True)
 
     def publish(self) -> None:
-        """Sends what changed and removes what is gone from the folder; units that are there are the workers' own."""
+        """Sends what changed and removes what was there and is gone from the folder; what others put there stays."""
         if isinstance(self.location, Path):
             return
         states = self._states()
         there = {name: uri for uri, name, _ in self._there()}
-        gone = [uri for name, uri in there.items() if name not in states]
+        gone = [uri for name, uri in there.items() if name not in states and name in self._sent]
         changed = [name for name, state in states.items() if self._sent.get(name) != state]
+        # Units that are there are the workers' own.
         changed = [name for name in changed if not (name.startswith(f"{UNITS_DIR}/") and name in there)]
         if (changed or gone) and self.mark in there:
             remove(there[self.mark])
@@ -88,9 +86,16 @@ class OutputFolder:
         upload(self.folder / name, str(joined(self.location, name)))
 
     def _there(self) -> list[tuple[str, str, int]]:
-        """URI, name below the output and bytes of what the store has."""
+        """URI, name below the output and bytes of what the store has.
+
+        Raises: ResourceError for a name that leads out of the folder: an object may have any.
+        """
         location = str(self.location).rstrip("/")
-        return [(uri, uri[len(location) + 1 :], size_bytes) for uri, size_bytes in listed(location)]
+        found = [(uri, uri[len(location) + 1 :], size_bytes) for uri, size_bytes in listed(location)]
+        for uri, name, _ in found:
+            if not set(name.split("/")).isdisjoint({"", ".", ".."}):
+                raise ResourceError(f"{uri} is no name of a file below {location}; remove it or choose another folder")
+        return found
 
     def _states(self) -> dict[str, tuple[int, int]]:
         files = (path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(".part"))

@@ -17,9 +17,10 @@ from curation.inputs import find_inputs, read_notes
 from curation.probe import video_id_of
 from pipelines.annotate import annotate
 from pipelines.curate import curate
+from pipelines.output_folder import output_folder
 from pipelines.recipe_models import annotate_recipe, curate_recipe
 from schemas import retries
-from schemas.errors import RecipeError
+from schemas.errors import RecipeError, ResourceError
 from tests.object_store import KEYS, ObjectStore, object_store
 
 RECIPE, ANNOTATE = curate_recipe("keep_all", ["scorers=[technical]"]), annotate_recipe("default")
@@ -128,3 +129,23 @@ def test_inputs_are_folders_globs_and_objects(store: ObjectStore, footage: Path)
     notes = read_notes(find_inputs([prefix]))
     assert notes[every[0]].licence == "CC-BY"
     assert notes[every[0]].ground_truth == f"{prefix}/0.json"
+
+
+def test_what_others_put_into_the_folder_stays_and_no_name_leads_out_of_it(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with output_folder("s3://results/run", "run.json") as output:
+        for name in ("run.json", "table/part.parquet"):
+            (output.folder / name).parent.mkdir(exist_ok=True)
+            (output.folder / name).write_text(name)
+        output.publish()
+        store.put("results", "run/notes.txt", b"from a colleague, meanwhile")
+        (output.folder / "table" / "part.parquet").rename(output.folder / "table" / "other.parquet")
+        output.publish()
+    # Marks in place of folders, which object stores keep, are no files.
+    files = sorted(key for key in store.keys("results") if not key.endswith("/"))
+    assert files == ["run/notes.txt", "run/run.json", "run/table/other.parquet"]
+    for name in ("../out.txt", "a/../../out.txt", "/out.txt", "a//b"):
+        monkeypatch.setattr("pipelines.output_folder.listed", lambda folder, name=name: [(f"{folder}/{name}", 3)])
+        with pytest.raises(ResourceError, match="is no name of a file below"), output_folder("s3://x/run", "run.json"):
+            pass
