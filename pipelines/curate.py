@@ -104,7 +104,7 @@ def _curate(
     from pipelines.sink import UnitStore, check_folder, claim_folder, read_recipe
     from pipelines.stages import Stage, keep_runner, pick_runner
     from pipelines.take_stage import TakeStage, views_to_cut
-    from pipelines.update_stage import UpdateStage, update_of
+    from pipelines.update_stage import UpdateStage, check_weights_are_here, update_of
     from schemas.clip import SourceNote
     from schemas.errors import RecipeError
 
@@ -124,12 +124,14 @@ def _curate(
         # Here it decides what is measured.
         identity["until_rejected"] = cheap.model_dump(mode="json", exclude_defaults=True)
     check_folder(run_dir, identity, "curate", "choose another --output", changes=True)
+    before = read_recipe(run_dir)
+    check_weights_are_here(before, identity)
     is_same_policy = _is_same_policy(run_dir, recipe.policy)
     if recipe.write_clips.mode != "none" and isinstance(output.location, str):
         raise RecipeError(f"write_clips writes into a folder of this machine; {output.location} is none")
     check_clip_files(run_dir, recipe.write_clips)
     units = UnitStore(run_dir / UNITS_DIR)
-    rows, updates, reused, before = [], [], 0, read_recipe(run_dir)
+    rows, updates, reused = [], [], 0
     strangers = set(units.ids())
     for path in inputs:
         row = {**_input_row(path, notes.get(path, SourceNote())), "made_by": identity}

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from curation.catalog import COSTLY, WEIGHT_FILES
+from curation.catalog import COSTLY, WEIGHT_FILES, fact_weights
 from curation.cuts import cut_clips
 from curation.measure import measure_video
 from pipelines.clip_scoring import ClipScoring
@@ -21,7 +21,7 @@ from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from schemas.clip import VideoRecord
-from schemas.errors import DataError, DecodeError, WorkerLost
+from schemas.errors import DataError, DecodeError, RecipeError, WorkerLost
 from schemas.scores import FrameFacts
 from schemas.storage import located
 
@@ -80,6 +80,20 @@ def update_of(document: dict[str, Any], identity: dict[str, Any], before: dict[s
     if video is None or made_by == identity:
         return None
     return {"video_id": video["video_id"], "made_by": identity, "missing": missing_scorers(made_by, identity)}
+
+
+def check_weights_are_here(before: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Measured anew without weights that went (a forgotten MOTIONLOOM_WEIGHTS), good scores would become nulls.
+
+    before, wanted: as of `missing_scorers`. Raises: RecipeError.
+    """
+    readers = sorted(set(WEIGHT_FILES) & set(wanted["scorers"]))
+    went = sorted(set(before.get("weights", {})) - set(fact_weights())) if readers else []
+    if went:
+        raise RecipeError(
+            f"this run was measured with weights that are not in the weights folder: {', '.join(went)}; put them back, "
+            f"leave {' and '.join(readers)} out, or choose another --output"
+        )
 
 
 def missing_scorers(before: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
