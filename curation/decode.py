@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -40,7 +41,7 @@ WINDOW_FRAMES = 64
 # A frame counts as due slightly early, so that 30000/1001 against 10 fps does not skip every thousandth frame.
 _EARLY_S = 1e-3
 # Times that went through a table and back are equal within this.
-_SAME_TIME_S = 1e-6
+SAME_TIME_S = 1e-6
 # Decoding resumes this long before an interval: what an open group of pictures leaves broken lies before the interval.
 _SEEK_MARGIN_S = 1.0
 # Headers are off by a frame or an edit list; a stream that lacks more than both of these was cut off.
@@ -93,10 +94,10 @@ def presented_frames(
         if pts_s > MAX_DURATION_S or result.frames >= MAX_FRAMES:
             result.error = f"only the first {MAX_DURATION_S / 3600:g} hours or {MAX_FRAMES} frames are read"
             break
-        if end_s is not None and pts_s >= end_s - _SAME_TIME_S:
+        if end_s is not None and pts_s >= end_s - SAME_TIME_S:
             result.end_s = end_s
             return
-        if pts_s < start_s - _SAME_TIME_S:
+        if pts_s < start_s - SAME_TIME_S:
             continue
         result.frames += 1
         result.last_s = pts_s
@@ -130,7 +131,7 @@ def _frames_from(
         container.seek(first.pts + int((start_s - _SEEK_MARGIN_S) / time_base), stream=stream, backward=True)
         frames = decoded()
         entry = next(frames, None)
-        if entry is None or (entry.pts - first.pts) * time_base > start_s + _SAME_TIME_S:
+        if entry is None or (entry.pts - first.pts) * time_base > start_s + SAME_TIME_S:
             # A file without an index (MPEG-TS) is entered behind the keyframe: nothing for it but the beginning.
             container.seek(first.pts - int(_SEEK_MARGIN_S / time_base), stream=stream, backward=True)
             frames = decoded()
@@ -166,6 +167,11 @@ class _Grid:
 
     period_s: float
     due_s: float = 0.0
+
+    @staticmethod
+    def entered(period_s: float, time_s: float) -> _Grid:
+        """The grid of a stream that began at 0, from this time on."""
+        return _Grid(period_s, math.ceil((time_s - _EARLY_S) / period_s) * period_s)
 
     def wants(self, time_s: float) -> bool:
         if time_s + _EARLY_S < self.due_s:
@@ -221,6 +227,7 @@ def decode_for(
     on_frame: Callable[[float, av.VideoFrame], None] | None = None,
     clock: Clock = PLAYBACK,
     between: Sequence[tuple[float, float]] | None = None,
+    origin_s: float | None = None,
 ) -> DecodeResult:
     """Decodes once and delivers to every request its windows of frames, in order.
 
@@ -228,14 +235,17 @@ def decode_for(
     Requests that differ in nothing but their name share one resize. Every resize starts from the native frame: what a
     consumer sees must not change when another one is added. Pixels that are not square in the file are square when
     delivered, but for native luma or YUV planes, which come as they are stored.
-    Delivered times are relative to start_s, on `clock`; start_s, end_s and the result are in presentation time, and
-    the result counts the frames that the clock's max_fps leaves out.
+    Delivered times are relative to origin_s (start_s unless given), on `clock`; sampling keeps the rhythm that it has
+    from there on. start_s, end_s and the result are in presentation time, and the result counts the frames that the
+    clock's max_fps leaves out.
     on_frame sees every frame of the interval as it is (an encoder, a counter), with its time on `clock`.
     between: only frames inside these intervals [start_s, end_s) of presentation time are delivered, in rising order;
     which ones a request samples does not depend on it.
     Raises: ProbeError when the file cannot be opened, DecodeError when not one frame could be decoded.
     """
     result = DecodeResult()
+    origin_s = start_s if origin_s is None else origin_s
+    entered_s = (start_s - origin_s) / clock.factor
     with open_video(path) as container:
         stream = video_stream(container)
         if any(request.coding for request in requests):
@@ -243,11 +253,11 @@ def decode_for(
         feeds: list[_Feed] | None = None
         by_planes = any(request.pixels != "rgb" for request in requests)
         aspect = pixel_aspect(stream)
-        everybody = None if clock.max_fps is None else _Grid(1.0 / clock.max_fps)
+        everybody = None if clock.max_fps is None else _Grid.entered(1.0 / clock.max_fps, entered_s)
         for pts_s, frame in presented_frames(container, result, start_s, end_s):
             if feeds is None:
-                feeds = _feeds(requests, (frame.width, frame.height), aspect, clock)
-            time_s = (pts_s - start_s) / clock.factor
+                feeds = _feeds(requests, (frame.width, frame.height), aspect, clock, entered_s)
+            time_s = (pts_s - origin_s) / clock.factor
             if everybody is not None and not everybody.wants(time_s):
                 continue
             if on_frame is not None:
@@ -264,14 +274,15 @@ def decode_for(
         for feed in feeds or ():
             if feed.pts_s:
                 _deliver(feed, deliver)
-    if result.frames == 0:
+    # A part of a stream may lie behind the file's end.
+    if result.frames == 0 and (result.error is not None or start_s <= origin_s):
         raise DecodeError(result.error or "no frame could be decoded")
     return result
 
 
 def _is_inside(pts_s: float, intervals: Sequence[tuple[float, float]]) -> bool:
-    at = bisect.bisect_right(intervals, pts_s + _SAME_TIME_S, key=lambda interval: interval[0]) - 1
-    return at >= 0 and pts_s < intervals[at][1] - _SAME_TIME_S
+    at = bisect.bisect_right(intervals, pts_s + SAME_TIME_S, key=lambda interval: interval[0]) - 1
+    return at >= 0 and pts_s < intervals[at][1] - SAME_TIME_S
 
 
 def _deliver(feed: _Feed, deliver: Callable[[str, Any], None]) -> None:
@@ -280,7 +291,9 @@ def _deliver(feed: _Feed, deliver: Callable[[str, Any], None]) -> None:
         deliver(name, batch)
 
 
-def _feeds(requests: Sequence[FrameRequest], stored_wh: tuple[int, int], aspect: float, clock: Clock) -> list[_Feed]:
+def _feeds(
+    requests: Sequence[FrameRequest], stored_wh: tuple[int, int], aspect: float, clock: Clock, entered_s: float
+) -> list[_Feed]:
     feeds: dict[tuple[float | None, tuple[int, int], Pixels, bool], _Feed] = {}
     for request in requests:
         # Resampling would hide the coding blocks and soften the detail that native planes are asked for.
@@ -290,7 +303,7 @@ def _feeds(requests: Sequence[FrameRequest], stored_wh: tuple[int, int], aspect:
         key = (request.fps, size_wh, request.pixels, request.coding)
         if key not in feeds:
             window = max(2, min(WINDOW_FRAMES, WINDOW_BYTES // (size_wh[0] * size_wh[1] * 3)))
-            grid = None if request.fps is None else _Grid(clock.period_s(request.fps))
+            grid = None if request.fps is None else _Grid.entered(clock.period_s(request.fps), entered_s)
             feeds[key] = _Feed([], grid, size_wh, request.pixels, request.coding, window)
         feeds[key].names.append(request.name)
     return list(feeds.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.clock import Clock
-from curation.decode import DecodeResult, decode_for
+from curation.container import MAX_FRAMES
+from curation.decode import SAME_TIME_S, DecodeResult, decode_for
 from curation.scorers.base import FrameScorer, LateSession
+from curation.segments import WHOLE, Segment
+from schemas.errors import DecodeError
 from schemas.scores import Fact, FrameFacts
 from schemas.storage import Location
 
@@ -22,11 +25,13 @@ def measure_video(
     scorers: Sequence[FrameScorer],
     real_time_factor: float = 1.0,
     between: Sequence[tuple[float, float]] | None = None,
+    segment: Segment = WHOLE,
 ) -> tuple[FrameFacts, DecodeResult]:
     """Facts of every decoded frame; a scorer that samples more rarely is absent on the frames between.
 
     Scorers see real time, so their rates are per second of the world; the facts' clock is presentation time.
     between: measures only inside these intervals of presentation time (rising); facts are absent elsewhere.
+    segment: facts and result of its frames alone; a file may end before its later segments, which then have none.
     Raises: ProbeError, DecodeError.
     """
     sessions = {scorer.name: scorer.open() for scorer in scorers}
@@ -39,9 +44,10 @@ def measure_video(
 
     requests = [scorer.needs for scorer in scorers]
     clock = Clock(real_time_factor)
+    start_s, end_s = segment.decoded_s(real_time_factor)
     result = decode_for(
-        path, requests, deliver, rotation_deg, on_frame=lambda time_s, _: real_s.append(time_s), clock=clock,
-        between=between,
+        path, requests, deliver, rotation_deg, start_s, end_s, lambda time_s, _: real_s.append(time_s), clock, between,
+        origin_s=0.0,
     )  # fmt: skip
     real_s_T = np.asarray(real_s)
     for name, session in sessions.items():
@@ -61,7 +67,54 @@ def measure_video(
     for scorer in scorers:
         for name in scorer.fact_names:
             columns[name] = _spread(real_s_T, [(times_s_T, facts[name]) for times_s_T, facts in measured[scorer.name]])
-    return FrameFacts(real_s_T * real_time_factor, result.end_s, columns), result
+    facts = FrameFacts(real_s_T * real_time_factor, result.end_s, columns)
+    return (facts, result) if segment == WHOLE else _inside(segment, facts, result)
+
+
+def measure_in_segments(
+    path: Location, rotation_deg: int, scorers: Sequence[FrameScorer], real_time_factor: float, parts: Sequence[Segment]
+) -> FrameFacts:
+    """One segment after the other. Raises: ProbeError, DecodeError."""
+    return join(measure_video(path, rotation_deg, scorers, real_time_factor, segment=part) for part in parts)[0]
+
+
+def join(parts: Iterable[tuple[FrameFacts, DecodeResult]]) -> tuple[FrameFacts, DecodeResult]:
+    """One video of its segments, in order, up to the first that broke off, as a decoder would. At least one."""
+    kept: list[FrameFacts] = []
+    whole = DecodeResult()
+    for facts, result in parts:
+        if result.frames:
+            kept.append(facts)
+            whole.frames += result.frames
+            whole.last_s, whole.end_s = result.last_s, result.end_s
+        whole.error = result.error
+        if result.error is None and whole.frames >= MAX_FRAMES:
+            whole.error = f"only the first {whole.frames} frames are read"
+        if whole.error is not None:
+            break
+    if not kept:
+        raise DecodeError(whole.error or "no frame could be decoded")
+    columns = {name: _joined([facts.facts[name] for facts in kept]) for name in kept[0].facts}
+    return FrameFacts(np.concatenate([facts.pts_s_T for facts in kept]), whole.end_s, columns), whole
+
+
+def _joined(pieces: Sequence[Fact]) -> Fact:
+    # A descriptor that a segment never has does not know its width there.
+    measured = [piece.measured_N for piece in pieces if len(piece.measured_N)] or [pieces[0].measured_N]
+    return Fact.of_measured(np.concatenate(measured), np.concatenate([piece.present_T for piece in pieces]))
+
+
+def _inside(segment: Segment, facts: FrameFacts, result: DecodeResult) -> tuple[FrameFacts, DecodeResult]:
+    """Without the margins."""
+    edges_s = [segment.start_s, np.inf if segment.end_s is None else segment.end_s]
+    first, last = np.searchsorted(facts.pts_s_T, np.asarray(edges_s) - SAME_TIME_S)
+    pts_s_T = facts.pts_s_T[first:last]
+    inside = DecodeResult(len(pts_s_T), float(pts_s_T[-1]) if len(pts_s_T) else 0.0, result.end_s, result.error)
+    if segment.end_s is not None and result.end_s >= segment.end_s - SAME_TIME_S:
+        # What ails the margin is the next segment's to tell.
+        inside.end_s, inside.error = segment.end_s, None
+    columns = {name: fact.between(int(first), int(last)) for name, fact in facts.facts.items()}
+    return FrameFacts(pts_s_T, inside.end_s, columns), inside
 
 
 def _spread(pts_s_T: NDArray[np.float64], pieces: Sequence[tuple[NDArray[np.float64], Fact]]) -> Fact:

@@ -36,6 +36,7 @@ class ProbeResult:
     transfer:            FFmpeg's name of the transfer curve; is_hdr for PQ (smpte2084) and HLG (arib-std-b67).
     start_s:             how much later the pictures begin than the first stream of the file, usually its sound.
     header_duration_s, header_frames: None where the header does not state them.
+    container:           FFmpeg's names of the format, with commas.
     """
 
     size_bytes: int
@@ -53,6 +54,7 @@ class ProbeResult:
     start_s: float
     header_duration_s: float | None
     header_frames: int | None
+    container: str
 
 
 def video_id_of(uri: str) -> str:
@@ -105,6 +107,7 @@ def probe(path: Location) -> ProbeResult:
             start_s=_late_start_s(container, stream),
             header_duration_s=stated_duration_s(container, stream),
             header_frames=int(stream.frames) or None,
+            container=str(container.format.name),
         )
 
 

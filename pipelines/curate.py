@@ -101,6 +101,7 @@ def _curate(
     from pipelines.output_folder import UNITS_DIR
     from pipelines.progress import watch_stage
     from pipelines.run_tables import clips_schema, publish_run, write_run
+    from pipelines.segment_stage import SegmentStage, segment_store, segments_to_measure
     from pipelines.sink import UnitStore, check_folder, claim_folder, read_recipe
     from pipelines.stages import Stage, keep_runner, pick_runner
     from pipelines.take_stage import TakeStage, views_to_cut
@@ -165,6 +166,8 @@ def _curate(
     asked = (output.units, recipe.clips, recipe.scorers, cheap)
     work, cut = CurateStage(*asked), TakeStage(*asked)
     stage = Stage("curate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
+    part = SegmentStage(*asked)
+    segment_stage = Stage("segments", part, recipe.cpus_per_worker, part.lost, recipe.stalled_s)
     anew = UpdateStage(*asked)
     update_stage = Stage("update", anew, recipe.cpus_per_worker, anew.lost, recipe.stalled_s)
     cut_stage = Stage("cut takes", cut, recipe.cpus_per_worker, cut.lost, recipe.stalled_s)
@@ -174,9 +177,16 @@ def _curate(
         if rows:
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=reused)
             output.forget_units(str(row["video_id"]) for row in rows)
-            for _ in budget.watch(watch_stage(run_stage(stage, rows, workers), "curate", len(rows), run_dir)):
-                pass
+            results = watch_stage(run_stage(stage, rows, workers), "curate", len(rows), run_dir)
+            long = [done for done in budget.watch(results) if "segments_s" in done]
+            if long:
+                parts = segments_to_measure(long, segment_store(output.units))
+                for _ in watch_stage(run_stage(segment_stage, parts, workers), "segments", len(parts), run_dir):
+                    pass
+                for _ in watch_stage(run_stage(stage, long, workers), "join", len(long), run_dir):
+                    pass
             output.fetch()
+            output.forget_segments()
         if updates:
             output.forget_units(str(row["video_id"]) for row in updates)
             budget = FailureBudget(recipe.failure_budget, len(updates))

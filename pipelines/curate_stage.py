@@ -12,9 +12,11 @@ from curation.clock import frame_intervals
 from curation.cuts import cut_clips
 from curation.measure import facts_to_table, measure_video
 from curation.probe import header_is_wrong, probe, real_time_factor
+from curation.segments import segments_of
 from curation.takes import split_key, split_of
 from pipelines.clip_scoring import ClipScoring
 from pipelines.measured_unit import CurationStage, done_row
+from pipelines.segment_stage import found, measured_segments, segment_store
 from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
@@ -28,7 +30,8 @@ class CurateStage(CurationStage):
     """Makes the row function of curation.
 
     Rows in: uri, video_id, stamp, note, refused (a reason, or None), made_by (what measuring depends on, of the
-    recipe). Rows out: of `done_row`.
+    recipe); segments_s where `SegmentStage` has measured it. Rows out: of `done_row`, or of `found` for a video that is
+    to be measured in segments first.
     A view of a take that is to be cut together with its siblings gets no clips yet: `TakeStage` makes them from the
     facts that are stored here.
     """
@@ -54,7 +57,14 @@ class CurateStage(CurationStage):
                 truth_sha256 = _truth_sha256(note)
                 clock.lap(stage)
                 stage = "measure"
-                facts, result = measure_video(path, header.rotation_deg, scoring.at_once, factor)
+                segments = segments_of(header.header_duration_s, header.container)
+                if len(segments) == 1:
+                    facts, result = measure_video(path, header.rotation_deg, scoring.at_once, factor)
+                elif "segments_s" not in row:
+                    return found(row, segments, header.rotation_deg, factor)
+                else:
+                    facts, result = measured_segments(row, segment_store(self.units_dir), clock)
+                    document["segments"] = row["segments_s"]
                 clock.lap(stage)
                 fps, intervals = _measured_fps(facts) or header.fps, frame_intervals(facts.pts_s_T)
                 together = split_key(note.take_id, video_id)

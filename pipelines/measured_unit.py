@@ -10,6 +10,7 @@ import numpy as np
 
 from curation.cuts import CutRules
 from curation.measure import facts_from_table, facts_to_table
+from curation.segments import Segment, segments_from
 from pipelines.sink import UnitStore
 from pipelines.stages import Row
 from schemas.clip import FailureRecord, VideoRecord
@@ -47,6 +48,11 @@ class MeasuredUnit:
         stored = self.document["video"]
         return None if stored is None else VideoRecord(**stored)
 
+    @property
+    def segments(self) -> list[Segment]:
+        """In which it was measured."""
+        return segments_from(self.document.get("segments", [0.0]))
+
     def facts(self, names: Sequence[str]) -> FrameFacts:
         """Stored facts of these names; those that it lacks are left out."""
         video = self.video
@@ -55,6 +61,7 @@ class MeasuredUnit:
 
     def fail(self, error: DataError) -> FrameFacts:
         """Makes it one of a failed input, which has no facts: these."""
+        self.document.pop("segments", None)
         failure = FailureRecord.of(error, self.uri, "measure").row()
         self.document.update(video=None, clips=[], failure=failure)
         return FrameFacts(np.empty(0), 0.0, {})

@@ -20,6 +20,8 @@ from schemas.errors import ResourceError
 from schemas.storage import Location, download, joined, listed, located, remove, remove_folder, upload
 
 UNITS_DIR = "units"
+SEGMENTS_DIR = "segments"
+"""What workers keep for each other; the driver neither fetches nor sends it."""
 _AT_ONCE = 16
 
 
@@ -95,7 +97,15 @@ class OutputFolder:
         for uri, name, _ in found:
             if not set(name.split("/")).isdisjoint({"", ".", ".."}):
                 raise ResourceError(f"{uri} is no name of a file below {location}; remove it or choose another folder")
-        return found
+        return [each for each in found if not each[1].startswith(f"{SEGMENTS_DIR}/")]
+
+    def forget_segments(self) -> None:
+        """Removes what workers kept for each other, once all is joined."""
+        segments = joined(self.location, SEGMENTS_DIR)
+        if isinstance(segments, str):
+            remove_folder(segments)
+        else:
+            shutil.rmtree(segments, ignore_errors=True)
 
     def _states(self) -> dict[str, tuple[int, int]]:
         files = (path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(".part"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Mapping
 
 
 class StageClock:
@@ -25,3 +26,10 @@ class StageClock:
         spent["wall_s"] += now[0] - self._last[0]
         spent["cpu_s"] += now[1] - self._last[1]
         self._last = now
+
+    def book(self, seconds: Mapping[str, Mapping[str, float]]) -> None:
+        """Adds what other workers spent."""
+        for stage, spent in seconds.items():
+            mine = self.seconds.setdefault(stage, {"wall_s": 0.0, "cpu_s": 0.0})
+            for clock, value in spent.items():
+                mine[clock] += value

@@ -14,13 +14,12 @@ import numpy as np
 
 from curation.catalog import COSTLY, WEIGHT_FILES, fact_weights
 from curation.cuts import cut_clips
-from curation.measure import measure_video
+from curation.measure import measure_in_segments
 from pipelines.clip_scoring import ClipScoring
 from pipelines.measured_unit import CurationStage, MeasuredUnit
 from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
-from schemas.clip import VideoRecord
 from schemas.errors import DataError, DecodeError, RecipeError, WorkerLost
 from schemas.scores import FrameFacts
 from schemas.storage import located
@@ -47,7 +46,7 @@ class UpdateStage(CurationStage):
             kept = [name for each in scoring.at_once if each.name not in row["missing"] for name in each.fact_names]
             facts = unit.facts(kept)
             try:
-                facts = _with_missing(facts, video, scoring, row["missing"])
+                facts = _with_missing(facts, unit, scoring, row["missing"])
                 clock.lap("measure")
                 document["clips"] = []
                 document.pop("cut_with", None)
@@ -118,11 +117,14 @@ def missing_scorers(before: dict[str, Any], wanted: dict[str, Any]) -> list[str]
     return sorted(missing)
 
 
-def _with_missing(facts: FrameFacts, video: VideoRecord, scoring: ClipScoring, missing: Collection[str]) -> FrameFacts:
+def _with_missing(facts: FrameFacts, unit: MeasuredUnit, scoring: ClipScoring, missing: Collection[str]) -> FrameFacts:
+    video = unit.video
+    assert video is not None
     scorers = [scorer for scorer in scoring.at_once if scorer.name in missing]
     if not scorers:
         return facts
-    more, _ = measure_video(located(video.uri), video.rotation_deg, scorers, video.real_time_factor)
+    path, factor = located(video.uri), video.real_time_factor
+    more = measure_in_segments(path, video.rotation_deg, scorers, factor, unit.segments)
     if not np.array_equal(more.pts_s_T, facts.pts_s_T):
         raise DecodeError("its frames are others than those that were measured before: the file changed since")
     return FrameFacts(facts.pts_s_T, facts.end_s, {**facts.facts, **more.facts})

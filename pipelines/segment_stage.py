@@ -1,0 +1,132 @@
+"""The unit of curation for long videos: one segment of one, measured. Its facts are kept until the video has all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import cv2
+import pyarrow as pa
+
+from curation.decode import DecodeResult
+from curation.measure import facts_from_table, facts_to_table, join, measure_video
+from curation.segments import Segment, segments_from
+from pipelines.clip_scoring import ClipScoring
+from pipelines.measured_unit import CurationStage
+from pipelines.output_folder import SEGMENTS_DIR
+from pipelines.sink import UnitStore
+from pipelines.stage_clock import StageClock
+from pipelines.stages import Row, RowFunction
+from schemas.clip import FailureRecord
+from schemas.errors import DataError, DecodeError, WorkerLost
+from schemas.scores import FrameFacts
+from schemas.storage import Location, folder_of, joined, located
+
+
+class SegmentStage(CurationStage):
+    """Makes the row function that measures segments.
+
+    Rows in: of `segments_to_measure`. Rows out: uri, failure (why it failed, or None), clips (0), footage_s.
+    """
+
+    __slots__ = ()
+
+    def __call__(self) -> RowFunction:
+        cv2.setNumThreads(1)
+        scorers = ClipScoring(self.scorer_names, self.until_rejected).at_once
+        store = segment_store(self.units_dir)
+
+        def measure_one(row: Row) -> Row:
+            clock, document, table = StageClock(), _document(row), _no_facts()
+            segment, path = Segment(row["start_s"], row["end_s"]), located(row["uri"])
+            try:
+                factor = row["real_time_factor"]
+                facts, result = measure_video(path, row["rotation_deg"], scorers, factor, segment=segment)
+                table, document["decoded"] = facts_to_table(row["video_id"], facts), asdict(result)
+            except DataError as error:
+                document["failure"] = FailureRecord.of(error, row["uri"], "measure").row()
+            clock.lap("measure")
+            document["seconds"] = clock.seconds
+            store.commit(_name(row["video_id"], row["start_s"]), table, document)
+            return _done(row, document)
+
+        return measure_one
+
+    def lost(self, row: Row, error: WorkerLost) -> Row:
+        """Notes a failure of the segment; for `Stage.lost`."""
+        document = _document(row)
+        document["failure"] = FailureRecord.of(error, row["uri"], "measure").row()
+        segment_store(self.units_dir).commit(_name(row["video_id"], row["start_s"]), _no_facts(), document)
+        return _done(row, document)
+
+
+def segment_store(units_dir: Location) -> UnitStore:
+    """Where segments wait for each other, beside the finished units."""
+    return UnitStore(joined(folder_of(units_dir), SEGMENTS_DIR))
+
+
+def found(row: Row, segments: Sequence[Segment], rotation_deg: int, real_time_factor: float) -> Row:
+    """What curation says of a video that it leaves to `SegmentStage`: its row, and how it is to be measured.
+
+    clips and footage_s are 0 and failure is None: they are counted later.
+    """
+    how = {"rotation_deg": rotation_deg, "real_time_factor": real_time_factor}
+    starts_s = [segment.start_s for segment in segments]
+    return {**row, **how, "segments_s": starts_s, "failure": None, "clips": 0, "footage_s": 0.0}
+
+
+def segments_to_measure(videos: Sequence[Row], store: UnitStore) -> list[Row]:
+    """The segments of these videos (rows of `found`) that are not measured, of this file and by this recipe.
+
+    Those that failed are measured again, as failed inputs are.
+    """
+    rows: list[Row] = []
+    for video in videos:
+        for segment in segments_from(video["segments_s"]):
+            known = store.document(_name(video["video_id"], segment.start_s))
+            if known is None or known["failure"] is not None or any(known[k] != video[k] for k in ("stamp", "made_by")):
+                names = ("uri", "video_id", "stamp", "made_by", "rotation_deg", "real_time_factor")
+                rows.append({**{name: video[name] for name in names}, **asdict(segment)})
+    return rows
+
+
+def measured_segments(row: Row, store: UnitStore, clock: StageClock) -> tuple[FrameFacts, DecodeResult]:
+    """A video's facts from its segments, up to the first that failed; their seconds are booked on the clock.
+
+    Raises: WorkerLost, DecodeError when the very first one failed.
+    """
+    parts: list[tuple[FrameFacts, DecodeResult]] = []
+    for start_s in row["segments_s"]:
+        name = _name(row["video_id"], start_s)
+        document = store.document(name)
+        if document is None:
+            raise RuntimeError(f"segment {name} vanished while its run was at work")
+        clock.book(document["seconds"])
+        if (failure := document["failure"]) is not None:
+            if not parts:
+                raise (WorkerLost if failure["error_class"] == WorkerLost.__name__ else DecodeError)(failure["message"])
+            reason = f"measured up to {start_s:g} s; then: {failure['message']}"
+            parts.append((FrameFacts(parts[0][0].pts_s_T[:0], 0.0, {}), DecodeResult(error=reason)))
+            break
+        result = DecodeResult(**document["decoded"])
+        parts.append((facts_from_table(store.table(name), result.end_s), result))
+    return join(parts)
+
+
+def _name(video_id: str, start_s: float) -> str:
+    return f"{video_id}-{start_s:.0f}"
+
+
+def _document(row: Row) -> dict[str, Any]:
+    return {"stamp": row["stamp"], "made_by": row["made_by"], "decoded": None, "failure": None, "seconds": {}}
+
+
+def _no_facts() -> pa.Table:
+    return pa.table({"pts_s": pa.array([], pa.float64())})
+
+
+def _done(row: Row, document: dict[str, Any]) -> Row:
+    failure, decoded = document["failure"], document["decoded"]
+    footage_s = 0.0 if decoded is None or not decoded["frames"] else max(0.0, decoded["end_s"] - row["start_s"])
+    return {"uri": row["uri"], "failure": failure and failure["message"], "clips": 0, "footage_s": footage_s}
