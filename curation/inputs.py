@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import fnmatch
+import functools
 import glob
 import io
 import json
@@ -14,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +24,7 @@ from curation.styles import style_name
 from schemas.clip import SourceNote
 from schemas.codecs import decode_json
 from schemas.errors import RecipeError, SchemaError
-from schemas.storage import Location, folder_of, is_file, joined, listed, located, name_of, read_bytes, size_of
+from schemas.storage import Location, folder_of, is_file, joined, listed_states, located, name_of, read_bytes, size_of
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,31 @@ _MAX_CAMERA_BYTES = 64 << 10
 _MAX_OFFSET_S = 1e10
 
 
+class InputFile(NamedTuple):
+    """name: path or URI as it was given. uri: the file itself, behind links. state: of `state_of`, None where not asked
+    yet. Text alone: a Path takes five times as much, and there may be a million.
+    """
+
+    name: str
+    uri: str
+    state: dict[str, Any] | None = None
+
+    @staticmethod
+    def local(path: Path, resolved: Path) -> InputFile:
+        name, uri = str(path), str(resolved)
+        return InputFile(uri if name == uri else name, uri)
+
+    @property
+    def location(self) -> Location:
+        return located(self.name)
+
+
 def find_inputs(sources: Sequence[str]) -> list[Location]:
+    """As `find_files`, without their states."""
+    return [file.location for file in find_files(sources)]
+
+
+def find_files(sources: Sequence[str]) -> list[InputFile]:
     """Media files named by paths, folders (searched in depth) and globs; sorted, each file once however it is named.
 
     A source may be a URI (schemas/storage.py), of a file, a folder or, with `*`, `?` or `[`, of many.
@@ -66,44 +91,58 @@ def find_inputs(sources: Sequence[str]) -> list[Location]:
     Folders that are links are not searched, which the log says. Raises: RecipeError when a source matches nothing or
     cannot be searched whole.
     """
-    found: dict[Location, Location] = {}
+    found: dict[str, InputFile] = {}
     for source in sources:
         location = located(source)
         if isinstance(location, str):
-            found.update((uri, uri) for uri in _remote_media(location))
-            continue
-        path = location
-        if path.is_file():
-            found.setdefault(path.resolve(), path)
-            continue
-        try:
-            names = _below(path) if path.is_dir() else (Path(name) for name in glob.iglob(source, recursive=True))
-            files = [file for file in names if file.is_file() or (file.is_symlink() and not file.exists())]
-        except OSError as error:
-            raise RecipeError(f"input {source} cannot be searched: {error.filename}: {error.strerror}") from error
-        media = [file for file in files if _is_media(file.name)]
-        passed_over = sum(file.name not in MANIFEST_NAMES for file in files) - len(media)
-        if passed_over:
-            log.info("%s: %d files without a video suffix are passed over", source, passed_over)
-        if not media:
-            what = "holds no video files" if path.is_dir() else "does not exist and matches no video files"
-            raise RecipeError(f"input {source} {what} (known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))})")
-        for file in sorted(media):
-            found.setdefault(file.resolve(), file)
-    return sorted(found.values(), key=str)
+            files = _remote_media(location)
+        elif location.is_file():
+            files = [InputFile.local(location, location.resolve())]
+        else:
+            files = _local_media(source, location)
+        for file in files:
+            found.setdefault(file.uri, file)
+    return sorted(found.values(), key=lambda file: file.name)
 
 
-def _remote_media(source: str) -> list[str]:
+def _local_media(source: str, path: Path) -> list[InputFile]:
+    """Raises: RecipeError when nothing matches or a folder cannot be read."""
+    media, passed_over = [], 0
+    # Of a million files few are links.
+    resolved_folder = functools.lru_cache(maxsize=64)(Path.resolve)
+    try:
+        for file in _below(path) if path.is_dir() else (Path(name) for name in glob.iglob(source, recursive=True)):
+            if not file.is_file() and not (file.is_symlink() and not file.exists()):
+                continue
+            if _is_media(file.name):
+                resolved = file.resolve() if file.is_symlink() else resolved_folder(file.parent) / file.name
+                media.append(InputFile.local(file, resolved))
+            else:
+                passed_over += file.name not in MANIFEST_NAMES
+    except OSError as error:
+        raise RecipeError(f"input {source} cannot be searched: {error.filename}: {error.strerror}") from error
+    if passed_over:
+        log.info("%s: %d files without a video suffix are passed over", source, passed_over)
+    if not media:
+        what = "holds no video files" if path.is_dir() else "does not exist and matches no video files"
+        raise RecipeError(f"input {source} {what} (known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))})")
+    return media
+
+
+def _remote_media(source: str) -> list[InputFile]:
     """Raises: RecipeError when nothing matches or the store cannot be asked."""
     start = min((source.find(sign) for sign in "*?[" if sign in source), default=len(source))
     try:
         if start == len(source) and is_file(source):
-            return [source]
+            return [InputFile(source, source)]
         folder = source[:start].rpartition("/")[0] if start < len(source) else source
-        uris = [uri for uri, _ in listed(folder) if start == len(source) or fnmatch.fnmatchcase(uri, source)]
+        media = [
+            InputFile(uri, uri, state)
+            for uri, state in listed_states(folder)
+            if _is_media(name_of(uri)) and (start == len(source) or fnmatch.fnmatchcase(uri, source))
+        ]
     except OSError as error:
         raise RecipeError(f"input {source} cannot be searched: {error}") from error
-    media = [uri for uri in uris if _is_media(name_of(uri))]
     if not media:
         raise RecipeError(
             f"input {source} holds and matches no video files (known suffixes: {' '.join(sorted(VIDEO_SUFFIXES))})"
@@ -135,14 +174,14 @@ def read_notes(inputs: Sequence[Location]) -> dict[Location, SourceNote]:
     that differ, names a side file that is not there, or puts the views of one take on both sides of a split.
     """
     notes: dict[Location, SourceNote] = {}
-    known = set(inputs)
+    known: set[Location] | None = None
     for folder in sorted({folder_of(path) for path in inputs}, key=str):
         manifests = (joined(folder, name) for name in MANIFEST_NAMES)
         manifest = next((manifest for manifest in manifests if is_file(manifest)), None)
         if manifest is None:
             continue
-        strangers = []
-        rows = _rows(manifest)
+        strangers, rows = [], _rows(manifest)
+        known = set(inputs) if known is None else known
         _warn_of_misspelt(manifest, rows)
         for row in rows:
             if not isinstance(row, dict) or not row.get("file"):

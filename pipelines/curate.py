@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipelines.output_folder import OutputFolder
     from pipelines.sink import UnitStore
-    from schemas.clip import SourceNote
     from schemas.policy import Policy
     from schemas.storage import Location
 
@@ -93,11 +92,12 @@ def _curate(
 ) -> dict[str, Any]:
     from curation.catalog import fact_versions, fact_weights
     from curation.decide import check_policy
-    from curation.inputs import find_inputs, read_notes
+    from curation.inputs import find_files, read_notes
     from pipelines.clip_files import check_clip_files, forget_clip_files, write_clip_files
     from pipelines.clip_scoring import cheap_part
     from pipelines.curate_stage import CurateStage
     from pipelines.failure_budget import FailureBudget
+    from pipelines.input_rows import Lazy, input_row, video_id
     from pipelines.output_folder import UNITS_DIR
     from pipelines.progress import watch_stage
     from pipelines.run_tables import clips_schema, publish_run, write_run
@@ -106,14 +106,13 @@ def _curate(
     from pipelines.stages import Stage, keep_runner, pick_runner
     from pipelines.take_stage import TakeStage, views_to_cut
     from pipelines.update_stage import UpdateStage, check_weights_are_here, update_of
-    from schemas.clip import SourceNote
     from schemas.errors import RecipeError
 
     began_s = time.monotonic()
     run_dir = output.folder
     check_policy(recipe.policy, {field.name: field.type for field in clips_schema()})
-    inputs = find_inputs(sources)
-    notes = read_notes(inputs)
+    files = find_files(sources)
+    notes = read_notes(Lazy(files, lambda file: file.location))
     resolved = recipe.model_dump(mode="json")
     # What made the facts. The policy is an opinion about them and may change (redecide).
     identity: dict[str, Any] = {"clips": resolved["clips"], "scorers": fact_versions(recipe.scorers)}
@@ -132,22 +131,22 @@ def _curate(
         raise RecipeError(f"write_clips writes into a folder of this machine; {output.location} is none")
     check_clip_files(run_dir, recipe.write_clips)
     units = UnitStore(run_dir / UNITS_DIR)
-    rows, updates, reused = [], [], 0
+    updates, reused, left = [], 0, []
     strangers = set(units.ids())
-    for path in inputs:
-        row = {**_input_row(path, notes.get(path, SourceNote())), "made_by": identity}
-        known = units.document(str(row["video_id"]))
-        strangers.discard(str(row["video_id"]))
+    for file in files:
+        known = units.document(video_id(file)) if video_id(file) in strangers else None
+        strangers.discard(video_id(file))
         # A failed input is tried again: what ailed it (rights, a missing mount) may be mended.
-        if known is None or known["stamp"] != row["stamp"] or known["failure"] is not None:
-            rows.append(row)
+        if known is None or known["failure"] is not None or known["stamp"] != input_row(file, notes, identity)["stamp"]:
+            left.append(file)
             continue
         reused += 1
         if (update := update_of(known, identity, before)) is not None:
             updates.append(update)
+    rows = Lazy(left, lambda file: input_row(file, notes, identity))
     updates += _updates_of_strangers(units, sorted(strangers), identity, before)
     plan: dict[str, Any] = {
-        "inputs": len(inputs), "to_measure": len(rows), "reused": reused, "runner": runner, "run": str(output.location)
+        "inputs": len(files), "to_measure": len(rows), "reused": reused, "runner": runner, "run": str(output.location)
     }  # fmt: skip
     if updates:
         measured = Counter(name for update in updates for name in update["missing"])
@@ -171,12 +170,12 @@ def _curate(
     anew = UpdateStage(*asked)
     update_stage = Stage("update", anew, recipe.cpus_per_worker, anew.lost, recipe.stalled_s)
     cut_stage = Stage("cut takes", cut, recipe.cpus_per_worker, cut.lost, recipe.stalled_s)
-    forget_clip_files(run_dir, [row["video_id"] for row in rows])
+    forget_clip_files(run_dir, [video_id(file) for file in left])
     run_stage = pick_runner(runner)
     with keep_runner(runner) if rows or updates else contextlib.nullcontext():
         if rows:
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=reused)
-            output.forget_units(str(row["video_id"]) for row in rows)
+            output.forget_units(video_id(file) for file in left)
             results = watch_stage(run_stage(stage, rows, workers), "curate", len(rows), run_dir)
             long = [done for done in budget.watch(results) if "segments_s" in done]
             if long:
@@ -203,8 +202,7 @@ def _curate(
         # All inputs that the run has ever seen: a call with others adds to it and takes nothing away.
         result = publish_run(run_dir, units, units.ids(), recipe.policy)
         if recipe.write_clips.mode != "none":
-            files = write_clip_files(run_dir, recipe, run_stage, workers)
-            result["clip_files"] = files
+            result["clip_files"] = write_clip_files(run_dir, recipe, run_stage, workers)
     result["counts"]["reused"] = reused
     result["wall_s"] = round(time.monotonic() - began_s, 3)
     write_run(run_dir, resolved, recipe.policy, result)
@@ -217,31 +215,6 @@ def _curate(
         "plan": plan,
         "over_budget": failed_share > recipe.failure_budget,
         "failure_budget": recipe.failure_budget,
-    }
-
-
-def _input_row(path: Location, note: SourceNote) -> dict[str, Any]:
-    """One input as a stage's row; `stamp` tells whether it changed since it was measured."""
-    from dataclasses import asdict
-
-    from curation.probe import video_id_of
-    from schemas.storage import located, state_of
-
-    fields = asdict(note)
-    resolved = path if isinstance(path, str) else str(path.resolve())
-    # A link that leads nowhere has none; probing says so.
-    state = state_of(path)
-    truth = (
-        {"size_bytes": None, "mtime_ns": None} if note.ground_truth is None else state_of(located(note.ground_truth))
-    )
-    uri = resolved.encode("utf-8", "backslashreplace").decode()
-    refused = None if uri == resolved else "its file name is not valid UTF-8; rename it"
-    return {
-        "uri": uri,
-        "video_id": video_id_of(resolved),
-        "stamp": {**state, **fields, "ground_truth_state": truth},
-        "note": fields,
-        "refused": refused,
     }
 
 

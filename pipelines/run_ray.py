@@ -22,6 +22,9 @@ from schemas.errors import MotionloomError, ResourceError
 NODE_BACK_S = 60.0
 """A cluster that replaces lost nodes has so long to do it."""
 LOOK_EVERY_S = 5.0
+# A job holds its rows in memory. One of a million rows is many jobs, each long enough that its beginning and end, when
+# workers wait, do not matter.
+_WAVE_ROWS, _WAVE_ROWS_PER_CPU = 10_000, 100
 
 
 class _Worker:
@@ -72,18 +75,26 @@ def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
     workers is the most that run at once; with 0, as many as the cluster has processors.
     Raises: MotionloomError that the stage raised, as it was; anything else as Ray wraps it.
     """
-    left = {index: encode_json(row) for index, row in enumerate(rows)}
+    import ray
+
     with cluster():
-        while left:
-            try:
-                for item in _watched(_job(stage, left, workers)):
-                    if item["error"] is not None:
-                        raise getattr(errors, item["error"])(item["message"])
-                    del left[item["index"]]
-                    yield decode_json(item["row"])
-            except _NodeLost:
-                # What was done is done; the rest begins anew on the nodes that are left.
-                continue
+        size = max(_WAVE_ROWS, _WAVE_ROWS_PER_CPU * int(ray.cluster_resources().get("CPU", 1.0)))
+        for first in range(0, len(rows), size):
+            yield from _wave(stage, rows[first : first + size], workers)
+
+
+def _wave(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
+    left = {index: encode_json(row) for index, row in enumerate(rows)}
+    while left:
+        try:
+            for item in _watched(_job(stage, left, workers)):
+                if item["error"] is not None:
+                    raise getattr(errors, item["error"])(item["message"])
+                del left[item["index"]]
+                yield decode_json(item["row"])
+        except _NodeLost:
+            # What was done is done; the rest begins anew on the nodes that are left.
+            continue
 
 
 def _job(stage: Stage, left: dict[int, bytes], workers: int) -> Any:
