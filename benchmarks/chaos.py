@@ -12,102 +12,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from pipelines.run_tables import read_table
+from benchmarks.ray_nodes import Nodes, chain, contents, nodes
 
-TABLES = ("videos", "frames", "clips", "decisions", "failures")
 KINDS = ("worker", "node", "driver")
 NODE_BACK_S = 20.0
 """After so long another node joins."""
 GIVE_UP_S = 1800.0
 CALLS = 4
-
-
-def chain(footage: Path, folder: Path, runner: str, recipe: list[str]) -> list[list[str]]:
-    python = [sys.executable, "-m"]
-    run, dataset = str(folder / "run"), str(folder / "dataset")
-    return [
-        [*python, "pipelines.curate", "--input", str(footage), "--output", run, "--runner", runner, *recipe],
-        [*python, "pipelines.annotate", run, "--output", dataset, "--runner", runner],
-    ]
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """A hash of every table of the run and of every member of every shard."""
-    hashes = {}
-    for name in TABLES:
-        table = read_table(folder / "run", name)
-        hashes[name] = hashlib.sha256(repr(table.to_pylist()).encode()).hexdigest()
-    for path in sorted((folder / "dataset" / "shards").iterdir()):
-        with tarfile.open(path) as shard:
-            for member in shard:
-                content = shard.extractfile(member)
-                assert content is not None
-                name = f"{path.name}/{member.name}"
-                assert name not in hashes, f"{name} is there twice"
-                hashes[name] = hashlib.sha256(content.read()).hexdigest()
-    return hashes
-
-
-class Nodes:
-    """A head and two workers of one processor each; one of these is lost now and then."""
-
-    def __init__(self, folder: Path) -> None:
-        from ray.cluster_utils import Cluster
-
-        # Ray notes the address of the newest cluster there and does not make the folder.
-        (folder / "ray").mkdir(parents=True)
-        node = {"num_cpus": 1, "object_store_memory": 200 << 20}
-        self._node = node
-        self._cluster = Cluster(
-            initialize_head=True, head_node_args={**node, "temp_dir": str(folder), "include_dashboard": False}
-        )
-        self.address = str(self._cluster.address)
-        self._mortal = [self._cluster.add_node(**node) for _ in range(2)]
-
-    def lose_one(self, rng: random.Random) -> str:
-        node = self._mortal.pop(rng.randrange(len(self._mortal)))
-        self._cluster.remove_node(node, allow_graceful=False)
-        return f"node {node.unique_id[:12]}"
-
-    def another(self) -> None:
-        self._mortal.append(self._cluster.add_node(**self._node))
-
-    def close(self) -> None:
-        self._cluster.shutdown()
-
-
-@contextlib.contextmanager
-def nodes() -> Iterator[Nodes]:
-    folder = Path(tempfile.mkdtemp(prefix="mloom-"))
-    for attempt in range(CALLS):
-        os.environ["RAY_TMPDIR"] = str(folder / str(attempt))
-        try:
-            made = Nodes(folder / str(attempt))
-            break
-        except Exception as error:  # noqa: BLE001 - Ray raises bare ones on a busy machine, which proves nothing
-            print(f"the cluster did not start: {str(error)[:80]}", flush=True)
-    else:
-        raise SystemExit("the cluster did not start")
-    try:
-        yield made
-    finally:
-        made.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def workers() -> list[psutil.Process]:
@@ -143,7 +65,7 @@ def broken_run(footage: Path, folder: Path, recipe: list[str], rng: random.Rando
     """Returns: what was killed when, and how many calls the chain took."""
     kind, after_s = rng.choice(KINDS), rng.uniform(0.05, 0.95) * whole_s
     began_s, said, back_s, calls = time.monotonic(), "", None, 0
-    with nodes() as cluster:
+    with nodes(3) as cluster:
         environment = {**os.environ, "RAY_ADDRESS": cluster.address}
         for command in chain(footage, folder, "ray", recipe):
             for _ in range(CALLS):

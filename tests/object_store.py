@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
+import io
+import json
 import os
 import random
+import tarfile
 import threading
 import urllib.request
 from collections import Counter
@@ -13,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from schemas import storage
 
@@ -142,3 +148,27 @@ def _handler(
 
 _OF_THE_HOP = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive", "date", "server", "expect"})
 _INTERNAL = b'<?xml version="1.0"?><Error><Code>InternalError</Code><Message>injected</Message></Error>'
+
+
+def _renamed(data: bytes, names: dict[str, str]) -> bytes:
+    for old, new in names.items():
+        data = data.replace(old.encode(), new.encode())
+    return data
+
+
+def table_rows(table: bytes, names: dict[str, str]) -> list[bytes]:
+    """Rows of a parquet file in any order, with URIs and ids of one place in place of another's."""
+    found = pq.read_table(io.BytesIO(table)).to_pylist()
+    return sorted(_renamed(json.dumps(row, sort_keys=True).encode(), names) for row in found)
+
+
+def shard_members(shard: bytes, names: dict[str, str]) -> dict[str, str]:
+    """A hash of every member of a shard, as above."""
+    hashes = {}
+    with tarfile.open(fileobj=io.BytesIO(shard)) as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            assert content is not None
+            data = _renamed(content.read(), names)
+            hashes[_renamed(member.name.encode(), names).decode()] = hashlib.sha256(data).hexdigest()
+    return hashes

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from builders import moving_square_video
 
@@ -21,7 +16,7 @@ from pipelines.output_folder import output_folder
 from pipelines.recipe_models import annotate_recipe, curate_recipe
 from schemas import retries
 from schemas.errors import RecipeError, ResourceError
-from tests.object_store import KEYS, ObjectStore, object_store
+from tests.object_store import KEYS, ObjectStore, object_store, shard_members, table_rows
 
 RECIPE, ANNOTATE = curate_recipe("keep_all", ["scorers=[technical]"]), annotate_recipe("default")
 # Which split a video falls into, unless stated, is drawn by its id, and ids are of URIs.
@@ -54,29 +49,6 @@ def chain(footage: str, run: str, dataset: str) -> None:
     annotate(run, dataset, ANNOTATE, "local")
 
 
-def renamed(data: bytes, names: dict[str, str]) -> bytes:
-    """With the URIs and ids of one place in place of another's."""
-    for old, new in names.items():
-        data = data.replace(old.encode(), new.encode())
-    return data
-
-
-def rows(table: bytes, names: dict[str, str]) -> list[bytes]:
-    found = pq.read_table(io.BytesIO(table)).to_pylist()
-    return sorted(renamed(json.dumps(row, sort_keys=True).encode(), names) for row in found)
-
-
-def members(shard: bytes, names: dict[str, str]) -> dict[str, str]:
-    hashes = {}
-    with tarfile.open(fileobj=io.BytesIO(shard)) as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            assert content is not None
-            data = renamed(content.read(), names)
-            hashes[renamed(member.name.encode(), names).decode()] = hashlib.sha256(data).hexdigest()
-    return hashes
-
-
 @pytest.mark.slow
 def test_from_bucket_to_bucket_as_from_folder_to_folder(tmp_path: Path, store: ObjectStore, footage: Path) -> None:
     chain(str(footage), str(tmp_path / "run"), str(tmp_path / "dataset"))
@@ -89,11 +61,13 @@ def test_from_bucket_to_bucket_as_from_folder_to_folder(tmp_path: Path, store: O
         names.update({uri: str(path), video_id_of(uri): video_id_of(str(path))})
     names["s3://footage/day one/0.json"] = str(footage / "0.json")
     for table in ("videos", "clips", "decisions", "failures"):
-        here = rows((tmp_path / "run" / table / "part-00000.parquet").read_bytes(), {})
-        there = rows(store.get("results", f"run/{table}/part-00000.parquet"), names)
+        here = table_rows((tmp_path / "run" / table / "part-00000.parquet").read_bytes(), {})
+        there = table_rows(store.get("results", f"run/{table}/part-00000.parquet"), names)
         assert here == there, table
     (shard,) = (tmp_path / "dataset" / "shards").iterdir()
-    assert members(store.get("results", f"dataset/shards/{shard.name}"), names) == members(shard.read_bytes(), {})
+    assert shard_members(store.get("results", f"dataset/shards/{shard.name}"), names) == shard_members(
+        shard.read_bytes(), {}
+    )
 
     keys = store.keys("results")
     assert not [key for key in keys if key.endswith(".part") or "/." in key]
