@@ -57,6 +57,7 @@ def annotate(
     Raises: RecipeError before any work when RUN is not finished, DATASET was made from other clips or a recipe, or the
     earlier dataset by another recipe.
     """
+    from pipelines.logs import run_in_logs
     from pipelines.output_folder import UNITS_DIR, input_folder, output_folder
     from schemas.errors import RecipeError
     from schemas.index import INDEX_JSON
@@ -67,6 +68,7 @@ def annotate(
     with (
         input_folder(run, (UNITS_DIR, "frames", "clip_files")) as run_dir,
         output_folder(dataset, INDEX_JSON) as output,
+        run_in_logs(output.location),
     ):
         return _annotate(run_dir, output, recipe, runner, workers, reuse)
 

@@ -1,6 +1,7 @@
 """The `motionloom` command: one sub-command per pipeline module.
 
-Logs go to stderr, results to stdout. Exit codes: 0 done, 1 data or run failed, 2 wrong usage or recipe.
+Logs go to stderr (MOTIONLOOM_LOG=json: as JSON lines), results to stdout. Exit codes: 0 done, 1 data or run failed,
+2 wrong usage or recipe.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from pipelines.logs import start_logs, tell_error
 from pipelines.training_output import is_first_process
 from schemas.errors import MotionloomError, RecipeError, storage_is_full
 
@@ -68,27 +70,26 @@ def _module(command: str) -> ModuleType:
 
 def _guarded(name: str, args: argparse.Namespace) -> int:
     """Turns errors with a message for the user into that message and an exit code; bugs keep their traceback."""
-    level = logging.INFO if is_first_process() else logging.ERROR
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
+        start_logs(name, logging.INFO if is_first_process() else logging.ERROR)
         return int(_module(name).run(args))
     except RecipeError as error:
         # All processes of a run have the same recipe: one tells.
         if is_first_process():
-            sys.stderr.write(f"error: {error}\n")
+            tell_error(str(error))
         return 2
     except MotionloomError as error:
         if not error.elsewhere:
-            sys.stderr.write(f"error: {error}\n")
+            tell_error(str(error))
         return 1
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n")
+        tell_error(f"{error.filename}: {error.strerror}")
         return 1
     except OSError as error:
         full = storage_is_full(error)
         if full is None:
             raise
-        sys.stderr.write(f"error: {full}\n")
+        tell_error(str(full))
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues where it stopped\n")

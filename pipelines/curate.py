@@ -70,6 +70,7 @@ def curate(
     Raises: ResourceError when weights are given that cannot be used.
     Raises: TooManyFailures when it is plain before the end that the failure budget does not last.
     """
+    from pipelines.logs import run_in_logs
     from pipelines.output_folder import output_folder
     from pipelines.run_tables import RUN_FILE
     from schemas.errors import RecipeError
@@ -77,7 +78,7 @@ def curate(
 
     if workers < 0:
         raise RecipeError(f"--workers {workers}: 0 (one per processor) or a positive number")
-    with output_folder(located(run), RUN_FILE) as output:
+    with output_folder(located(run), RUN_FILE) as output, run_in_logs(output.location):
         return _curate(sources, output, recipe, runner, workers, plan_only, measure)
 
 

@@ -112,7 +112,7 @@ class CurateStage(CurationStage):
                 clock.lap(stage)
             document["seconds"] = clock.seconds
             units.commit(video_id, table, document)
-            return done_row(document, uri)
+            return done_row(document, video_id, uri)
 
         return curate_one
 
@@ -122,7 +122,7 @@ class CurateStage(CurationStage):
         document["failure"] = FailureRecord.of(error, str(row["uri"]), "measure").row()
         document["seconds"] = {}
         UnitStore(self.units_dir).commit(str(row["video_id"]), table, document)
-        return done_row(document, str(row["uri"]))
+        return done_row(document, str(row["video_id"]), str(row["uri"]))
 
 
 def _unit(row: Row) -> tuple[dict[str, Any], pa.Table]:

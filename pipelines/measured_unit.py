@@ -69,14 +69,17 @@ class MeasuredUnit:
     def commit(self, facts: FrameFacts) -> Row:
         """Writes it back. Returns: what its stage says of it."""
         self._units.commit(self._video_id, facts_to_table(self._video_id, facts), self.document)
-        return done_row(self.document, self.uri)
+        return done_row(self.document, self._video_id, self.uri)
 
 
-def done_row(document: dict[str, Any], uri: str) -> Row:
-    """What a stage of curation says of an input that it finished: uri, failure (why it failed, or None), clips (how
-    many), footage_s."""
+def done_row(document: dict[str, Any], video_id: str, uri: str) -> Row:
+    """What a stage of curation says of an input that it finished.
+
+    Returns: video_id, uri, failure (why it failed, or None), clips (how many), footage_s.
+    """
     failure, video = document["failure"], document["video"]
     return {
+        "video_id": video_id,
         "uri": uri,
         "failure": failure and failure["message"],
         "clips": len(document["clips"]),

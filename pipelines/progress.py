@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pipelines.logs import log_row
 from pipelines.sink import write_text
 from pipelines.stages import Row
 
@@ -92,6 +93,7 @@ def watch_stage(rows: Iterable[Row], stage: str, total: int, folder: Path) -> It
         task = progress.add_task(stage, total=total, speed="")
         for row in rows:
             throughput.add(row)
+            log_row(stage, row)
             numbers = throughput.numbers()
             progress.update(task, advance=1, speed=speed(numbers))
             if time.monotonic() - noted_s >= NOTE_EVERY_S:

@@ -27,7 +27,7 @@ from schemas.storage import Location, folder_of, joined, located
 class SegmentStage(CurationStage):
     """Makes the row function that measures segments.
 
-    Rows in: of `segments_to_measure`. Rows out: uri, failure (why it failed, or None), clips (0), footage_s.
+    Rows in: of `segments_to_measure`. Rows out: video_id, uri, failure (why it failed, or None), clips (0), footage_s.
     """
 
     __slots__ = ()
@@ -129,4 +129,5 @@ def _no_facts() -> pa.Table:
 def _done(row: Row, document: dict[str, Any]) -> Row:
     failure, decoded = document["failure"], document["decoded"]
     footage_s = 0.0 if decoded is None or not decoded["frames"] else max(0.0, decoded["end_s"] - row["start_s"])
-    return {"uri": row["uri"], "failure": failure and failure["message"], "clips": 0, "footage_s": footage_s}
+    ids = {name: row[name] for name in ("video_id", "uri")}
+    return {**ids, "failure": failure and failure["message"], "clips": 0, "footage_s": footage_s}

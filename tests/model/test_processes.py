@@ -194,6 +194,28 @@ def test_torchrun_writes_the_same_losses_and_says_so_once(shards: Path, teacher:
 
 
 @pytest.mark.slow
+def test_two_machines_write_the_losses_of_one_process(shards: Path, teacher: Path, tmp_path: Path) -> None:
+    """Two torchruns that meet at an address, as on two machines that see the same folders."""
+    folder, recipe = tmp_path / "two", recipe_file(tmp_path, RECIPE)
+    meeting = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "a-run"]
+    command = [
+        sys.executable, "-m", "torch.distributed.run", *meeting, "--rdzv-endpoint", f"127.0.0.1:{free_port()}",
+        "-m", "pipelines.train", *arguments(shards, folder, recipe),
+    ]  # fmt: skip
+    machines = [
+        subprocess.Popen(
+            command, cwd=REPOSITORY, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [machine.communicate(timeout=600) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], said[0][1][-3000:]
+    (result,) = [out for out, _ in said if out]
+    assert json.loads(result)["steps"] == 10
+    assert column(folder, "loss") == pytest.approx(column(teacher, "loss"), abs=1e-5)
+
+
+@pytest.mark.slow
 def test_a_killed_sharded_run_goes_on_in_one_process(shards: Path, teacher: Path, tmp_path: Path) -> None:
     """Checkpoints hold whole tensors: another number of processes, spread or not, continues them."""
     folder, recipe = tmp_path / "two", recipe_file(tmp_path, RECIPE)
