@@ -133,8 +133,9 @@ def input_folder(location: Location, without: Sequence[str] = ()) -> Iterator[Pa
 
 
 @contextlib.contextmanager
-def output_folder(location: Location, mark: str) -> Iterator[OutputFolder]:
-    """A local folder as it is; for one in a store, a temporary one that holds what is there already.
+def output_folder(location: Location, mark: str, without: Sequence[str] = ()) -> Iterator[OutputFolder]:
+    """A local folder as it is; for one in a store, a temporary one that holds what is there already, but for some
+    subfolders, which stay as they are.
 
     Raises: ResourceError when the store cannot be reached.
     """
@@ -142,7 +143,7 @@ def output_folder(location: Location, mark: str) -> Iterator[OutputFolder]:
     if isinstance(location, Path):
         yield OutputFolder(location.resolve(), location.resolve(), mark)
         return
-    with _beside(location, mark) as output:
+    with _beside(location, mark, without) as output:
         yield output
 
 

@@ -20,7 +20,7 @@ _SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from pipelines.recipe_models import recipe_help
 
-    parser.add_argument("run", metavar="RUN", help="folder that motionloom curate wrote")
+    parser.add_argument("run", metavar="RUN", help="folder that motionloom curate wrote, path or URI (s3://…)")
     recipes = f"{recipe_help('curate')}, by default `default`; only its policy counts"
     parser.add_argument("--recipe", default="default", help=recipes)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
@@ -32,14 +32,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pipelines.output_folder import UNITS_DIR, output_folder
     from pipelines.recipe_models import curate_recipe
+    from pipelines.run_tables import RUN_FILE
     from pipelines.summary import print_changes
 
     for override in args.set:
         if not override.startswith("policy."):
             sys.stderr.write(f"warning: --set {override} has no effect here: only the policy counts\n")
     recipe = curate_recipe(args.recipe, args.set)
-    result, changes = _redecide(Path(args.run), recipe, args.dry_run, args.labels)
+    # Facts and pictures are not looked at.
+    with output_folder(args.run, RUN_FILE, (UNITS_DIR, "frames", "clip_files")) as output:
+        result, changes = _redecide(output.folder, recipe, args.dry_run, args.labels)
+        output.publish()
     if args.json:
         sys.stdout.writelines(changes.json_pieces(result))
     else:

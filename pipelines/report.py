@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.terminal import print_json, print_lines, size_text
 from schemas.errors import RecipeError
+from schemas.storage import located, name_of
 
 if TYPE_CHECKING:
     from pipelines.report_pages import Section
@@ -20,7 +21,7 @@ HELP = "write one HTML page about a run, a dataset or a model"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "folder", type=Path, metavar="RUN|DATASET|MODEL", help="folder written by curate, annotate, train"
+        "folder", metavar="RUN|DATASET|MODEL", help="folder written by curate, annotate, train; path or URI (s3://…)"
     )
     parser.add_argument(
         "--output", type=Path, metavar="FILE.html", help="page to write (default: report/index.html in the folder)"
@@ -29,13 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    kind = kind_of(args.folder)
-    output = args.output or args.folder / "report" / "index.html"
-    if output.is_dir() or output.suffix.lower() not in (".html", ".htm"):
-        raise RecipeError(f"--output {output}: expected a file that ends in .html")
-    size_bytes = write_report(args.folder, output)
+    from pipelines.output_folder import UNITS_DIR, input_folder
+
+    location = located(args.folder)
+    if isinstance(location, str) and args.output is None:
+        raise RecipeError(f"{location} is not on this machine: name a page to write with --output FILE.html")
+    with input_folder(location, (UNITS_DIR,)) as folder:
+        kind = kind_of(folder)
+        output = args.output or folder / "report" / "index.html"
+        if output.is_dir() or output.suffix.lower() not in (".html", ".htm"):
+            raise RecipeError(f"--output {output}: expected a file that ends in .html")
+        size_bytes = write_report(folder, output, name_of(location) if isinstance(location, str) else None)
     if args.json:
-        print_json({"kind": kind, "folder": str(args.folder), "output": str(output), "bytes": size_bytes})
+        print_json({"kind": kind, "folder": str(location), "output": str(output), "bytes": size_bytes})
     else:
         print_lines(f"{output} ({kind}, {size_text(size_bytes)})")
     return 0
@@ -53,10 +60,13 @@ def kind_of(folder: Path) -> str:
     raise RecipeError(f"{folder} is neither a run nor a dataset nor a model: {wanted}")
 
 
-def write_report(folder: Path, output: Path) -> int:
-    """Builds the page of one folder. Returns: its size in bytes. Raises: RecipeError, DataError."""
+def write_report(folder: Path, output: Path, name: str | None = None) -> int:
+    """Builds the page of one folder. name: of the folder, where it lies elsewhere.
+
+    Returns: its size in bytes. Raises: RecipeError, DataError.
+    """
     kind = kind_of(folder)
-    return write_page(output, f"{folder.resolve().name} – {kind} report", [_sections()[kind](folder)])
+    return write_page(output, f"{name or folder.resolve().name} – {kind} report", [_sections()[kind](folder)])
 
 
 def write_page(output: Path, title: str, sections: list[Section], intro: str = "") -> int:

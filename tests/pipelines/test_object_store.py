@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from builders import moving_square_video
 
 from curation.inputs import find_inputs, read_notes
 from curation.probe import video_id_of
 from pipelines.annotate import annotate
+from pipelines.cli import main
 from pipelines.curate import curate
 from pipelines.output_folder import output_folder
 from pipelines.recipe_models import annotate_recipe, curate_recipe
@@ -90,6 +93,30 @@ def test_a_rerun_does_what_is_missing(store: ObjectStore, footage: Path, tmp_pat
     recipe = curate_recipe("keep_all", ["scorers=[technical]", "write_clips.mode=encode"])
     with pytest.raises(RecipeError, match="write_clips writes into a folder of this machine"):
         curate(["s3://footage/day one"], "s3://results/run", recipe, "local")
+
+
+@pytest.mark.slow
+def test_a_run_in_a_store_is_decided_anew_and_reported(
+    store: ObjectStore, footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curate(["s3://footage/day one"], "s3://results/run", RECIPE, "local")
+    before = {key: store.get("results", key) for key in store.keys("results")}
+    policy = ["--recipe", "keep_all", "--set", "policy.rules=[{score: duration_s, at_least: 9}]"]
+    assert main(["redecide", "s3://results/run", *policy, "--dry-run"]) == 0
+    assert {key: store.get("results", key) for key in store.keys("results")} == before
+    assert main(["redecide", "s3://results/run", *policy]) == 0
+    after = {key: store.get("results", key) for key in store.keys("results")}
+    changed = {key.split("/")[1] for key in after if after[key] != before.get(key, b"")}
+    assert {"run.json", "decisions"} <= changed <= {"run.json", "decisions", "balance"}
+    assert {key for key in before if not key.endswith("/")} <= after.keys(), "units and frames stay"
+    decisions = pq.read_table(io.BytesIO(after["run/decisions/part-00000.parquet"])).to_pylist()
+    assert [row["kept"] for row in decisions] == [False] * 3
+
+    assert main(["report", "s3://results/run"]) == 2
+    assert "name a page to write" in capsys.readouterr().err
+    page = tmp_path / "page.html"
+    assert main(["report", "s3://results/run", "--output", str(page)]) == 0
+    assert "run – run report" in page.read_text(encoding="utf-8")
 
 
 def test_inputs_are_folders_globs_and_objects(store: ObjectStore, footage: Path) -> None:
