@@ -5,7 +5,7 @@ Adding an annotator: a module with its class and session, one line in `make_anno
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from annotation.backends.ultralytics_people import find_people
 from annotation.backends.ultralytics_things import find_things
@@ -37,6 +37,7 @@ class ClipAnnotation:
     """All annotators at work on one clip. Open one after the other, never two at once with the same annotators.
 
     running: names of those that measure; None lets all. The tracks of the others are taken from `stored`, by name.
+    lap: told the name of an annotator whenever it has worked, by whoever measures time.
     Raises: ValueError when an annotator comes before one it depends on, or two requests share a name but not a size.
     """
 
@@ -46,8 +47,10 @@ class ClipAnnotation:
         clip: ClipFrame,
         running: Collection[str] | None = None,
         stored: Mapping[str, Track] | None = None,
+        lap: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.clip = clip
+        self._lap = lap
         self._stored = {} if stored is None else stored
         self._running = {annotator.name for annotator in annotators} if running is None else set(running)
         looking = self._running.union(*(SEES_THROUGH.get(name, ()) for name in self._running))
@@ -83,6 +86,7 @@ class ClipAnnotation:
         for annotator, session in self._open:
             if annotator.needs.name == request_name:
                 session.observe(frames)
+                self._lap(annotator.name)
 
     def finish(self) -> dict[str, Track]:
         """The tracks measured, by member suffix ("body.npz", ...)."""
@@ -93,6 +97,7 @@ class ClipAnnotation:
                 continue
             track = session.finish({name: by_name[name] for name in annotator.after})
             by_name[annotator.name] = measured[annotator.suffix] = track
+            self._lap(annotator.name)
         return measured
 
 

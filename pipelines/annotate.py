@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from pipelines.recipe_models import annotate_recipe
-    from pipelines.summary import print_over_budget, print_rows
+    from pipelines.summary import print_over_budget, print_rows, time_spent
     from pipelines.terminal import print_json
 
     recipe = annotate_recipe(args.recipe, args.set)
@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(result)
     else:
-        shown = {name: value for name, value in result.items() if name not in ("failed", "over_budget")}
+        shown = {name: value for name, value in result.items() if name not in ("failed", "over_budget", "seconds")}
+        shown.update(time_spent(result["seconds"]))
         print_rows(f"dataset {args.output}", shown)
     for failure in result["failed"]:
         sys.stderr.write(f"failed: {failure['clip_id']} of {failure['uri']}: {failure['message']}\n")
@@ -87,6 +88,7 @@ def _annotate(
     from pipelines.run_balance import weights_of_run
     from pipelines.run_tables import read_run, read_table
     from pipelines.sink import UnitStore, claim_folder
+    from pipelines.stage_clock import StageClock
     from pipelines.stages import Stage, pick_runner
     from schemas.errors import RecipeError
     from schemas.fingerprint import fingerprint
@@ -120,7 +122,7 @@ def _annotate(
     output.publish()
     units = UnitStore(dataset / UNITS_DIR)
     units.clear_partial()
-    reused = 0
+    reused, spent = 0, StageClock()
     if not (dataset / INDEX_JSON).is_file() or _failures(dataset):
         _check_no_overlays(dataset)
         # A failed clip is tried again; the finished ones of a dataset with failures are still there.
@@ -144,13 +146,18 @@ def _annotate(
             results = pick_runner(runner)(stage, rows, workers)
             for done in budget.watch(watch_stage(results, "annotate", len(rows), dataset)):
                 reused += done["reused"]
+                spent.book(done["seconds"])
             output.fetch()
         _publish(dataset, units, [clip["clip_id"] for clip in clips], recipe, made_by)
     if not _failures(dataset):
         # The shards hold everything now; the units would only double the space.
         shutil.rmtree(dataset / UNITS_DIR, ignore_errors=True)
     output.publish()
-    return {**_result(dataset, clips, recipe, began_s), **({} if reuse is None else {"reused": reused})}
+    seconds = {
+        stage: {clock: round(value, 3) for clock, value in each.items()} for stage, each in spent.seconds.items()
+    }
+    result = {**_result(dataset, clips, recipe, began_s), "seconds": seconds}
+    return result if reuse is None else {**result, "reused": reused}
 
 
 def _check_no_overlays(dataset: Path) -> None:

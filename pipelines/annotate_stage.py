@@ -20,6 +20,7 @@ from pipelines.labels import caption_text, labelled
 from pipelines.recipe_models import LanguageModel, SampleVideo
 from pipelines.reuse import reused_sample
 from pipelines.sink import UnitStore
+from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
 from schemas.clip import FailureRecord
 from schemas.codecs import decode_json, decode_npz, encode_json
@@ -43,7 +44,7 @@ class AnnotateStage:
 
     Rows in: clip (a row of `clips/` and its sampling_weight), FILE_FACTS and reuse, the row of the clip's sample in the
     index of the dataset `reuse` (None: it has none). Rows out: key, failure (why it failed, or None), reused, clips (1,
-    or 0 where it failed), footage_s.
+    or 0 where it failed), footage_s, seconds (of `StageClock`: decode, encode, an annotator's name, …).
     """
 
     units_dir: Location
@@ -62,7 +63,7 @@ class AnnotateStage:
             clip: dict[str, Any] = row["clip"]
             key = str(clip["clip_id"])
             document: dict[str, Any] = {"index": None, "failure": None}
-            tar = b""
+            tar, spent = b"", StageClock()
             found = None
             try:
                 if self.reuse is not None and row["reuse"] is not None:
@@ -70,13 +71,14 @@ class AnnotateStage:
                     found = reused_sample(self.reuse, SampleEntry.from_row(row["reuse"]), wanted, installed)
                 if found is None:
                     _check_unchanged(clip, row["size_bytes"])
-                members, index = found or _sample(clip, row, annotators, versions, self.encoding, judges)
+                members, index = found or _sample(clip, row, annotators, versions, self.encoding, judges, spent)
                 tar = sample_tar(key, members)
                 document["index"] = {"key": key, **index, "members": sorted(members)}
             except DataError as error:
                 document["failure"] = FailureRecord.of(error, clip["uri"], "annotate", key).row()
             units.commit(key, pa.table({"tar": pa.array([tar], pa.large_binary())}), document)
-            return _done(clip, document, found is not None)
+            spent.lap("write")
+            return {**_done(clip, document, found is not None), "seconds": spent.seconds}
 
         return annotate_one
 
@@ -85,7 +87,7 @@ class AnnotateStage:
         key = str(row["clip"]["clip_id"])
         document = {"index": None, "failure": FailureRecord.of(error, row["clip"]["uri"], "annotate", key).row()}
         UnitStore(self.units_dir).commit(key, pa.table({"tar": pa.array([b""], pa.large_binary())}), document)
-        return _done(row["clip"], document, False)
+        return {**_done(row["clip"], document, False), "seconds": {}}
 
 
 def _done(clip: dict[str, Any], document: dict[str, Any], is_reused: bool) -> Row:
@@ -181,25 +183,31 @@ def _sample(
     versions: Any,
     encoding: SampleVideo,
     judges: Judges,
+    spent: StageClock,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Members by suffix, and the sample's row in the index."""
+    """Members by suffix, and the sample's row in the index. What it costs is booked on the clock."""
     rotation_deg = int(file["rotation_deg"])
     truth, truth_members = _ground_truth(clip)
     clock, fps, duration_s = _clock(clip, encoding)
     frame_shape = ClipFrame(clip["width_px"], clip["height_px"], fps)
-    annotation = ClipAnnotation(annotators, frame_shape)
+    annotation = ClipAnnotation(annotators, frame_shape, lap=spent.lap)
     encoder = ClipEncoder(encoding, fps, rotation_deg, file["pixel_aspect"])
 
     pictures = judges.make_pictures()
 
     def observe(request_name: str, frames: Any) -> None:
+        spent.lap("decode")
         annotation.observe(request_name, frames)
         if pictures is not None:
             pictures.observe(frames)
+            spent.lap("labels")
 
     def encode(pts_s: float, frame: av.VideoFrame) -> None:
+        spent.lap("decode")
         encoder.add(pts_s, frame)
+        spent.lap("encode")
 
+    spent.lap("prepare")
     result = decode_for(
         located(clip["uri"]),
         annotation.requests(),
@@ -210,7 +218,9 @@ def _sample(
         on_frame=encode,
         clock=clock,
     )
+    spent.lap("decode")
     video = encoder.finish()
+    spent.lap("encode")
     if result.frames != clip["frames"]:
         raise DecodeError(
             f"{result.frames} frames between {clip['start_s']:.3f} and {clip['end_s']:.3f} s where curation saw "
@@ -236,4 +246,5 @@ def _sample(
         **{suffix: track.to_npz() for suffix, track in tracks.items()},
         **truth_members,
     }
+    spent.lap("labels")
     return members, index_facts(document)
