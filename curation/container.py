@@ -17,6 +17,8 @@ from schemas.storage import Location, is_remote, open_remote
 
 # Containers that hold their own media. Playlists and concat lists would make FFmpeg open whatever they name.
 _CONTAINERS = ("3gp", "asf", "avi", "flv", "matroska", "mov", "mp4", "mpeg", "mpegts", "mxf", "ogg", "webm")
+# Those of them that a decoder can enter anywhere; streams made for broadcast have no index.
+INDEXED = frozenset({"mov", "mp4", "matroska", "webm", "avi"})
 # A camera's file has a handful of streams; every one of thousands would get buffers and a decoder of its own.
 MAX_STREAMS = 64
 # 8K UHD twice over; a header that claims more is refused before a buffer of that size is allocated.

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from curation.clock import PLAYBACK, Clock
 from curation.coding import coding_step, export_coding
 from curation.container import (
+    INDEXED,
     MAX_DURATION_S,
     MAX_FRAMES,
     nominal_step_s,
@@ -54,12 +55,19 @@ class DecodeResult:
 
     last_s is the presentation time of the last frame, end_s the time at which it stops being shown.
     error is None, or why decoding broke off before the end of the file.
+    out_of_order counts frames whose time is not after the one before.
     """
 
     frames: int = 0
     last_s: float = 0.0
     end_s: float = 0.0
     error: str | None = None
+    out_of_order: int = 0
+
+    @property
+    def unplaced(self) -> str | None:
+        """What there is to say of frames out of order."""
+        return f"{self.out_of_order} frames without a time of their own were left out" if self.out_of_order else None
 
 
 def presented_frames(
@@ -74,7 +82,7 @@ def presented_frames(
     A stream that breaks off ends the iteration and leaves the reason in `result.error`.
     """
     stream = video_stream(container)
-    previous_s, step_s, out_of_order = -1.0, 0.0, 0
+    previous_s, step_s = -1.0, 0.0
     timed_frames = _frames_from(container, stream, start_s)
     while True:
         pulse()
@@ -87,7 +95,7 @@ def presented_frames(
             result.error = f"decoding broke off after {max(0.0, previous_s + step_s):.3f} s: {error}"
             break
         if pts_s <= previous_s:
-            out_of_order += 1
+            result.out_of_order += 1
             continue
         step_s = pts_s - previous_s if previous_s >= 0 else 0.0
         previous_s = pts_s
@@ -103,8 +111,7 @@ def presented_frames(
         result.last_s = pts_s
         result.end_s = pts_s + (step_s or nominal_step_s(stream))
         yield max(pts_s, start_s), frame
-    if out_of_order and result.error is None:
-        result.error = f"{out_of_order} frames without a time of their own were left out"
+    result.error = result.error or result.unplaced
 
 
 def _frames_from(
@@ -131,6 +138,9 @@ def _frames_from(
         container.seek(first.pts + int((start_s - _SEEK_MARGIN_S) / time_base), stream=stream, backward=True)
         frames = decoded()
         entry = next(frames, None)
+        if entry is None and not INDEXED.isdisjoint(container.format.name.split(",")):
+            # The file was cut off before.
+            return
         if entry is None or (entry.pts - first.pts) * time_base > start_s + SAME_TIME_S:
             # A file without an index (MPEG-TS) is entered behind the keyframe: nothing for it but the beginning.
             container.seek(first.pts - int(_SEEK_MARGIN_S / time_base), stream=stream, backward=True)
@@ -176,8 +186,8 @@ class _Grid:
     def wants(self, time_s: float) -> bool:
         if time_s + _EARLY_S < self.due_s:
             return False
-        # The next frame is due one period after this one's place in the grid; after a gap the grid starts anew.
-        self.due_s = max(self.due_s + self.period_s, time_s + 0.5 * self.period_s)
+        # By the clock alone: wherever a stream is entered, the same frames are taken.
+        self.due_s = (math.floor((time_s + _EARLY_S) / self.period_s) + 1) * self.period_s
         return True
 
 

@@ -100,7 +100,8 @@ def find_files(sources: Sequence[str]) -> list[InputFile]:
             files = [InputFile.local(location, location.resolve())]
         else:
             files = _local_media(source, location)
-        for file in files:
+        # Of several names of one file the first in the alphabet counts, wherever the file system lists it.
+        for file in sorted(files, key=lambda file: file.name):
             found.setdefault(file.uri, file)
     return sorted(found.values(), key=lambda file: file.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,14 @@ def measure_video(
     real_time_factor: float = 1.0,
     between: Sequence[tuple[float, float]] | None = None,
     segment: Segment = WHOLE,
+    header_fps: float | None = None,
 ) -> tuple[FrameFacts, DecodeResult]:
     """Facts of every decoded frame; a scorer that samples more rarely is absent on the frames between.
 
     Scorers see real time, so their rates are per second of the world; the facts' clock is presentation time.
     between: measures only inside these intervals of presentation time (rising); facts are absent elsewhere.
     segment: facts and result of its frames alone; a file may end before its later segments, which then have none.
+    header_fps: of the file, which tells how far around a segment its scorers look.
     Raises: ProbeError, DecodeError.
     """
     sessions = {scorer.name: scorer.open() for scorer in scorers}
@@ -44,7 +47,7 @@ def measure_video(
 
     requests = [scorer.needs for scorer in scorers]
     clock = Clock(real_time_factor)
-    start_s, end_s = segment.decoded_s(real_time_factor)
+    start_s, end_s = segment.decoded_s(real_time_factor, header_fps)
     result = decode_for(
         path, requests, deliver, rotation_deg, start_s, end_s, lambda time_s, _: real_s.append(time_s), clock, between,
         origin_s=0.0,
@@ -72,10 +75,16 @@ def measure_video(
 
 
 def measure_in_segments(
-    path: Location, rotation_deg: int, scorers: Sequence[FrameScorer], real_time_factor: float, parts: Sequence[Segment]
+    path: Location,
+    rotation_deg: int,
+    scorers: Sequence[FrameScorer],
+    real_time_factor: float,
+    parts: Sequence[Segment],
+    header_fps: float | None,
 ) -> FrameFacts:
     """One segment after the other. Raises: ProbeError, DecodeError."""
-    return join(measure_video(path, rotation_deg, scorers, real_time_factor, segment=part) for part in parts)[0]
+    how = rotation_deg, scorers, real_time_factor
+    return join(measure_video(path, *how, segment=part, header_fps=header_fps) for part in parts)[0]
 
 
 def join(parts: Iterable[tuple[FrameFacts, DecodeResult]]) -> tuple[FrameFacts, DecodeResult]:
@@ -87,6 +96,7 @@ def join(parts: Iterable[tuple[FrameFacts, DecodeResult]]) -> tuple[FrameFacts, 
             kept.append(facts)
             whole.frames += result.frames
             whole.last_s, whole.end_s = result.last_s, result.end_s
+        whole.out_of_order += result.out_of_order
         whole.error = result.error
         if result.error is None and whole.frames >= MAX_FRAMES:
             whole.error = f"only the first {whole.frames} frames are read"
@@ -94,6 +104,7 @@ def join(parts: Iterable[tuple[FrameFacts, DecodeResult]]) -> tuple[FrameFacts, 
             break
     if not kept:
         raise DecodeError(whole.error or "no frame could be decoded")
+    whole.error = whole.error or whole.unplaced
     columns = {name: _joined([facts.facts[name] for facts in kept]) for name in kept[0].facts}
     return FrameFacts(np.concatenate([facts.pts_s_T for facts in kept]), whole.end_s, columns), whole
 
@@ -109,10 +120,13 @@ def _inside(segment: Segment, facts: FrameFacts, result: DecodeResult) -> tuple[
     edges_s = [segment.start_s, np.inf if segment.end_s is None else segment.end_s]
     first, last = np.searchsorted(facts.pts_s_T, np.asarray(edges_s) - SAME_TIME_S)
     pts_s_T = facts.pts_s_T[first:last]
-    inside = DecodeResult(len(pts_s_T), float(pts_s_T[-1]) if len(pts_s_T) else 0.0, result.end_s, result.error)
-    if segment.end_s is not None and result.end_s >= segment.end_s - SAME_TIME_S:
+    inside = replace(result, frames=len(pts_s_T), last_s=float(pts_s_T[-1]) if len(pts_s_T) else 0.0)
+    if segment.end_s is not None and last < len(facts.pts_s_T):
         # What ails the margin is the next segment's to tell.
         inside.end_s, inside.error = segment.end_s, None
+    if inside.error == inside.unplaced:
+        # It broke off nowhere.
+        inside.error = None
     columns = {name: fact.between(int(first), int(last)) for name, fact in facts.facts.items()}
     return FrameFacts(pts_s_T, inside.end_s, columns), inside
 

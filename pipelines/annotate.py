@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pipelines.logs import tell
     from pipelines.recipe_models import annotate_recipe
     from pipelines.summary import print_over_budget, print_rows, time_spent
     from pipelines.terminal import print_json
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         shown.update(time_spent(result["seconds"]))
         print_rows(f"dataset {args.output}", shown)
     for failure in result["failed"]:
-        sys.stderr.write(f"failed: {failure['clip_id']} of {failure['uri']}: {failure['message']}\n")
+        tell("failed", f"{failure['clip_id']} of {failure['uri']}: {failure['message']}")
     if result["over_budget"]:
         print_over_budget("clips", len(result["failed"]), result["clips"], recipe.failure_budget)
     return 1 if result["over_budget"] else 0

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from pipelines.logs import start_logs, tell_error
+from pipelines.logs import start_logs, tell
 from pipelines.training_output import is_first_process
 from schemas.errors import MotionloomError, RecipeError, storage_is_full
 
@@ -76,23 +76,23 @@ def _guarded(name: str, args: argparse.Namespace) -> int:
     except RecipeError as error:
         # All processes of a run have the same recipe: one tells.
         if is_first_process():
-            tell_error(str(error))
+            tell("error", str(error))
         return 2
     except MotionloomError as error:
         if not error.elsewhere:
-            tell_error(str(error))
+            tell("error", str(error))
         return 1
     except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
-        tell_error(f"{error.filename}: {error.strerror}")
+        tell("error", f"{error.filename}: {error.strerror}")
         return 1
     except OSError as error:
         full = storage_is_full(error)
         if full is None:
             raise
-        tell_error(str(full))
+        tell("error", str(full))
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command continues where it stopped\n")
+        tell("interrupted", "the same command continues where it stopped")
         return 1
 
 

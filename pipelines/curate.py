@@ -102,7 +102,7 @@ def _curate(
     from pipelines.output_folder import UNITS_DIR
     from pipelines.progress import watch_stage
     from pipelines.run_tables import clips_schema, publish_run, write_run
-    from pipelines.segment_stage import SegmentStage, segment_store, segments_to_measure
+    from pipelines.segment_stage import SegmentStage, forget_segments, segment_store, segments_to_measure
     from pipelines.sink import UnitStore, check_folder, claim_folder, read_recipe
     from pipelines.stages import Stage, keep_runner, pick_runner
     from pipelines.take_stage import TakeStage, views_to_cut
@@ -178,15 +178,16 @@ def _curate(
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=reused)
             output.forget_units(video_id(file) for file in left)
             results = watch_stage(run_stage(stage, rows, workers), "curate", len(rows), run_dir)
-            long = [done for done in budget.watch(results) if "segments_s" in done]
+            long = [done for done in budget.watch(results) if done.get("unfinished")]
             if long:
-                parts = segments_to_measure(long, segment_store(output.units))
+                segments = segment_store(output.units)
+                parts = segments_to_measure(long, segments)
                 for _ in watch_stage(run_stage(segment_stage, parts, workers), "segments", len(parts), run_dir):
                     pass
                 for _ in watch_stage(run_stage(stage, long, workers), "join", len(long), run_dir):
                     pass
+                forget_segments(long, UnitStore(output.units), segments)
             output.fetch()
-            output.forget_segments()
         if updates:
             output.forget_units(str(row["video_id"]) for row in updates)
             budget = FailureBudget(recipe.failure_budget, len(updates))

@@ -61,7 +61,7 @@ class CurateStage(CurationStage):
                 if len(segments) == 1:
                     facts, result = measure_video(path, header.rotation_deg, scoring.at_once, factor)
                 elif "segments_s" not in row:
-                    return found(row, segments, header.rotation_deg, factor)
+                    return found(row, segments, header, factor)
                 else:
                     facts, result = measured_segments(row, segment_store(self.units_dir), clock)
                     document["segments"] = row["segments_s"]

@@ -6,10 +6,10 @@ import contextlib
 import fcntl
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipelines.logs import tell
 from schemas.errors import RecipeError
 
 LOCK_FILE = ".lock"
@@ -54,7 +54,7 @@ def _is_ours(descriptor: int, path: Path, folder: Path) -> bool:
         os.close(descriptor)
         raise RecipeError(f"{holder} is at work in {folder}; nothing was done here, try again when it ends") from None
     except OSError as error:
-        sys.stderr.write(f"warning: {folder} cannot be locked ({error.strerror}): run one call at a time there\n")
+        tell("warning", f"{folder} cannot be locked ({error.strerror}): run one call at a time there")
         return True
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), path.stat())

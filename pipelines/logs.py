@@ -53,12 +53,13 @@ def start_logs(command: str, level: int) -> None:
     _context.set({"command": command})
 
 
-def tell_error(message: str) -> None:
-    """Why a command ends, for its user."""
+def tell(kind: str, message: str) -> None:
+    """What a user has to know beside the result. kind: error, warning, failed."""
     if os.environ.get("MOTIONLOOM_LOG") == "json":
-        logging.getLogger("motionloom").error("%s", message)
+        level = logging.ERROR if kind == "error" else logging.WARNING
+        logging.getLogger("motionloom").log(level, "%s", message)
     else:
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(f"{kind}: {message}\n")
 
 
 @contextlib.contextmanager
@@ -73,6 +74,8 @@ def run_in_logs(run: object) -> Iterator[None]:
 
 def log_row(stage: str, row: Row) -> None:
     """That a row of a stage is finished, or why it failed."""
+    if row.get("unfinished"):
+        return
     fields = {"stage": stage, **{name: row[name] for name in _OF_ROWS if name in row}}
     what = row.get("key") or row.get("uri") or "row"
     if row.get("failure") is None:

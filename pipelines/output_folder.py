@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from schemas.errors import ResourceError
+from schemas.errors import MotionloomError, ResourceError
 from schemas.storage import Location, download, joined, listed, located, remove, remove_folder, upload
 
 UNITS_DIR = "units"
@@ -77,7 +77,7 @@ class OutputFolder:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._send, files))
             list(pool.map(remove, gone))
-        if gone and not (self.folder / UNITS_DIR).exists():
+        if not (self.folder / UNITS_DIR).exists() and any(name.startswith(f"{UNITS_DIR}/") for name in gone):
             # Object stores keep a mark in place of a folder whose last file went.
             remove_folder(str(self.units))
         if self.mark in states and self.mark in changed:
@@ -98,14 +98,6 @@ class OutputFolder:
             if not set(name.split("/")).isdisjoint({"", ".", ".."}):
                 raise ResourceError(f"{uri} is no name of a file below {location}; remove it or choose another folder")
         return [each for each in found if not each[1].startswith(f"{SEGMENTS_DIR}/")]
-
-    def forget_segments(self) -> None:
-        """Removes what workers kept for each other, once all is joined."""
-        segments = joined(self.location, SEGMENTS_DIR)
-        if isinstance(segments, str):
-            remove_folder(segments)
-        else:
-            shutil.rmtree(segments, ignore_errors=True)
 
     def _states(self) -> dict[str, tuple[int, int]]:
         files = (path for path in self.folder.rglob("*") if path.is_file() and not path.name.endswith(".part"))
@@ -157,5 +149,9 @@ def _beside(location: str, mark: str, without: Sequence[str] = ()) -> Iterator[O
         except OSError as error:
             raise ResourceError(f"{location} cannot be read: {error}") from error
         yield output
+    except MotionloomError as error:
+        # The user knows no temporary folder.
+        error.args = tuple(str(arg).replace(str(folder), location.rstrip("/")) for arg in error.args)
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

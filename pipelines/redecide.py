@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pipelines.logs import tell
     from pipelines.output_folder import UNITS_DIR, output_folder
     from pipelines.recipe_models import curate_recipe
     from pipelines.run_tables import RUN_FILE
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     for override in args.set:
         if not override.startswith("policy."):
-            sys.stderr.write(f"warning: --set {override} has no effect here: only the policy counts\n")
+            tell("warning", f"--set {override} has no effect here: only the policy counts")
     recipe = curate_recipe(args.recipe, args.set)
     # Facts and pictures are not looked at.
     with output_folder(args.run, RUN_FILE, (UNITS_DIR, "frames", "clip_files")) as output:
@@ -70,6 +71,7 @@ def redecide(
 
 
 def _redecide(run_dir: Path, recipe: Any, dry_run: bool, dataset: Path | None) -> tuple[dict[str, Any], VerdictChanges]:
+    from pipelines.logs import tell
     from pipelines.run_balance import publish_balance
     from pipelines.run_labels import asks_of_labels, publish_labels, read_labels
     from pipelines.run_tables import decide_run, read_run, read_table, verdict_counts, write_decisions, write_run
@@ -81,7 +83,7 @@ def _redecide(run_dir: Path, recipe: Any, dry_run: bool, dataset: Path | None) -
     _check_measured(run_dir, recipe.policy, labels)
     after, findings = decide_run(run_dir, recipe.policy, labels)
     if labels is not None and not asks_of_labels(recipe.policy):
-        sys.stderr.write(f"warning: --labels {dataset} has no effect: no rule of the policy is on label quality\n")
+        tell("warning", f"--labels {dataset} has no effect: no rule of the policy is on label quality")
         labels = None
     changes = compare_verdicts(
         read_table(run_dir, "decisions", ("clip_id", "kept")),

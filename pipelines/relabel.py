@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from pipelines.logs import tell
     from pipelines.overlays import remove_overlay
     from pipelines.summary import print_over_budget, print_rows
     from pipelines.terminal import print_json
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         for override in args.set:
             if override.partition("=")[0].partition(".")[0] in ("video", "shards"):
-                sys.stderr.write(f"warning: --set {override} has no effect here: clips are not written\n")
+                tell("warning", f"--set {override} has no effect here: clips are not written")
         options = {"only": args.only, "alone": args.alone, "overlay": args.overlay, "plan_only": args.plan}
         options["retry_failed"] = args.retry_failed
         result = relabel(
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         shown.update({name: _listed(value) for name, value in shown.items() if isinstance(value, dict)})
         print_rows(f"dataset {args.dataset}", shown)
     for failure in result.get("failed", ()):
-        sys.stderr.write(f"failed: {failure['clip_id']} of {failure['uri']}: {failure['message']}\n")
+        tell("failed", f"{failure['clip_id']} of {failure['uri']}: {failure['message']}")
     if result.get("failed"):
         sys.stderr.write(f"motionloom relabel {args.dataset} --retry-failed tries them again\n")
     if result.get("over_budget"):

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         output = args.output or folder / "report" / "index.html"
         if output.is_dir() or output.suffix.lower() not in (".html", ".htm"):
             raise RecipeError(f"--output {output}: expected a file that ends in .html")
-        size_bytes = write_report(folder, output, name_of(location) if isinstance(location, str) else None)
+        size_bytes = write_report(folder, output, name_of(location.rstrip("/")) if isinstance(location, str) else None)
     if args.json:
         print_json({"kind": kind, "folder": str(location), "output": str(output), "bytes": size_bytes})
     else:

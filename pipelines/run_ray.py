@@ -61,6 +61,8 @@ class _Metrics:
         self._seconds = Counter("motionloom_worker_seconds", "seconds that workers took for them", tag_keys=tags)
 
     def add(self, row: Row, seconds: float) -> None:
+        if row.get("unfinished"):
+            return
         tags = {"stage": self._stage, "outcome": "failed" if row.get("failure") is not None else "done"}
         for counter, value in (
             (self._rows, 1.0), (self._footage, float(row.get("footage_s") or 0.0)), (self._seconds, seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from curation.decode import DecodeResult
 from curation.measure import facts_from_table, facts_to_table, join, measure_video
+from curation.probe import ProbeResult
 from curation.segments import Segment, segments_from
 from pipelines.clip_scoring import ClipScoring
 from pipelines.measured_unit import CurationStage
@@ -41,8 +42,8 @@ class SegmentStage(CurationStage):
             clock, document, table = StageClock(), _document(row), _no_facts()
             segment, path = Segment(row["start_s"], row["end_s"]), located(row["uri"])
             try:
-                factor = row["real_time_factor"]
-                facts, result = measure_video(path, row["rotation_deg"], scorers, factor, segment=segment)
+                how = row["rotation_deg"], scorers, row["real_time_factor"]
+                facts, result = measure_video(path, *how, segment=segment, header_fps=row["header_fps"])
                 table, document["decoded"] = facts_to_table(row["video_id"], facts), asdict(result)
             except DataError as error:
                 document["failure"] = FailureRecord.of(error, row["uri"], "measure").row()
@@ -66,14 +67,10 @@ def segment_store(units_dir: Location) -> UnitStore:
     return UnitStore(joined(folder_of(units_dir), SEGMENTS_DIR))
 
 
-def found(row: Row, segments: Sequence[Segment], rotation_deg: int, real_time_factor: float) -> Row:
-    """What curation says of a video that it leaves to `SegmentStage`: its row, and how it is to be measured.
-
-    clips and footage_s are 0 and failure is None: they are counted later.
-    """
-    how = {"rotation_deg": rotation_deg, "real_time_factor": real_time_factor}
-    starts_s = [segment.start_s for segment in segments]
-    return {**row, **how, "segments_s": starts_s, "failure": None, "clips": 0, "footage_s": 0.0}
+def found(row: Row, segments: Sequence[Segment], header: ProbeResult, real_time_factor: float) -> Row:
+    """What curation says of a video that it leaves to `SegmentStage`: its row, and how it is to be measured."""
+    how = {"rotation_deg": header.rotation_deg, "real_time_factor": real_time_factor, "header_fps": header.fps or None}
+    return {**row, **how, "segments_s": [segment.start_s for segment in segments], "failure": None, "unfinished": True}
 
 
 def segments_to_measure(videos: Sequence[Row], store: UnitStore) -> list[Row]:
@@ -81,37 +78,47 @@ def segments_to_measure(videos: Sequence[Row], store: UnitStore) -> list[Row]:
 
     Those that failed are measured again, as failed inputs are.
     """
+    same = ("stamp", "made_by", "start_s", "end_s")
+    names = ("uri", "video_id", "stamp", "made_by", "rotation_deg", "real_time_factor", "header_fps")
     rows: list[Row] = []
     for video in videos:
         for segment in segments_from(video["segments_s"]):
-            known = store.document(_name(video["video_id"], segment.start_s))
-            if known is None or known["failure"] is not None or any(known[k] != video[k] for k in ("stamp", "made_by")):
-                names = ("uri", "video_id", "stamp", "made_by", "rotation_deg", "real_time_factor")
-                rows.append({**{name: video[name] for name in names}, **asdict(segment)})
+            row = {**{name: video[name] for name in names}, **asdict(segment)}
+            known = store.document(_name(row["video_id"], row["start_s"]))
+            if known is None or known["failure"] is not None or any(known[name] != row[name] for name in same):
+                rows.append(row)
     return rows
 
 
 def measured_segments(row: Row, store: UnitStore, clock: StageClock) -> tuple[FrameFacts, DecodeResult]:
-    """A video's facts from its segments, up to the first that failed; their seconds are booked on the clock.
+    """A video's facts from its segments; their seconds are booked on the clock.
 
-    Raises: WorkerLost, DecodeError when the very first one failed.
+    Raises: WorkerLost, DecodeError when one failed: the others wait until it is tried again.
     """
-    parts: list[tuple[FrameFacts, DecodeResult]] = []
-    for start_s in row["segments_s"]:
-        name = _name(row["video_id"], start_s)
-        document = store.document(name)
-        if document is None:
-            raise RuntimeError(f"segment {name} vanished while its run was at work")
-        clock.book(document["seconds"])
-        if (failure := document["failure"]) is not None:
-            if not parts:
-                raise (WorkerLost if failure["error_class"] == WorkerLost.__name__ else DecodeError)(failure["message"])
-            reason = f"measured up to {start_s:g} s; then: {failure['message']}"
-            parts.append((FrameFacts(parts[0][0].pts_s_T[:0], 0.0, {}), DecodeResult(error=reason)))
-            break
-        result = DecodeResult(**document["decoded"])
-        parts.append((facts_from_table(store.table(name), result.end_s), result))
-    return join(parts)
+
+    def parts() -> Iterator[tuple[FrameFacts, DecodeResult]]:
+        for start_s in row["segments_s"]:
+            name = _name(row["video_id"], start_s)
+            document = store.document(name)
+            if document is None:
+                raise RuntimeError(f"segment {name} vanished while its run was at work")
+            clock.book(document["seconds"])
+            if (failure := document["failure"]) is not None:
+                kind = WorkerLost if failure["error_class"] == WorkerLost.__name__ else DecodeError
+                raise kind(f"in the segment from {start_s:g} s on: {failure['message']}")
+            result = DecodeResult(**document["decoded"])
+            yield facts_from_table(store.table(name), result.end_s), result
+
+    return join(parts())
+
+
+def forget_segments(videos: Sequence[Row], units: UnitStore, store: UnitStore) -> None:
+    """Removes the segments of those of these videos (rows of `found`) that are finished."""
+    for video in videos:
+        document = units.document(video["video_id"])
+        if document is not None and document["failure"] is None:
+            for start_s in video["segments_s"]:
+                store.remove(_name(video["video_id"], start_s))
 
 
 def _name(video_id: str, start_s: float) -> str:
@@ -119,7 +126,8 @@ def _name(video_id: str, start_s: float) -> str:
 
 
 def _document(row: Row) -> dict[str, Any]:
-    return {"stamp": row["stamp"], "made_by": row["made_by"], "decoded": None, "failure": None, "seconds": {}}
+    what = {name: row[name] for name in ("stamp", "made_by", "start_s", "end_s")}
+    return {**what, "decoded": None, "failure": None, "seconds": {}}
 
 
 def _no_facts() -> pa.Table:

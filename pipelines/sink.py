@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
-from schemas.storage import Location, joined, listed, name_of, read_bytes, write_bytes
+from schemas.storage import Location, joined, listed, name_of, read_bytes, remove, write_bytes
 
 _DOCUMENT = b"motionloom.document"
 PART_ROWS = 250_000
@@ -146,6 +146,14 @@ class UnitStore:
             names = (name_of(uri) for uri, _ in listed(self._folder))
             return sorted(name.removesuffix(".parquet") for name in names if name.endswith(".parquet"))
         return sorted(path.stem for path in self._folder.glob("*/[!.]*.parquet"))
+
+    def remove(self, unit_id: str) -> None:
+        """One that is not there is no error."""
+        path = self.path(unit_id)
+        if isinstance(path, str):
+            remove(path)
+        else:
+            path.unlink(missing_ok=True)
 
     def clear_partial(self) -> None:
         """Removes what a killed worker left half-written; object stores never show such things."""

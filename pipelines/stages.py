@@ -2,6 +2,7 @@
 
 A row is a small mapping of JSON values; pixels and tracks never travel between machines. A stage's `make` runs once in
 the worker that does the work, so that networks are loaded there; the function it returns is called for every row.
+A row that says `unfinished` goes on to another stage, and is counted there.
 """
 
 from __future__ import annotations

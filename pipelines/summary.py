@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
+from pipelines.logs import tell
 from pipelines.terminal import print_json, print_lines, print_table
 
 
@@ -67,7 +67,7 @@ def time_spent(seconds: dict[str, dict[str, float]]) -> dict[str, str]:
 def print_over_budget(what: str, failed: int, tried: int, failure_budget: float) -> None:
     """Why a run that did all its work ends with an error."""
     share = failed / tried
-    sys.stderr.write(f"error: {share:.0%} of the {what} failed, the recipe's failure_budget is {failure_budget:.0%}\n")
+    tell("error", f"{share:.0%} of the {what} failed, the recipe's failure_budget is {failure_budget:.0%}")
 
 
 def print_changes(title: str, result: dict[str, Any]) -> None:

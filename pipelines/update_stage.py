@@ -124,7 +124,7 @@ def _with_missing(facts: FrameFacts, unit: MeasuredUnit, scoring: ClipScoring, m
     if not scorers:
         return facts
     path, factor = located(video.uri), video.real_time_factor
-    more = measure_in_segments(path, video.rotation_deg, scorers, factor, unit.segments)
+    more = measure_in_segments(path, video.rotation_deg, scorers, factor, unit.segments, video.header_fps)
     if not np.array_equal(more.pts_s_T, facts.pts_s_T):
         raise DecodeError("its frames are others than those that were measured before: the file changed since")
     return FrameFacts(facts.pts_s_T, facts.end_s, {**facts.facts, **more.facts})

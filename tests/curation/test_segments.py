@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from builders import write_video
 
+import curation.decode
 import curation.segments
 from curation.catalog import SCORERS
 from curation.cuts import CutRules, cut_clips
@@ -19,7 +23,7 @@ from curation.scorers.subject import Subject
 from curation.segments import WHOLE, Segment, segments_from, segments_of
 from schemas.errors import DecodeError
 from schemas.scores import FrameFacts
-from tests.curation.footage import long_gop_video, shots, write_timed
+from tests.curation.footage import long_gop_video, shots, truncated, write_timed
 
 FPS, SEGMENT_S = 25, 5.0
 QUICK = tuple(make for make in SCORERS if make is not Subject)
@@ -43,9 +47,11 @@ def in_one_piece(footage: Path) -> Measured:
     return measure_video(footage, 0, [make() for make in QUICK])
 
 
-def pieces(path: Path, parts: list[Segment] = PARTS, factor: float = 1.0) -> list[Measured]:
+def pieces(
+    path: Path, parts: list[Segment] = PARTS, factor: float = 1.0, header_fps: float | None = None
+) -> list[Measured]:
     scorers = [make() for make in QUICK]
-    return [measure_video(path, 0, scorers, factor, segment=part) for part in parts]
+    return [measure_video(path, 0, scorers, factor, segment=part, header_fps=header_fps) for part in parts]
 
 
 def test_facts_that_make_cuts_and_samples_are_those_of_one_piece(footage: Path, in_one_piece: Measured) -> None:
@@ -62,7 +68,7 @@ def test_facts_that_make_cuts_and_samples_are_those_of_one_piece(footage: Path, 
 
 def test_clips_are_those_of_one_piece(footage: Path, in_one_piece: Measured) -> None:
     rules = CutRules()
-    joined = measure_in_segments(footage, 0, [make() for make in QUICK], 1.0, PARTS)
+    joined = measure_in_segments(footage, 0, [make() for make in QUICK], 1.0, PARTS, FPS)
     clips = cut_clips("video", "uri", joined, rules)
     assert clips == cut_clips("video", "uri", in_one_piece[0], rules)
     assert len(clips) == 5
@@ -92,6 +98,27 @@ def test_times_that_are_uneven_lose_and_double_no_frame(tmp_path: Path) -> None:
     assert joined_result == result
 
 
+def test_frames_far_apart(tmp_path: Path) -> None:
+    """Slides: a new one every four seconds, which cuts are told by their neighbours, not by seconds."""
+    path = tmp_path / "slides.mp4"
+    write_video(path, shots([1] * 60, size_hw=(96, 128)), Fraction(1, 4), options={"g": "7"})
+    whole, result = measure_video(path, 0, [make() for make in QUICK])
+    joined, joined_result = join(pieces(path, segments_from([0.0, 80.0, 160.0]), header_fps=0.25))
+    assert joined_result == result
+    for name in ("content_change", "scene_change", "blend", "frame_change", "picture_hash"):
+        assert np.array_equal(joined.facts[name].measured_N, whole.facts[name].measured_N), name
+
+
+@pytest.mark.parametrize("fps", [7, 10, 12])
+def test_slow_footage_is_sampled_alike(fps: int, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "slow.mp4", shots((20 * fps,), size_hw=(96, 128)), fps)
+    whole, _ = measure_video(path, 0, [make() for make in QUICK])
+    joined, _ = join(pieces(path, segments_from([0.0, 5.0, 11.0]), header_fps=fps))
+    for name in ("picture_hash", "sharpness", "text_area"):
+        assert np.array_equal(joined.facts[name].present_T, whole.facts[name].present_T), name
+    assert whole.facts["picture_hash"].present_T.mean() == pytest.approx(min(1.0, 8 / fps), abs=0.02)
+
+
 def test_a_file_that_ends_before_its_header_says(footage: Path) -> None:
     parts = segments_from([0.0, 10.0, 20.0, 30.0])
     found = pieces(footage, parts)
@@ -112,6 +139,35 @@ def test_what_breaks_off_ends_there_as_in_one_piece(tmp_path: Path) -> None:
         join([(FrameFacts(np.empty(0), 0.0, {}), DecodeResult())])
 
 
+def test_what_lies_behind_a_cut_off_end_is_not_looked_for_from_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose index comes first and says more than there is: nothing of it is decoded twice."""
+    path, decoded = truncated(tmp_path / "cut.mp4", 0.4), []
+    _, result = measure_video(path, 0, [make() for make in QUICK])
+    real = curation.decode._frames_from
+
+    def counting(*args: Any) -> Any:
+        for item in real(*args):
+            decoded.append(item)
+            yield item
+
+    monkeypatch.setattr(curation.decode, "_frames_from", counting)
+    monkeypatch.setattr(curation.segments, "_MARGIN_S", 0.1)
+    assert probe(path).header_duration_s == pytest.approx(4.0)
+    found = pieces(path, segments_from([0.0, 3.9]))
+    assert [each.frames for _, each in found] == [result.frames, 0]
+    assert len(decoded) == result.frames
+    assert join(found)[1] == result
+
+
+def test_frames_out_of_order_are_told_of_wherever_they_lie(footage: Path) -> None:
+    parts = pieces(footage)
+    parts[1][1].out_of_order = 3
+    assert join(parts)[1].error == "3 frames without a time of their own were left out"
+    assert join(parts)[1].frames == 475
+
+
 def test_which_files_are_measured_in_segments(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header = probe(footage)
     assert segments_of(header.header_duration_s, header.container) == [WHOLE]
@@ -119,5 +175,8 @@ def test_which_files_are_measured_in_segments(footage: Path, monkeypatch: pytest
     assert segments_of(header.header_duration_s, header.container) == PARTS
     assert segments_of(None, header.container) == [WHOLE], "a header that does not say"
     assert segments_of(3600.0, "mpegts") == [WHOLE], "a stream has no index"
-    assert [part.decoded_s(1.0) for part in PARTS] == [(0.0, 7.0), (3.0, 12.0), (8.0, 17.0), (13.0, None)]
-    assert PARTS[1].decoded_s(2.0) == (1.0, 14.0)
+    assert [part.decoded_s(1.0, 25.0) for part in PARTS] == [(0.0, 7.0), (3.0, 12.0), (8.0, 17.0), (13.0, None)]
+    assert PARTS[1].decoded_s(2.0, None) == (1.0, 14.0)
+    assert PARTS[3].decoded_s(1.0, 1.0) == (7.0, None), "eight frames"
+    monkeypatch.setattr(curation.segments, "SEGMENT_S", 600.0)
+    assert len(segments_of(1e12, header.container)) == 144, "a day"

@@ -79,7 +79,7 @@ def test_a_run_in_segments_is_one_in_one_piece(
     result = curate([footage], tmp_path / "run", recipe(), "local")
     assert sorted(measured) == [0.0, 5.0, 10.0, 15.0]
     assert tables(tmp_path / "run") == tables(tmp_path / "whole")
-    assert not (tmp_path / "run" / "segments").exists(), "they have served"
+    assert not list((tmp_path / "run" / "segments").rglob("*.parquet")), "they have served"
     assert result["counts"]["videos"] == 2
     assert result["seconds"]["measure"]["cpu_s"] > 0
     assert curate([footage], tmp_path / "run", recipe(), "local")["counts"]["reused"] == 2
@@ -122,30 +122,37 @@ def test_segments_of_another_recipe_are_not_used(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("segments_of_5_s")
-@pytest.mark.parametrize("at_s", [0.0, 10.0])
-def test_a_segment_that_fails_costs_what_follows_it(
-    at_s: float, footage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [DecodeError("the tape is torn"), WorkerLost("its process was killed")])
+def test_a_segment_that_failed_is_tried_again_and_the_others_are_not(
+    error: Exception, footage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipelines.segment_stage, "measure_video", failing(at_s, DecodeError("the tape is torn")))
-    curate([footage], tmp_path / "run", recipe(), "local")
+    with monkeypatch.context() as broken:
+        broken.setattr(pipelines.segment_stage, "measure_video", failing(10.0, error))
+        curate([footage], tmp_path / "run", recipe(), "local")
     found = tables(tmp_path / "run")
-    videos = {Path(video["uri"]).stem: video for video in found["videos"]}
-    assert videos["short"]["status"] == "ok"
-    if at_s == 0.0:
-        assert [(row["error_class"], row["message"]) for row in found["failures"]] == [
-            ("DecodeError", "the tape is torn")
-        ]
-        assert len(videos) == 1
-    else:
-        assert (videos["long"]["status"], videos["long"]["frames"]) == ("partial", 250)
-        assert videos["long"]["status_message"] == "measured up to 10 s; then: the tape is torn"
+    assert [Path(video["uri"]).stem for video in found["videos"]] == ["short"]
+    (failure,) = found["failures"]
+    assert failure["error_class"] == type(error).__name__
+    assert failure["message"] == f"in the segment from 10 s on: {error}"
+    again: list[float] = []
+
+    def counting(*args: Any, **more: Any) -> Any:
+        again.append(more["segment"].start_s)
+        return measure_video(*args, **more)
+
+    monkeypatch.setattr(pipelines.segment_stage, "measure_video", counting)
+    curate([footage], tmp_path / "run", recipe(), "local")
+    assert again == [10.0]
+    curate([footage], tmp_path / "unbroken", recipe(), "local")
+    assert tables(tmp_path / "run") == tables(tmp_path / "unbroken")
+    assert not list((tmp_path / "run" / "segments").rglob("*.parquet"))
 
 
 def test_a_lost_worker_is_noted_where_the_segment_would_be(tmp_path: Path) -> None:
     stage = SegmentStage(tmp_path / "units", recipe().clips, QUICK)
     video = {
         "uri": "a.mp4", "video_id": "a" * 16, "stamp": {}, "made_by": {}, "rotation_deg": 0, "real_time_factor": 1.0,
-        "segments_s": [0.0, 600.0],
+        "header_fps": 25.0, "segments_s": [0.0, 600.0],
     }  # fmt: skip
     store = segment_store(tmp_path / "units")
     rows = segments_to_measure([video], store)

@@ -146,6 +146,18 @@ def test_what_others_put_into_the_folder_stays_and_no_name_leads_out_of_it(
     # Marks in place of folders, which object stores keep, are no files.
     files = sorted(key for key in store.keys("results") if not key.endswith("/"))
     assert files == ["run/notes.txt", "run/run.json", "run/table/other.parquet"]
+    store.put("results", "run/units/ab/unit.parquet", b"facts")
+    with output_folder("s3://results/run", "run.json", ("units",)) as output:
+        assert not (output.folder / "units").exists()
+        (output.folder / "table" / "other.parquet").unlink()
+        output.publish()
+    assert "run/units/ab/unit.parquet" in store.keys("results"), "what was not looked at stays"
+    assert "run/table/other.parquet" not in store.keys("results")
+    with (
+        pytest.raises(RecipeError, match="s3://results/run is no good"),
+        output_folder("s3://results/run", "x") as there,
+    ):
+        raise RecipeError(f"{there.folder} is no good")
     for name in ("../out.txt", "a/../../out.txt", "/out.txt", "a//b"):
         monkeypatch.setattr("pipelines.output_folder.listed", lambda folder, name=name: [(f"{folder}/{name}", 3)])
         with pytest.raises(ResourceError, match="is no name of a file below"), output_folder("s3://x/run", "run.json"):
