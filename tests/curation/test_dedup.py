@@ -145,6 +145,16 @@ def test_a_frame_that_everybody_has_does_not_make_all_pairs() -> None:
     assert all(b - a <= 8 for a, b, _ in pairs)
 
 
+def test_many_copies_of_one_file_cost_one_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    proofs = []
+    monkeypatch.setattr("curation.dedup.prove", lambda *pair: proofs.append(pair) or prove(*pair))
+    one, other = take(1, 2.0), take(2, 2.0)
+    clips = [(f"v{number}", other if number % 10 == 9 else one, 0.0, 2.0) for number in range(60)]
+    groups = find_copies(store_of(*clips))
+    assert groups == [[n for n in range(60) if n % 10 != 9], [n for n in range(60) if n % 10 == 9]]
+    assert len(proofs) <= 8, "plain and mirrored, of each with itself and of both"
+
+
 def test_candidates_are_plain_mirrored_or_nothing() -> None:
     rng = np.random.default_rng(0)
     hash_N = rng.integers(0, 2**63, 3, dtype=np.uint64)
