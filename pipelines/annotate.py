@@ -79,7 +79,7 @@ def _annotate(
     run_dir: Path, output: OutputFolder, recipe: Any, runner: str, workers: int, reuse: Path | None
 ) -> dict[str, Any]:
     from annotation.catalog import annotator_versions, make_annotators
-    from pipelines.annotate_stage import FILE_FACTS, AnnotateStage
+    from pipelines.annotate_stage import FILE_FACTS, AnnotateStage, pixels_of
     from pipelines.failure_budget import FailureBudget
     from pipelines.judges import check_zero_shot
     from pipelines.output_folder import UNITS_DIR
@@ -140,7 +140,7 @@ def _annotate(
         ]
         source = earlier.dataset if earlier is not None else None
         work = AnnotateStage(output.units, recipe.video, recipe.language_model, recipe.zero_shot, source)
-        stage = Stage("annotate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
+        stage = Stage("annotate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s, pixels_of)
         if rows:
             output.forget_units(clip["clip_id"] for clip in todo)
             budget = FailureBudget(recipe.failure_budget, len(rows), earlier=len(clips) - len(rows))

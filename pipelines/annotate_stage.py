@@ -90,6 +90,12 @@ class AnnotateStage:
         return {**_done(row["clip"], document, False), "seconds": {}}
 
 
+def pixels_of(row: Row) -> float:
+    """All frames of the clip together."""
+    clip = row["clip"]
+    return float(clip["frames"] * clip["width_px"] * clip["height_px"])
+
+
 def _done(clip: dict[str, Any], document: dict[str, Any], is_reused: bool) -> Row:
     failure, made = document["failure"], document["index"] is not None
     return {

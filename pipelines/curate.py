@@ -98,7 +98,7 @@ def _curate(
     from pipelines.clip_scoring import cheap_part
     from pipelines.curate_stage import CurateStage
     from pipelines.failure_budget import FailureBudget
-    from pipelines.input_rows import Lazy, input_row, video_id
+    from pipelines.input_rows import Lazy, bytes_of, input_row, video_id
     from pipelines.output_folder import UNITS_DIR
     from pipelines.progress import watch_stage
     from pipelines.run_tables import clips_schema, publish_run, write_run
@@ -165,7 +165,7 @@ def _curate(
     units.clear_partial()
     asked = (output.units, recipe.clips, recipe.scorers, cheap)
     work, cut = CurateStage(*asked), TakeStage(*asked)
-    stage = Stage("curate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s)
+    stage = Stage("curate", work, recipe.cpus_per_worker, work.lost, recipe.stalled_s, bytes_of)
     part = SegmentStage(*asked)
     segment_stage = Stage("segments", part, recipe.cpus_per_worker, part.lost, recipe.stalled_s)
     anew = UpdateStage(*asked)

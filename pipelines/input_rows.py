@@ -43,6 +43,11 @@ def video_id(file: InputFile) -> str:
     return video_id_of(file.uri)
 
 
+def bytes_of(row: Row) -> float:
+    """Of the file; what it costs to measure grows with them."""
+    return float(row["stamp"]["size_bytes"] or 0)
+
+
 def input_row(file: InputFile, notes: Mapping[Location, SourceNote], made_by: dict[str, Any]) -> Row:
     """A row of `CurateStage`; its `stamp` tells whether the file changed since it was measured.
 

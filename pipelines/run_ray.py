@@ -25,6 +25,8 @@ LOOK_EVERY_S = 5.0
 # A job holds its rows in memory. One of a million rows is many jobs, each long enough that its beginning and end, when
 # workers wait, do not matter.
 _WAVE_ROWS, _WAVE_ROWS_PER_CPU = 10_000, 100
+# A worker takes a block at a time: with few rows in each none is left with many when the others are done.
+_BLOCKS = 1000
 
 
 class _Worker:
@@ -86,7 +88,8 @@ def run_ray(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
 
 
 def _wave(stage: Stage, rows: Sequence[Row], workers: int) -> Iterator[Row]:
-    left = {index: encode_json(row) for index, row in enumerate(rows)}
+    ordered = rows if stage.cost is None else sorted(rows, key=stage.cost, reverse=True)
+    left = {index: encode_json(row) for index, row in enumerate(ordered)}
     while left:
         try:
             for item in _watched(_job(stage, left, workers)):
@@ -111,7 +114,7 @@ def _job(stage: Stage, left: dict[int, bytes], workers: int) -> Any:
     # The library's notes on its own execution; ours is the progress bar, and errors are raised.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     items = [{"index": index, "row": row} for index, row in left.items()]
-    return ray.data.from_items(items, override_num_blocks=max(1, min(len(items), 4 * most))).map(
+    return ray.data.from_items(items, override_num_blocks=min(len(items), max(_BLOCKS, 4 * most))).map(
         _Worker,
         fn_constructor_args=(stage,),
         compute=ray.data.ActorPoolStrategy(size=most),
@@ -193,6 +196,8 @@ def cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    # Ray 2.60 logs an "error" about its own actors' constructors on every start; failures reach us as exceptions.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)
@@ -201,8 +206,6 @@ def cluster() -> Iterator[None]:
         finally:
             ray.shutdown()
         return
-    # Ray 2.60 logs an "error" about its own actors' constructors on every start; failures reach us as exceptions.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # Unix sockets have short names: the folder must not lie deep.
     folder = tempfile.mkdtemp(prefix="mloom-")
     try:

@@ -25,6 +25,7 @@ class Stage:
 
     lost: what becomes of a row that ended its process: it notes the failure where the stage's failures are noted and
     gives the row that the function would have given. Without it the run ends there.
+    cost: about how much work a row is, in any unit: the largest begin first, so that none is left at the end.
     stalled_s: seconds without a sign of life (schemas/pulse.py) after which a row counts as hung.
     """
 
@@ -33,6 +34,7 @@ class Stage:
     num_cpus: float = 1.0
     lost: Callable[[Row, WorkerLost], Row] | None = None
     stalled_s: float = STALLED_S
+    cost: Callable[[Row], float] | None = None
 
 
 class Runner(Protocol):
