@@ -92,7 +92,8 @@ def presented_frames(
             result.error = _shortfall(container, stream, result)
             break
         except (av.FFmpegError, OSError) as error:
-            result.error = f"decoding broke off after {max(0.0, previous_s + step_s):.3f} s: {error}"
+            reached_s = start_s if previous_s < 0 else previous_s + step_s
+            result.error = f"decoding broke off after {reached_s:.3f} s: {error}"
             break
         if pts_s <= previous_s:
             result.out_of_order += 1
@@ -284,8 +285,8 @@ def decode_for(
         for feed in feeds or ():
             if feed.pts_s:
                 _deliver(feed, deliver)
-    # A part of a stream may lie behind the file's end.
-    if result.frames == 0 and (result.error is not None or start_s <= origin_s):
+    # A part of a stream may lie behind the file's end, or behind what can be read.
+    if result.frames == 0 and start_s <= origin_s:
         raise DecodeError(result.error or "no frame could be decoded")
     return result
 

@@ -161,6 +161,22 @@ def test_what_lies_behind_a_cut_off_end_is_not_looked_for_from_the_beginning(
     assert join(found)[1] == result
 
 
+def test_a_segment_of_which_nothing_can_be_read_ends_the_video_there(
+    footage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = curation.decode._frames_from
+
+    def torn(container: Any, stream: Any, start_s: float) -> Any:
+        if start_s > 0:
+            raise OSError("the tape is torn")
+        yield from real(container, stream, start_s)
+
+    monkeypatch.setattr(curation.decode, "_frames_from", torn)
+    facts, result = join(pieces(footage))
+    assert (len(facts.pts_s_T), result.end_s) == (125, 5.0)
+    assert result.error == "decoding broke off after 3.000 s: the tape is torn"
+
+
 def test_frames_out_of_order_are_told_of_wherever_they_lie(footage: Path) -> None:
     parts = pieces(footage)
     parts[1][1].out_of_order = 3
