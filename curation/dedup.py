@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,9 @@ from schemas.scores import FrameFacts
 SUCCESSIVE_GAP_S = 0.5
 MAX_TRACE_S = 600.0
 _FLOOR = 0.05
+# Two clips that have so many proven copies each are not laid over each other: of a shot that is shown a thousand times
+# half a million pairs would be.
+MOST_PROVEN = 16
 
 
 @dataclass(slots=True)
@@ -113,6 +116,8 @@ def find_copies(store: TraceStore) -> list[list[int]]:
     hash_N, clip_N = store.hashes()
     proven: list[tuple[float, int, int]] = []
     seen: set[tuple[int, int]] = set()
+    spared: set[tuple[int, int]] = set()
+    copies_C = [0] * len(store)
     # Of many copies of one file every pair would be proven by the same arithmetic.
     first_of: dict[bytes, int] = {}
     like_C = [first_of.setdefault(store.digest(clip), clip) for clip in range(len(store))]
@@ -125,25 +130,34 @@ def find_copies(store: TraceStore) -> list[list[int]]:
         same_video = store.video_ids[a] == store.video_ids[b]
         if same_video and _successive(store.spans_s[a], store.spans_s[b]):
             continue
+        if min(copies_C[a], copies_C[b]) >= MOST_PROVEN:
+            if same_video:
+                spared.add((a, b))
+            continue
         proof = proof_of(like_C[a], like_C[b], mirror)
         # Two still stretches of one video are one take, not a shot that is shown twice.
         if proof.is_copy and not (same_video and proof.still):
             proven.append((proof.overlap_s, a, b))
             seen.add((a, b))
-    return _groups(store, proven)
+            copies_C[a] += 1
+            copies_C[b] += 1
+    return _groups(store, proven, spared)
 
 
 def _successive(a: tuple[float, float], b: tuple[float, float]) -> bool:
     return max(a[0], b[0]) - min(a[1], b[1]) < SUCCESSIVE_GAP_S
 
 
-def _groups(store: TraceStore, proven: Sequence[tuple[float, int, int]]) -> list[list[int]]:
+def _groups(
+    store: TraceStore, proven: Sequence[tuple[float, int, int]], spared: Set[tuple[int, int]] = frozenset()
+) -> list[list[int]]:
     """Union-find over the proven pairs (seconds of overlap, a, b), longest overlap first.
 
     Two clips of one video that are no copies of each other are never joined through a third: a copy that was cut
     elsewhere overlaps both parts of a take, and one kept clip of such a chain would lose the rest of the take.
+    spared: pairs of clips of one video of which nobody knows, but that look alike and have many copies.
     """
-    known = {(a, b) for _, a, b in proven}
+    known = {(a, b) for _, a, b in proven} | spared
     members: dict[int, list[int]] = {}
     root: dict[int, int] = {}
     for _, a, b in sorted(proven, key=lambda pair: (-pair[0], pair[1], pair[2])):

@@ -155,6 +155,20 @@ def test_many_copies_of_one_file_cost_one_proof(monkeypatch: pytest.MonkeyPatch)
     assert len(proofs) <= 8, "plain and mirrored, of each with itself and of both"
 
 
+@pytest.mark.parametrize("videos", [1, 80])
+def test_a_shot_that_is_shown_often_is_one_group_without_comparing_all_with_all(
+    videos: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs = []
+    monkeypatch.setattr("curation.dedup.prove", lambda *pair: proofs.append(pair) or prove(*pair))
+    one, shown = take(1, 3.0), 80
+    clips = [(f"v{n % videos}", noisy(one, 1, seed=n), 0.0, 3.0) for n in range(shown)]
+    store = store_of(*clips)
+    store.spans_s[:] = [(10.0 * n, 10.0 * n + 3.0) for n in range(shown)]
+    assert find_copies(store) == [list(range(shown))]
+    assert len(proofs) < 0.6 * shown * (shown - 1) / 2
+
+
 def test_candidates_are_plain_mirrored_or_nothing() -> None:
     rng = np.random.default_rng(0)
     hash_N = rng.integers(0, 2**63, 3, dtype=np.uint64)
