@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import logging
 import os
 import subprocess
 import sys
@@ -63,6 +64,8 @@ def main() -> int:
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
+    # A line for every request of the server's.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     recipe = ["--recipe", args.recipe, *(word for each in args.set for word in ("--set", each))]
     folder = (args.output / "footage").resolve()
     files = with_splits(args.footage, folder)
