@@ -59,8 +59,11 @@ def balance(kept: pa.Table, all_clips: pa.Table | None = None) -> Balance:
     codes, names = {}, {}
     for axis, column in columns.items():
         encoded = column.fill_null(UNKNOWN).dictionary_encode()
-        codes[axis] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        names[axis] = encoded.dictionary.to_pylist()
+        # In the order of names: sums of floats must not depend on which clip comes first.
+        found_V = encoded.dictionary.to_pylist()
+        names[axis] = sorted(found_V)
+        place_V = np.array([names[axis].index(name) for name in found_V], dtype=np.int64)
+        codes[axis] = place_V[encoded.indices.to_numpy(zero_copy_only=False)]
     weight_C = sampling_weights(codes, names)
     table = pa.table({"clip_id": kept.column("clip_id"), "weight": pa.array(weight_C, pa.float64()), **columns})
     seconds_C = _seconds(kept)
