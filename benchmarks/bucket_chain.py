@@ -14,16 +14,13 @@ import argparse
 import csv
 import logging
 import os
-import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.ray_nodes import TABLES, called, chain
 from curation.probe import video_id_of
 from tests.object_store import object_store, shard_members, table_rows
-
-TABLES = ("videos", "frames", "clips", "decisions", "failures")
 
 
 def with_splits(footage: Path, folder: Path) -> list[Path]:
@@ -44,17 +41,6 @@ def with_splits(footage: Path, folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def chain(footage: str, place: str, runner: str, recipe: list[str]) -> float:
-    """Returns: seconds."""
-    began_s = time.monotonic()
-    for command in (
-        ["pipelines.curate", "--input", footage, "--output", f"{place}/run", *recipe],
-        ["pipelines.annotate", f"{place}/run", "--output", f"{place}/dataset"],
-    ):
-        subprocess.run([sys.executable, "-m", *command, "--runner", runner], check=True, stdout=subprocess.DEVNULL)
-    return time.monotonic() - began_s
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("footage", type=Path)
@@ -70,11 +56,11 @@ def main() -> int:
     folder = (args.output / "footage").resolve()
     files = with_splits(args.footage, folder)
     here = args.output.resolve() / "here"
-    print(f"folder to folder: {chain(str(folder), str(here), 'local', recipe):.0f} s", flush=True)
+    print(f"folder to folder: {sum(map(called, chain(folder, here, 'local', recipe))):.0f} s", flush=True)
     with object_store(("footage", "results"), failing=args.failing, seed=args.seed) as store:
         for path in files:
             store.put("footage", path.name, path.read_bytes())
-        seconds = chain("s3://footage", "s3://results", "ray", recipe)
+        seconds = sum(map(called, chain("s3://footage", "s3://results", "ray", recipe)))
         print(f"bucket to bucket: {seconds:.0f} s, {store.requests} requests, faults {dict(store.faults)}", flush=True)
         names = {}
         for path in files:

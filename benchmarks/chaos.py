@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.ray_nodes import Nodes, chain, contents, nodes
+from benchmarks.ray_nodes import Nodes, called, chain, contents, nodes
 
 KINDS = ("worker", "node", "driver")
 NODE_BACK_S = 20.0
@@ -112,7 +112,7 @@ def main() -> int:
     recipe = [word for each in args.set for word in ("--set", each)]
     whole = args.output / "whole"
     for command in chain(args.footage, whole, "local", recipe):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        called(command)
     expected = contents(whole)
     print(f"unbroken: {len(expected)} tables and members", flush=True)
     equal = 0

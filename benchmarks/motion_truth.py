@@ -28,7 +28,6 @@ from curation.cuts import CutRules, cut_clips
 from curation.decode import decode_for, scaled_size_wh
 from curation.measure import measure_video
 from curation.planes import frame_rgb
-from curation.reduce import facts_between
 from schemas.errors import DataError
 
 Frames = NDArray[np.uint8]
@@ -67,7 +66,7 @@ def longest_shot(path: Path, seconds: float) -> tuple[Frames, Fraction] | None:
         frames.append(frame_rgb(frame, scaled_size_wh(frame.width, frame.height, 480), 0))
 
     decode_for(path, (), lambda *_: None, 0, start_s, end_s, keep)
-    inside = facts_between(facts, start_s, end_s)
+    inside = facts.between(start_s, end_s)
     if len(frames) < 24:
         return None
     fps = Fraction(len(frames) / (inside.end_s - float(inside.pts_s_T[0]))).limit_denominator(1001)

@@ -7,25 +7,36 @@ import hashlib
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.run_tables import read_table
+from schemas.storage import Location, joined
 
 TABLES = ("videos", "frames", "clips", "decisions", "failures")
 ATTEMPTS = 4
 
 
-def chain(footage: Path, folder: Path, runner: str, recipe: list[str]) -> list[list[str]]:
+def chain(footage: Location, folder: Location, runner: str, recipe: list[str]) -> list[list[str]]:
+    """Commands that curate the footage into FOLDER/run and annotate that into FOLDER/dataset."""
     python = [sys.executable, "-m"]
-    run, dataset = str(folder / "run"), str(folder / "dataset")
+    run, dataset = str(joined(folder, "run")), str(joined(folder, "dataset"))
     return [
         [*python, "pipelines.curate", "--input", str(footage), "--output", run, "--runner", runner, *recipe],
         [*python, "pipelines.annotate", run, "--output", dataset, "--runner", runner],
     ]
+
+
+def called(command: list[str], environment: dict[str, str] | None = None) -> float:
+    """Returns: seconds."""
+    began_s = time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    return time.monotonic() - began_s
 
 
 def contents(folder: Path) -> dict[str, str]:

@@ -15,12 +15,10 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
-from benchmarks.ray_nodes import chain, contents, nodes
+from benchmarks.ray_nodes import called, chain, contents, nodes
 from pipelines.run_tables import read_run, read_table
 
 
@@ -34,12 +32,6 @@ def copies(footage: Path, folder: Path, repeat: int) -> Path:
                 if not target.exists():
                     os.link(path, target)
     return folder
-
-
-def called(command: list[str], environment: dict[str, str] | None = None) -> float:
-    began_s = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    return time.monotonic() - began_s
 
 
 def workers(footage: Path, output: Path, recipe: list[str]) -> int:

@@ -117,18 +117,17 @@ def _joined(pieces: Sequence[Fact]) -> Fact:
 
 def _inside(segment: Segment, facts: FrameFacts, result: DecodeResult) -> tuple[FrameFacts, DecodeResult]:
     """Without the margins."""
-    edges_s = [segment.start_s, np.inf if segment.end_s is None else segment.end_s]
-    first, last = np.searchsorted(facts.pts_s_T, np.asarray(edges_s) - SAME_TIME_S)
-    pts_s_T = facts.pts_s_T[first:last]
+    end_s = np.inf if segment.end_s is None else segment.end_s
+    within = facts.between(segment.start_s, end_s, SAME_TIME_S)
+    pts_s_T = within.pts_s_T
     inside = replace(result, frames=len(pts_s_T), last_s=float(pts_s_T[-1]) if len(pts_s_T) else 0.0)
-    if segment.end_s is not None and last < len(facts.pts_s_T):
+    if len(facts.pts_s_T) and facts.pts_s_T[-1] >= end_s - SAME_TIME_S:
         # What ails the margin is the next segment's to tell.
-        inside.end_s, inside.error = segment.end_s, None
+        inside.end_s, inside.error = end_s, None
     if inside.error == inside.unplaced:
         # It broke off nowhere.
         inside.error = None
-    columns = {name: fact.between(int(first), int(last)) for name, fact in facts.facts.items()}
-    return FrameFacts(pts_s_T, inside.end_s, columns), inside
+    return replace(within, end_s=inside.end_s), inside
 
 
 def _spread(pts_s_T: NDArray[np.float64], pieces: Sequence[tuple[NDArray[np.float64], Fact]]) -> Fact:

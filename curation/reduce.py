@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from curation.catalog import score_specs
 from curation.clock import on_real_clock
 from curation.scorers.base import FrameScorer
 from schemas.clip import NOTE_FIELDS, ClipSpan, VideoRecord
 from schemas.scores import FrameFacts
-
-
-def facts_between(facts: FrameFacts, start_s: float, end_s: float) -> FrameFacts:
-    """The facts of the frames presented in [start_s, end_s)."""
-    first, last = np.searchsorted(facts.pts_s_T, (start_s - 1e-9, end_s - 1e-9))
-    inside = {name: fact.between(first, last) for name, fact in facts.facts.items()}
-    return FrameFacts(facts.pts_s_T[first:last], end_s, inside)
 
 
 def reduce_clips(
@@ -31,7 +22,7 @@ def reduce_clips(
     names = [spec.name for spec in score_specs()]
     rows = []
     for clip in clips:
-        inside = facts_between(facts, clip.start_s, clip.end_s)
+        inside = facts.between(clip.start_s, clip.end_s)
         scores: dict[str, Any] = dict.fromkeys(names)
         in_real_time = on_real_clock(inside, video.real_time_factor)
         for scorer in scorers:

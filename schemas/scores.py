@@ -107,6 +107,12 @@ class FrameFacts:
             return np.empty(0), np.empty(0, dtype=np.float32)
         return self.pts_s_T[fact.present_T], np.asarray(fact.measured_N, dtype=np.float32)
 
+    def between(self, start_s: float, end_s: float, within_s: float = 1e-9) -> FrameFacts:
+        """The facts of the frames presented in [start_s, end_s). within_s: how far off a time may be."""
+        first, last = (int(place) for place in np.searchsorted(self.pts_s_T, (start_s - within_s, end_s - within_s)))
+        inside = {name: fact.between(first, last) for name, fact in self.facts.items()}
+        return FrameFacts(self.pts_s_T[first:last], end_s, inside)
+
     def values(self, name: str) -> NDArray[np.float32]:
         """Values of the frames that have this fact."""
         return self.series(name)[1]

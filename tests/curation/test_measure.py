@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from curation.catalog import SCORERS, fact_versions, make_scorers, score_specs
 from curation.cuts import CutRules, cut_clips
 from curation.measure import facts_from_table, facts_to_table, measure_video
-from curation.reduce import facts_between, reduce_clips
+from curation.reduce import reduce_clips
 from curation.scorers.base import ClipValue, FrameScorer
 from curation.scorers.subject import Subject
 from schemas.errors import DecodeError
@@ -89,7 +89,7 @@ def test_a_scorer_that_samples_is_absent_between_its_samples(two_shots: Path) ->
     assert red.present_T.sum() == 16, "seven a second for 2.2 s, the first at 0"
     assert (red.values_T[~red.present_T] == 0).all()
     # The shots differ in colour: each frame got its own value, not its neighbour's.
-    first, second = facts_between(facts, 0, 1.2), facts_between(facts, 1.2, 2.2)
+    first, second = facts.between(0, 1.2), facts.between(1.2, 2.2)
     assert abs(first.values("red").mean() - second.values("red").mean()) > 10
     assert np.ptp(first.values("red")) < 10
 
@@ -156,16 +156,16 @@ def test_a_table_of_several_videos_says_whose_frame_it_is() -> None:
 
 def test_an_interval_is_half_open() -> None:
     facts = clip_of([0, 1, 2, 3, 4], fps=10)
-    np.testing.assert_array_equal(facts_between(facts, 0.1, 0.3).values("content_change"), [1, 2])
-    assert facts_between(facts, 0.1, 0.3).end_s == 0.3
+    np.testing.assert_array_equal(facts.between(0.1, 0.3).values("content_change"), [1, 2])
+    assert facts.between(0.1, 0.3).end_s == 0.3
     # 0.1 + 0.2 is a hair above 0.3: a clip's end that went through arithmetic still leaves frame 3 out.
-    np.testing.assert_array_equal(facts_between(facts, 0.0, 0.1 + 0.2).values("content_change"), [0, 1, 2])
+    np.testing.assert_array_equal(facts.between(0.0, 0.1 + 0.2).values("content_change"), [0, 1, 2])
 
 
 def test_neighbouring_clips_share_no_frame_and_lose_none() -> None:
     facts = clip_of([1.0] * 100)
     clips = cut_clips("v", "v.mp4", facts, CutRules(max_clip_s=0.7))
-    assert sum(len(facts_between(facts, clip.start_s, clip.end_s).pts_s_T) for clip in clips) == 100
+    assert sum(len(facts.between(clip.start_s, clip.end_s).pts_s_T) for clip in clips) == 100
 
 
 def test_a_clip_row_has_every_score_and_null_for_the_unmeasured() -> None:

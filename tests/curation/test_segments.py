@@ -17,7 +17,6 @@ from curation.cuts import CutRules, cut_clips
 from curation.decode import DecodeResult
 from curation.measure import join, measure_in_segments, measure_video
 from curation.probe import probe
-from curation.reduce import facts_between
 from curation.scorers.motion import Motion
 from curation.scorers.subject import Subject
 from curation.segments import WHOLE, Segment, segments_from, segments_of
@@ -73,9 +72,7 @@ def test_clips_are_those_of_one_piece(footage: Path, in_one_piece: Measured) -> 
     assert clips == cut_clips("video", "uri", in_one_piece[0], rules)
     assert len(clips) == 5
     for clip in clips:
-        speeds = [
-            Motion().reduce(facts_between(facts, clip.start_s, clip.end_s)) for facts in (joined, in_one_piece[0])
-        ]
+        speeds = [Motion().reduce(facts.between(clip.start_s, clip.end_s)) for facts in (joined, in_one_piece[0])]
         name = "motion_amplitude_diag_per_s"
         assert float(speeds[0][name] or 0.0) == pytest.approx(float(speeds[1][name] or 0.0), rel=0.02)
 

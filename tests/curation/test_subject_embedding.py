@@ -13,7 +13,6 @@ from curation.backends.mediapipe_people import PeopleSeen
 from curation.catalog import fact_weights
 from curation.measure import facts_from_table, facts_to_table
 from curation.ops import appearance
-from curation.reduce import facts_between
 from curation.scorers.subject import Subject
 from schemas.errors import ResourceError
 from schemas.frames import FrameBatch
@@ -114,7 +113,7 @@ def test_the_vectors_are_one_more_part_at_the_greatest_change(weights: Path) -> 
     stored = facts_from_table(facts_to_table("v", facts), facts.end_s)
     assert Subject().reduce(stored) == scores
     # Two samples around the change hold one vector: nothing to compare it with.
-    short = Subject().reduce(facts_between(facts, 1.5, 2.5))
+    short = Subject().reduce(facts.between(1.5, 2.5))
     assert short["subject_consistency"] == pytest.approx(offline, abs=1e-6)
     assert short["subject_consistency_basis"] == "colours"
 

@@ -49,7 +49,7 @@ def segments_of_5_s(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Starts of the segments that were decoded; `allow` of them may be."""
+    """Starts of the segments that were decoded."""
     starts: list[float] = []
 
     def counting(*args: Any, **more: Any) -> Any:
@@ -67,6 +67,11 @@ def failing(at_s: float, error: BaseException) -> Callable[..., Any]:
         return measure_video(*args, **more)
 
     return measure
+
+
+def unbroken(footage: str, tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
+    curate([footage], tmp_path / "unbroken", recipe(), "local")
+    return tables(tmp_path / "unbroken")
 
 
 @pytest.mark.slow
@@ -88,23 +93,15 @@ def test_a_run_in_segments_is_one_in_one_piece(
 @pytest.mark.slow
 @pytest.mark.usefixtures("segments_of_5_s")
 def test_a_rerun_measures_the_segments_that_are_missing(
-    footage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    footage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[float]
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(pipelines.segment_stage, "measure_video", failing(10.0, KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             curate([footage], tmp_path / "run", recipe(), "local")
-    again: list[float] = []
-
-    def counting(*args: Any, **more: Any) -> Any:
-        again.append(more["segment"].start_s)
-        return measure_video(*args, **more)
-
-    monkeypatch.setattr(pipelines.segment_stage, "measure_video", counting)
     curate([footage], tmp_path / "run", recipe(), "local")
-    assert again == [10.0, 15.0]
-    curate([footage], tmp_path / "unbroken", recipe(), "local")
-    assert tables(tmp_path / "run") == tables(tmp_path / "unbroken")
+    assert measured == [10.0, 15.0]
+    assert tables(tmp_path / "run") == unbroken(footage, tmp_path)
 
 
 @pytest.mark.slow
@@ -124,7 +121,7 @@ def test_segments_of_another_recipe_are_not_used(
 @pytest.mark.usefixtures("segments_of_5_s")
 @pytest.mark.parametrize("error", [DecodeError("the tape is torn"), WorkerLost("its process was killed")])
 def test_a_segment_that_failed_is_tried_again_and_the_others_are_not(
-    error: Exception, footage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, footage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[float]
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(pipelines.segment_stage, "measure_video", failing(10.0, error))
@@ -134,17 +131,9 @@ def test_a_segment_that_failed_is_tried_again_and_the_others_are_not(
     (failure,) = found["failures"]
     assert failure["error_class"] == type(error).__name__
     assert failure["message"] == f"in the segment from 10 s on: {error}"
-    again: list[float] = []
-
-    def counting(*args: Any, **more: Any) -> Any:
-        again.append(more["segment"].start_s)
-        return measure_video(*args, **more)
-
-    monkeypatch.setattr(pipelines.segment_stage, "measure_video", counting)
     curate([footage], tmp_path / "run", recipe(), "local")
-    assert again == [10.0]
-    curate([footage], tmp_path / "unbroken", recipe(), "local")
-    assert tables(tmp_path / "run") == tables(tmp_path / "unbroken")
+    assert measured == [10.0]
+    assert tables(tmp_path / "run") == unbroken(footage, tmp_path)
     assert not list((tmp_path / "run" / "segments").rglob("*.parquet"))
 
 
