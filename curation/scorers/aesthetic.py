@@ -26,7 +26,7 @@ class Aesthetic:
     """LAION's predictor and zero-shot style on one frame in two seconds; facts are absent without weights."""
 
     name: ClassVar[str] = "aesthetic"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[FrameRequest] = FrameRequest("aesthetic", fps=0.5, short_side_px=288)
     fact_names: ClassVar[tuple[str, ...]] = ("aesthetic_raw", *(f"style_{style}" for style in STYLES))
     specs: ClassVar[tuple[ScoreSpec, ...]] = (

@@ -20,7 +20,7 @@ class Signature:
     """Perceptual hash of eight frames a second; stateless. No clip score: copies are a matter of all clips."""
 
     name: ClassVar[str] = "signature"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[FrameRequest] = FrameRequest("signature", fps=8.0, short_side_px=144, pixels="luma")
     fact_names: ClassVar[tuple[str, ...]] = ("picture_hash", "picture_structure")
     specs: ClassVar[tuple[ScoreSpec, ...]] = ()

@@ -38,7 +38,7 @@ class Subject:
     """
 
     name: ClassVar[str] = "subject"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs: ClassVar[FrameRequest] = FrameRequest("subject", fps=4.0, short_side_px=256)
     fact_names: ClassVar[tuple[str, ...]] = (
         "person", "people", "face", "hands", "subject_area", "shot", "at_border", "dominance", "subject_body_per_s",

@@ -29,7 +29,7 @@ class Technical:
     """Sharpness, noise, compression, exposure, bars, combing, screens and garbage on two frames a second."""
 
     name: ClassVar[str] = "technical"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     needs: ClassVar[FrameRequest] = FrameRequest("technical", 2.0, None, pixels="luma", coding=True)
     fact_names: ClassVar[tuple[str, ...]] = (*_OF_PIXELS, "coding_step")
     specs: ClassVar[tuple[ScoreSpec, ...]] = (

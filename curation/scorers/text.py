@@ -20,7 +20,7 @@ class Text:
     """Share of the picture under boxes of text, on one frame in two seconds; absent without the detector."""
 
     name: ClassVar[str] = "text"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[FrameRequest] = FrameRequest("text", fps=0.5, short_side_px=360, pixels="luma")
     fact_names: ClassVar[tuple[str, ...]] = ("text_area",)
     specs: ClassVar[tuple[ScoreSpec, ...]] = (
