@@ -24,6 +24,8 @@ from schemas.errors import DecodeError
 from schemas.scores import FrameFacts
 from tests.curation.footage import long_gop_video, shots, truncated, write_timed
 
+pytestmark = pytest.mark.slow
+
 FPS, SEGMENT_S = 25, 5.0
 QUICK = tuple(make for make in SCORERS if make is not Subject)
 PARTS = segments_from([0.0, 5.0, 10.0, 15.0])
