@@ -12,7 +12,7 @@ demo: $(STAMP)
 	$(BIN)/motionloom demo --output demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=40 --durations-min=5
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow and not clips"

@@ -66,7 +66,7 @@ class OutputFolder:
             return
         states = self._states()
         there = {name: uri for uri, name, _ in self._there()}
-        gone = [uri for name, uri in there.items() if name not in states and name in self._sent]
+        gone = [name for name in there if name not in states and name in self._sent]
         changed = [name for name, state in states.items() if self._sent.get(name) != state]
         # Units that are there are the workers' own.
         changed = [name for name in changed if not (name.startswith(f"{UNITS_DIR}/") and name in there)]
@@ -76,7 +76,7 @@ class OutputFolder:
         files = [name for name in dict.fromkeys(changed) if name != self.mark]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(self._send, files))
-            list(pool.map(remove, gone))
+            list(pool.map(lambda name: remove(there[name]), gone))
         if not (self.folder / UNITS_DIR).exists() and any(name.startswith(f"{UNITS_DIR}/") for name in gone):
             # Object stores keep a mark in place of a folder whose last file went.
             remove_folder(str(self.units))

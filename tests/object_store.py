@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import io
 import json
+import logging
 import os
 import random
 import tarfile
@@ -52,6 +53,8 @@ def object_store(buckets: tuple[str, ...], failing: float = 0.0, seed: int = 0) 
     import boto3
     from moto.server import ThreadedMotoServer
 
+    # A line for every request hides what a failing test has to say.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
