@@ -55,6 +55,7 @@ def find_cuts(facts: FrameFacts, rules: CutRules) -> list[int]:
     """Indices of the frames that begin a new shot by a hard cut, without frame 0."""
     pts_s_T, change_T = facts.pts_s_T, facts.facts["content_change"].values_T
     scene = facts.facts.get("scene_change")
+    scene_T = None if scene is None else scene.values_T
     cuts: list[int] = []
     frames = len(pts_s_T)
     shot_start_s = float(pts_s_T[0]) if frames else 0.0
@@ -62,7 +63,7 @@ def find_cuts(facts: FrameFacts, rules: CutRules) -> list[int]:
         change = float(change_T[t])
         if change < rules.min_content_change:
             continue
-        if scene is not None and scene.values_T[t] < rules.min_scene_change:
+        if scene_T is not None and scene_T[t] < rules.min_scene_change:
             continue
         low, high = max(1, t - rules.window_frames), min(frames, t + rules.window_frames + 1)
         around = [float(change_T[i]) for i in range(low, high) if i != t]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -82,18 +82,31 @@ def measure_in_segments(
     parts: Sequence[Segment],
     header_fps: float | None,
 ) -> FrameFacts:
-    """One segment after the other. Raises: ProbeError, DecodeError."""
+    """One segment after the other, up to the first that broke off. Raises: ProbeError, DecodeError."""
     how = rotation_deg, scorers, real_time_factor
-    return join(measure_video(path, *how, segment=part, header_fps=header_fps) for part in parts)[0]
+    measured: list[FrameFacts] = []
+
+    def results() -> Iterator[DecodeResult]:
+        for part in parts:
+            facts, result = measure_video(path, *how, segment=part, header_fps=header_fps)
+            measured.append(facts)
+            yield result
+
+    whole, kept = join_results(results())
+    return join_facts([measured[number] for number in kept], whole.end_s)
 
 
-def join(parts: Iterable[tuple[FrameFacts, DecodeResult]]) -> tuple[FrameFacts, DecodeResult]:
-    """One video of its segments, in order, up to the first that broke off, as a decoder would. At least one."""
-    kept: list[FrameFacts] = []
+def join_results(parts: Iterable[DecodeResult]) -> tuple[DecodeResult, list[int]]:
+    """One video's of its segments', in order, up to the first that broke off, as a decoder would; the rest is not
+    asked for.
+
+    Returns: the result, and the numbers of the segments that have frames of it. Raises: DecodeError when none has.
+    """
+    kept: list[int] = []
     whole = DecodeResult()
-    for facts, result in parts:
+    for number, result in enumerate(parts):
         if result.frames:
-            kept.append(facts)
+            kept.append(number)
             whole.frames += result.frames
             whole.last_s, whole.end_s = result.last_s, result.end_s
         whole.out_of_order += result.out_of_order
@@ -105,8 +118,15 @@ def join(parts: Iterable[tuple[FrameFacts, DecodeResult]]) -> tuple[FrameFacts, 
     if not kept:
         raise DecodeError(whole.error or "no frame could be decoded")
     whole.error = whole.error or whole.unplaced
-    columns = {name: _joined([facts.facts[name] for facts in kept]) for name in kept[0].facts}
-    return FrameFacts(np.concatenate([facts.pts_s_T for facts in kept]), whole.end_s, columns), whole
+    return whole, kept
+
+
+def join_facts(parts: Sequence[FrameFacts], end_s: float) -> FrameFacts:
+    """The facts of successive intervals as those of one; at least one."""
+    if len(parts) == 1:
+        return replace(parts[0], end_s=end_s)
+    columns = {name: _joined([facts.facts[name] for facts in parts]) for name in parts[0].facts}
+    return FrameFacts(np.concatenate([facts.pts_s_T for facts in parts]), end_s, columns)
 
 
 def _joined(pieces: Sequence[Fact]) -> Fact:
@@ -155,6 +175,30 @@ def facts_to_table(video_id: str, facts: FrameFacts) -> pa.Table:
                 pa.array(ends_T), pa.array(fact.measured_N.ravel()), mask=pa.array(~fact.present_T)
             )
     return pa.table(columns)
+
+
+def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
+    """What `frames/` rows of several videos, or parts of one, have in common: all of their columns.
+
+    A descriptor that was measured on no frame has no width: its column is a list where another one's is.
+    """
+    types: dict[str, pa.DataType] = {}
+    for schema in schemas:
+        for field in schema:
+            if field.name not in types or pa.types.is_list(field.type):
+                types[field.name] = field.type
+    return pa.schema(types.items())
+
+
+def in_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows of `facts_to_table` with the columns of a `common_schema`; null in those that they lack."""
+    columns = {
+        field.name: table.column(field.name)
+        if field.name in table.column_names and table.column(field.name).type == field.type
+        else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    }
+    return pa.table(columns, schema=schema)
 
 
 def facts_from_table(table: pa.Table, end_s: float) -> FrameFacts:

@@ -76,7 +76,7 @@ class AnnotateStage:
                 document["index"] = {"key": key, **index, "members": sorted(members)}
             except DataError as error:
                 document["failure"] = FailureRecord.of(error, clip["uri"], "annotate", key).row()
-            units.commit(key, pa.table({"tar": pa.array([tar], pa.large_binary())}), document)
+            units.commit(key, [pa.table({"tar": pa.array([tar], pa.large_binary())})], document)
             spent.lap("write")
             return {**_done(clip, document, found is not None), "seconds": spent.seconds}
 
@@ -86,7 +86,7 @@ class AnnotateStage:
         """Notes that the clip has no sample; for `Stage.lost`."""
         key = str(row["clip"]["clip_id"])
         document = {"index": None, "failure": FailureRecord.of(error, row["clip"]["uri"], "annotate", key).row()}
-        UnitStore(self.units_dir).commit(key, pa.table({"tar": pa.array([b""], pa.large_binary())}), document)
+        UnitStore(self.units_dir).commit(key, [pa.table({"tar": pa.array([b""], pa.large_binary())})], document)
         return {**_done(row["clip"], document, False), "seconds": {}}
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from curation.catalog import COSTLY, choose_scorers, make_scorers
 from curation.decide import decide, without_columns
-from curation.measure import measure_video
+from curation.measure import join_facts, measure_video
+from curation.parts import clips_of_parts
 from curation.reduce import reduce_clips
 from pipelines.run_tables import clips_schema
 from pipelines.stage_clock import StageClock
@@ -53,6 +54,21 @@ class ClipScoring:
             rows = reduce_clips(video, facts, clips, self._scorers)
             clock.lap("clip")
         return rows, facts
+
+    def score_parts(
+        self, video: VideoRecord, parts: Iterable[FrameFacts], clips: Sequence[ClipSpan], clock: StageClock
+    ) -> Iterator[tuple[list[dict[str, Any]], FrameFacts]]:
+        """As `score`, of a video whose facts come in parts: for each the rows of the clips that are complete with it.
+
+        Memory: what `clips_of_parts` says; all parts where costly scorers look at what a policy has left.
+        """
+        if self._costly:
+            yield self.score(video, join_facts(list(parts), video.duration_s), clips, clock)
+            return
+        for part, facts, complete in clips_of_parts(parts, clips):
+            rows = reduce_clips(video, facts, complete, self.at_once)
+            clock.lap("clip")
+            yield rows, part
 
     def _left(self, rows: list[dict[str, Any]]) -> list[tuple[float, float]]:
         """Intervals of the clips that the cheap part of the policy does not reject, in rising order."""

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import cv2
 import pyarrow as pa
 
+from curation.catalog import CUTTING, make_scorers
 from curation.clock import frame_intervals
 from curation.cuts import cut_clips
-from curation.measure import facts_to_table, measure_video
+from curation.measure import common_schema, facts_to_table, in_schema, measure_video
 from curation.probe import header_is_wrong, probe, real_time_factor
 from curation.segments import segments_of
 from curation.takes import split_key, split_of
 from pipelines.clip_scoring import ClipScoring
 from pipelines.measured_unit import CurationStage, done_row
-from pipelines.segment_stage import found, measured_segments, segment_store
+from pipelines.segment_stage import MeasuredVideo, found, segment_store
 from pipelines.sink import UnitStore
 from pipelines.stage_clock import StageClock
 from pipelines.stages import Row, RowFunction
-from schemas.clip import FailureRecord, SourceNote, VideoRecord
+from schemas.clip import ClipSpan, FailureRecord, SourceNote, VideoRecord
 from schemas.errors import DataError, ProbeError, WorkerLost
 from schemas.scores import FrameFacts
 from schemas.storage import located, sha256_of
@@ -42,11 +44,12 @@ class CurateStage(CurationStage):
         # Videos are spread over processors already; on pictures this small OpenCV's threads mostly wait for each other.
         cv2.setNumThreads(1)
         scoring, units = ClipScoring(self.scorer_names, self.until_rejected), UnitStore(self.units_dir)
+        cutting = [name for scorer in make_scorers() if scorer.name in CUTTING for name in scorer.fact_names]
 
         def curate_one(row: Row) -> Row:
             clock = StageClock()
             path, uri, video_id = located(row["uri"]), str(row["uri"]), str(row["video_id"])
-            document, table = _unit(row)
+            document = {**_document(row), "seconds": clock.seconds}
             stage = "probe"
             try:
                 if row["refused"] is not None:
@@ -60,10 +63,13 @@ class CurateStage(CurationStage):
                 segments = segments_of(header.header_duration_s, header.container)
                 if len(segments) == 1:
                     facts, result = measure_video(path, header.rotation_deg, scoring.at_once, factor)
+                    parts, schema = iter([facts]), pa.schema([])
                 elif "segments_s" not in row:
                     return found(row, segments, header, factor)
                 else:
-                    facts, result = measured_segments(row, segment_store(self.units_dir), clock)
+                    measured = MeasuredVideo(row, segment_store(self.units_dir), clock)
+                    facts, result = measured.facts(cutting), measured.result
+                    parts, schema = measured.parts(), measured.schema
                     document["segments"] = row["segments_s"]
                 clock.lap(stage)
                 fps, intervals = _measured_fps(facts) or header.fps, frame_intervals(facts.pts_s_T)
@@ -101,40 +107,47 @@ class CurateStage(CurationStage):
                     frame_interval_max_s=intervals.max_s,
                     frame_interval_cv=intervals.cv,
                 )
+                clips: list[ClipSpan] = []
                 if not (self.rules.cut_takes_together and note.take_id):
                     clips = cut_clips(video_id, uri, facts, self.rules)
-                    document["clips"], facts = scoring.score(video, facts, clips, clock)
                 document["video"] = video.row()
-                table = facts_to_table(video_id, facts)
-                clock.lap("clip")
+                scored = scoring.score_parts(video, parts, clips, clock)
+                units.commit(video_id, _tables(document, scored, schema), document)
             except DataError as error:
-                document["failure"] = FailureRecord.of(error, uri, stage).row()
+                document.pop("segments", None)
+                document.update(video=None, clips=[], failure=FailureRecord.of(error, uri, stage).row())
                 clock.lap(stage)
-            document["seconds"] = clock.seconds
-            units.commit(video_id, table, document)
+                units.commit(video_id, [_NO_FRAMES], document)
             return done_row(document, video_id, uri)
 
         return curate_one
 
     def lost(self, row: Row, error: WorkerLost) -> Row:
         """Notes a failure of the whole input; for `Stage.lost`."""
-        document, table = _unit(row)
+        document = _document(row)
         document["failure"] = FailureRecord.of(error, str(row["uri"]), "measure").row()
-        document["seconds"] = {}
-        UnitStore(self.units_dir).commit(str(row["video_id"]), table, document)
+        UnitStore(self.units_dir).commit(str(row["video_id"]), [_NO_FRAMES], document)
         return done_row(document, str(row["video_id"]), str(row["uri"]))
 
 
-def _unit(row: Row) -> tuple[dict[str, Any], pa.Table]:
-    """Document and table of an input of which nothing is known yet."""
-    document: dict[str, Any] = {
-        "stamp": row["stamp"],
-        "made_by": row["made_by"],
-        "video": None,
-        "clips": [],
-        "failure": None,
-    }
-    return document, pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
+_NO_FRAMES = pa.table({"video_id": pa.array([], pa.string()), "pts_s": pa.array([], pa.float64())})
+
+
+def _document(row: Row) -> dict[str, Any]:
+    """Of an input of which nothing is known yet."""
+    known = {"stamp": row["stamp"], "made_by": row["made_by"]}
+    return {**known, "video": None, "clips": [], "failure": None, "seconds": {}}
+
+
+def _tables(
+    document: dict[str, Any], scored: Iterable[tuple[list[dict[str, Any]], FrameFacts]], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    """Tables of a video's parts; the document gets the rows of its clips. schema: what the parts have in common."""
+    for rows, facts in scored:
+        document["clips"] += rows
+        table = facts_to_table(document["video"]["video_id"], facts)
+        schema = common_schema([schema, table.schema])
+        yield in_schema(table, schema)
 
 
 def _truth_sha256(note: SourceNote) -> str | None:

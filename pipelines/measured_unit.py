@@ -68,7 +68,7 @@ class MeasuredUnit:
 
     def commit(self, facts: FrameFacts) -> Row:
         """Writes it back. Returns: what its stage says of it."""
-        self._units.commit(self._video_id, facts_to_table(self._video_id, facts), self.document)
+        self._units.commit(self._video_id, [facts_to_table(self._video_id, facts)], self.document)
         return done_row(self.document, self._video_id, self.uri)
 
 

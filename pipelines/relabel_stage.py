@@ -86,7 +86,7 @@ def _commit(
         failure = FailureRecord.of(error, document.get("uri", ""), "relabel", entry.key).row()
     changed = {name: data for name, data in after.items() if name == "json" or before.get(name) != data}
     tar = pa.table({"tar": pa.array([sample_tar(entry.key, changed)], pa.large_binary())})
-    units.commit(entry.key, tar, {"index": index_facts(document), "members": sorted(changed), "failure": failure})
+    units.commit(entry.key, [tar], {"index": index_facts(document), "members": sorted(changed), "failure": failure})
     return {"key": entry.key, "failure": None if error is None else str(error)}
 
 

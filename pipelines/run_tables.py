@@ -17,10 +17,11 @@ import pyarrow.dataset as pads
 from curation.catalog import fact_versions, make_scorers, score_specs
 from curation.decide import decisions_of, policy_fingerprint
 from curation.findings import TAKE_COLUMN, Finding, find_all, needed_columns, reason_counts
+from curation.measure import common_schema, in_schema
 from pipelines.run_balance import publish_balance
 from pipelines.run_copies import copies_of_run
 from pipelines.run_labels import Labels
-from pipelines.sink import PART_ROWS, UnitStore, in_batches, publish_table, write_text
+from pipelines.sink import UnitStore, in_batches, publish_table, write_text
 from schemas.errors import RecipeError
 from schemas.index import LABEL_QUALITY_COLUMNS
 from schemas.policy import Policy
@@ -83,27 +84,11 @@ def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], polic
 def publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -> None:
     """Replaces `frames/` by the units' frames, in the order of video_ids."""
     names = [name for scorer in make_scorers() for name in scorer.fact_names]
-    types: dict[str, pa.DataType] = dict.fromkeys(names, pa.float32())
-    for video_id in video_ids:
-        for field in units.table(video_id).schema:
-            if field.name in types and pa.types.is_list(field.type):
-                types[field.name] = field.type
-    schema = frames_schema(types)
-
-    def tables() -> Iterator[pa.Table]:
-        for video_id in video_ids:
-            table = units.table(video_id)
-            if table.num_rows:
-                columns = {
-                    field.name: table.column(field.name)
-                    if field.name in table.column_names and table.column(field.name).type == field.type
-                    # A descriptor that was measured on no frame has no width: its column is of nulls.
-                    else pa.nulls(table.num_rows, field.type)
-                    for field in schema
-                }
-                yield pa.table(columns, schema=schema)
-
-    publish_table(run_dir / "frames", tables(), schema)
+    stored = common_schema(units.schema(video_id) for video_id in video_ids)
+    lists = {field.name: field.type for field in stored if pa.types.is_list(field.type)}
+    schema = frames_schema({name: lists.get(name, pa.float32()) for name in names})
+    parts = (part for video_id in video_ids for part in units.parts(video_id) if part.num_rows)
+    publish_table(run_dir / "frames", (in_schema(part, schema) for part in parts), schema)
 
 
 def publish_decisions(run_dir: Path, policy: Policy) -> dict[str, Any]:
@@ -140,8 +125,7 @@ def decide_run(run_dir: Path, policy: Policy, labels: Labels | None = None) -> t
 
 def write_decisions(run_dir: Path, decisions: pa.Table) -> None:
     """Replaces `decisions/`."""
-    parts = (decisions.slice(begin, PART_ROWS) for begin in range(0, decisions.num_rows, PART_ROWS))
-    publish_table(run_dir / "decisions", parts, DECISIONS)
+    publish_table(run_dir / "decisions", [decisions], DECISIONS)
 
 
 def verdict_counts(decisions: pa.Table, findings: Sequence[Finding]) -> dict[str, Any]:

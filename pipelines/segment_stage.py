@@ -10,7 +10,14 @@ import cv2
 import pyarrow as pa
 
 from curation.decode import DecodeResult
-from curation.measure import facts_from_table, facts_to_table, join, measure_video
+from curation.measure import (
+    common_schema,
+    facts_from_table,
+    facts_to_table,
+    join_facts,
+    join_results,
+    measure_video,
+)
 from curation.probe import ProbeResult
 from curation.segments import Segment, segments_from
 from pipelines.clip_scoring import ClipScoring
@@ -49,7 +56,7 @@ class SegmentStage(CurationStage):
                 document["failure"] = FailureRecord.of(error, row["uri"], "measure").row()
             clock.lap("measure")
             document["seconds"] = clock.seconds
-            store.commit(_name(row["video_id"], row["start_s"]), table, document)
+            store.commit(_name(row["video_id"], row["start_s"]), [table], document)
             return _done(row, document)
 
         return measure_one
@@ -58,7 +65,7 @@ class SegmentStage(CurationStage):
         """Notes a failure of the segment; for `Stage.lost`."""
         document = _document(row)
         document["failure"] = FailureRecord.of(error, row["uri"], "measure").row()
-        segment_store(self.units_dir).commit(_name(row["video_id"], row["start_s"]), _no_facts(), document)
+        segment_store(self.units_dir).commit(_name(row["video_id"], row["start_s"]), [_no_facts()], document)
         return _done(row, document)
 
 
@@ -90,26 +97,48 @@ def segments_to_measure(videos: Sequence[Row], store: UnitStore) -> list[Row]:
     return rows
 
 
-def measured_segments(row: Row, store: UnitStore, clock: StageClock) -> tuple[FrameFacts, DecodeResult]:
-    """A video's facts from its segments; their seconds are booked on the clock.
+class MeasuredVideo:
+    """A video's facts, where they are: `result` is what decoding found; memory holds what is asked for.
 
-    Raises: WorkerLost, DecodeError when one failed: the others wait until it is tried again.
+    Raises: WorkerLost, DecodeError when a segment failed: the others wait until it is tried again.
     """
 
-    def parts() -> Iterator[tuple[FrameFacts, DecodeResult]]:
-        for start_s in row["segments_s"]:
-            name = _name(row["video_id"], start_s)
-            document = store.document(name)
-            if document is None:
-                raise RuntimeError(f"segment {name} vanished while its run was at work")
-            clock.book(document["seconds"])
-            if (failure := document["failure"]) is not None:
-                kind = WorkerLost if failure["error_class"] == WorkerLost.__name__ else DecodeError
-                raise kind(f"in the segment from {start_s:g} s on: {failure['message']}")
-            result = DecodeResult(**document["decoded"])
-            yield facts_from_table(store.table(name), result.end_s), result
+    def __init__(self, row: Row, store: UnitStore, clock: StageClock) -> None:
+        """row: of `found`. The seconds of its segments are booked on the clock."""
+        self._video_id, self._store = row["video_id"], store
 
-    return join(parts())
+        def results() -> Iterator[DecodeResult]:
+            for start_s in row["segments_s"]:
+                name = _name(self._video_id, start_s)
+                document = store.document(name)
+                if document is None:
+                    raise RuntimeError(f"segment {name} vanished while its run was at work")
+                clock.book(document["seconds"])
+                if (failure := document["failure"]) is not None:
+                    kind = WorkerLost if failure["error_class"] == WorkerLost.__name__ else DecodeError
+                    raise kind(f"in the segment from {start_s:g} s on: {failure['message']}")
+                self._ends_s.append(document["decoded"]["end_s"])
+                yield DecodeResult(**document["decoded"])
+
+        self._ends_s: list[float] = []
+        self.result, kept = join_results(results())
+        self._kept = [(_name(self._video_id, row["segments_s"][number]), self._ends_s[number]) for number in kept]
+
+    def facts(self, names: Sequence[str]) -> FrameFacts:
+        """Those of these names, of the whole video."""
+        return join_facts(list(self._read(("pts_s", *names))), self.result.end_s)
+
+    def parts(self) -> Iterator[FrameFacts]:
+        """All facts, one segment after the other."""
+        return self._read(None)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the table of all segments."""
+        return common_schema(self._store.schema(name) for name, _ in self._kept)
+
+    def _read(self, columns: Sequence[str] | None) -> Iterator[FrameFacts]:
+        return (facts_from_table(self._store.table(name, columns), end_s) for name, end_s in self._kept)
 
 
 def forget_segments(videos: Sequence[Row], units: UnitStore, store: UnitStore) -> None:

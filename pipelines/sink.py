@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,13 @@ import pyarrow.parquet as pq
 
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
-from schemas.storage import Location, joined, listed, name_of, read_bytes, remove, write_bytes
+from schemas.storage import Location, joined, listed, name_of, read_bytes, remove, upload
 
 _DOCUMENT = b"motionloom.document"
-PART_ROWS = 250_000
+GROUP_ROWS = 25_000
+"""Rows that are written, and read, at once; ten groups make a file."""
+PART_ROWS = 10 * GROUP_ROWS
+_IN_MEMORY_BYTES = 8_000_000
 RECIPE_FILE = "recipe.json"
 
 
@@ -102,25 +107,32 @@ class UnitStore:
         # Two characters of fan-out keep folders of a million units listable.
         return joined(self._folder, unit_id[:2], f"{unit_id}.parquet")
 
-    def commit(self, unit_id: str, table: pa.Table, document: dict[str, Any]) -> None:
-        """Publishes a unit under its name in one step; a crash before that leaves nothing that counts."""
+    def commit(self, unit_id: str, tables: Iterable[pa.Table], document: dict[str, Any]) -> None:
+        """Publishes a unit under its name in one step; a crash before that leaves nothing that counts.
+
+        tables: the unit's table in parts of one schema, at least one; memory holds one of them.
+        document: is read after the last of them.
+        """
         path = self.path(unit_id)
-        text = json.dumps(document, sort_keys=True, allow_nan=False).encode()
-        table = table.replace_schema_metadata({_DOCUMENT: text})
         if isinstance(path, str):
-            buffer = pa.BufferOutputStream()
-            pq.write_table(table, buffer)
-            write_bytes(path, buffer.getvalue().to_pybytes())
+            # Beyond that it waits on disk for its upload.
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as part:
+                _write(part, tables, document)
+                upload(part, path)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        pq.write_table(table, part)
-        part.replace(path)
+        part_path = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            _write(part_path, tables, document)
+        except BaseException:
+            part_path.unlink(missing_ok=True)
+            raise
+        part_path.replace(path)
 
     def document(self, unit_id: str) -> dict[str, Any] | None:
         """The unit's document, or None when it is not finished (a damaged file counts as unfinished)."""
         try:
-            metadata = pq.read_schema(self._source(unit_id)).metadata or {}
+            metadata = pq.read_metadata(self._source(unit_id)).metadata or {}
             document: dict[str, Any] = json.loads(metadata[_DOCUMENT])
         except FileNotFoundError:
             return None
@@ -139,6 +151,16 @@ class UnitStore:
             names = pq.read_schema(self._source(unit_id)).names
             columns = [name for name in columns if name in names]
         return pq.read_table(self._source(unit_id), columns=columns).replace_schema_metadata(None)
+
+    def schema(self, unit_id: str) -> pa.Schema:
+        """Of the unit's table."""
+        return pq.read_schema(self._source(unit_id)).remove_metadata()
+
+    def parts(self, unit_id: str) -> Iterator[pa.Table]:
+        """The unit's table in the parts that it was committed in; memory holds one of them."""
+        with pq.ParquetFile(self._source(unit_id)) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group).replace_schema_metadata(None)
 
     def ids(self) -> list[str]:
         """Names of the finished units, sorted."""
@@ -166,30 +188,37 @@ class UnitStore:
         return pa.BufferReader(read_bytes(path)) if isinstance(path, str) else path
 
 
+def _write(target: Any, tables: Iterable[pa.Table], document: dict[str, Any]) -> None:
+    """One parquet file with a group of rows for each table, and the document beside them."""
+    waiting = iter(tables)
+    first = next(waiting)
+    with pq.ParquetWriter(target, first.schema) as writer:
+        for table in itertools.chain([first], waiting):
+            writer.write_table(table)
+        text = json.dumps(document, sort_keys=True, allow_nan=False).encode()
+        writer.add_key_value_metadata({_DOCUMENT: text})
+
+
 def publish_table(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
     """Replaces a directory of parquet part files by these rows, in order. Returns the number of rows.
 
-    Readers see the old directory or the new one; memory holds one part.
+    Readers see the old directory or the new one; memory holds one group of rows.
     """
     fresh = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    waiting: list[pa.Table] = []
-    rows = parts = total = 0
-
-    def flush() -> None:
-        nonlocal waiting, rows, parts
-        table = pa.concat_tables(waiting) if waiting else schema.empty_table()
-        pq.write_table(table, fresh / f"part-{parts:05d}.parquet")
-        waiting, rows, parts = [], 0, parts + 1
-
-    for table in tables:
-        waiting.append(table.cast(schema))
-        rows, total = rows + table.num_rows, total + table.num_rows
-        if rows >= PART_ROWS:
-            flush()
-    if waiting or parts == 0:
-        flush()
+    total, writer = 0, None
+    for group in _in_groups((table.cast(schema) for table in tables), schema):
+        if writer is None or total % PART_ROWS == 0:
+            if writer is not None:
+                writer.close()
+            writer = pq.ParquetWriter(fresh / f"part-{total // PART_ROWS:05d}.parquet", schema)
+        writer.write_table(group)
+        total += group.num_rows
+    if writer is None:
+        pq.write_table(schema.empty_table(), fresh / "part-00000.parquet")
+    else:
+        writer.close()
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -197,6 +226,22 @@ def publish_table(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -
     fresh.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
     return total
+
+
+def _in_groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The same rows in tables of GROUP_ROWS, the last one of what is left: files do not tell how rows came."""
+    waiting, rows = [schema.empty_table()], 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        if rows >= GROUP_ROWS:
+            together = pa.concat_tables(waiting)
+            whole = rows - rows % GROUP_ROWS
+            for begin in range(0, whole, GROUP_ROWS):
+                yield together.slice(begin, GROUP_ROWS).combine_chunks()
+            waiting, rows = [together.slice(whole)], rows - whole
+    if rows:
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
 def in_batches(rows: Iterable[dict[str, Any]], schema: pa.Schema, size: int = 10_000) -> Iterator[pa.Table]:

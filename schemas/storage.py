@@ -155,12 +155,15 @@ def write_bytes(location: str, data: bytes) -> None:
     retried(write)
 
 
-def upload(source: Path, location: str) -> None:
-    """A local file, however large, under a remote name. Raises: OSError."""
+def upload(source: Path | IO[bytes], location: str) -> None:
+    """A local file, however large, under a remote name; an open one from its beginning. Raises: OSError."""
     system, path = _system(location)
 
     def write() -> None:
-        with source.open("rb") as file, system.open_output_stream(path) as target:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+            target = stack.enter_context(system.open_output_stream(path))
+            file.seek(0)
             while block := file.read(8 * BLOCK_BYTES):
                 target.write(block)
 

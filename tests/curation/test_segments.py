@@ -15,7 +15,7 @@ import curation.segments
 from curation.catalog import SCORERS
 from curation.cuts import CutRules, cut_clips
 from curation.decode import DecodeResult
-from curation.measure import join, measure_in_segments, measure_video
+from curation.measure import join_facts, join_results, measure_in_segments, measure_video
 from curation.probe import probe
 from curation.scorers.motion import Motion
 from curation.scorers.subject import Subject
@@ -53,6 +53,11 @@ def pieces(
 ) -> list[Measured]:
     scorers = [make() for make in QUICK]
     return [measure_video(path, 0, scorers, factor, segment=part, header_fps=header_fps) for part in parts]
+
+
+def join(measured: list[Measured]) -> Measured:
+    result, kept = join_results(result for _, result in measured)
+    return join_facts([measured[number][0] for number in kept], result.end_s), result
 
 
 def test_facts_that_make_cuts_and_samples_are_those_of_one_piece(footage: Path, in_one_piece: Measured) -> None:

@@ -39,7 +39,7 @@ def curated(folder: Path, videos: dict[str, np.ndarray]) -> UnitStore:  # type: 
             for clip in cut_clips(name, str(path), facts, CutRules())
         ]
         video = {"video_id": name, "duration_s": result.end_s}
-        units.commit(name, facts_to_table(name, facts), {"video": video, "clips": rows})
+        units.commit(name, [facts_to_table(name, facts)], {"video": video, "clips": rows})
     return units
 
 
@@ -67,7 +67,7 @@ def test_a_video_without_a_descriptor_shares_the_frames_table_with_one_that_has_
     unmeasured = Fact(np.zeros(2, dtype=np.float32), never)
     for name, fact in (("a", looks), ("b", unmeasured)):
         facts = FrameFacts(np.array([0.0, 0.1]), 0.2, {"appearance": fact})
-        units.commit(name, facts_to_table(name, facts), {})
+        units.commit(name, [facts_to_table(name, facts)], {})
     publish_frames(tmp_path, units, ["a", "b"])
     table = pads.dataset(tmp_path / "frames", format="parquet").to_table()
     assert table.column("appearance").to_pylist() == [[1, 2, 3], None, None, None]
