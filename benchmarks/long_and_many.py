@@ -3,18 +3,20 @@
     python benchmarks/long_and_many.py memory CLIP --output FOLDER [--minutes 2 120]
     python benchmarks/long_and_many.py many CLIP --output FOLDER [--files 10000]
 
-memory: CLIP repeated, by copying its packets, to the given lengths; each is curated in a process of its own, whose peak
-resident memory counts. many: the same frames as FILES files of a second and as a hundredth as many; CPU seconds of both
-curations, with all their processes. The local runner: what Ray adds is Ray's.
+memory: CLIP repeated, by copying its packets, to the given lengths; each is curated by a Ray worker, and the peaks of
+resident memory count that the kernel notes of the workers and of the driver. many: the same frames as FILES files of a
+second and as a hundredth as many; CPU seconds of both curations by the local runner: what Ray adds is Ray's.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -71,15 +73,55 @@ def second(clip: Path, target: Path, seconds: int) -> Path:
     return target
 
 
-def curated(inputs: Path, run: Path, recipe: list[str]) -> tuple[float, float, float]:
-    """Wall and CPU seconds of a curation, and the peak resident memory of its process in MiB."""
+@dataclass
+class Cost:
+    """worker_mib, driver_mib: peaks of resident memory, of the largest worker and of the process that was started."""
+
+    wall_s: float
+    cpu_s: float
+    worker_mib: float
+    driver_mib: float
+
+
+def curated(inputs: Path, run: Path, recipe: list[str], runner: str) -> Cost:
+    """What a curation costs, with all its processes (CPU seconds without Ray's own, which are no children that end)."""
     began_s = time.monotonic()
     command = [sys.executable, "-m", "pipelines.curate", "--input", str(inputs), "--output", str(run)]
-    process = subprocess.Popen([*command, "--runner", "local", *recipe], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    process = subprocess.Popen([*command, "--runner", runner, "--workers", "1", *recipe], stdout=subprocess.DEVNULL)
+    worker_mib, ended = 0.0, 0
+    while not ended:
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        worker_mib = max([worker_mib, *(_peak_mib(pid) for pid in _workers_of(process.pid))])
+        time.sleep(0.25)
     if status:
         raise SystemExit(f"curation of {inputs} ended with {status}")
-    return time.monotonic() - began_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    driver_mib = usage.ru_maxrss / 1024
+    return Cost(time.monotonic() - began_s, usage.ru_utime + usage.ru_stime, worker_mib or driver_mib, driver_mib)
+
+
+def _workers_of(driver: int) -> list[int]:
+    """Ray's workers below a driver that started its own cluster."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, rest = stat.read_text().split(" (", 1)
+            children.setdefault(int(rest.rsplit(")", 1)[1].split()[1]), []).append(int(pid))
+    below, waiting = [], [driver]
+    while waiting:
+        waiting += (found := children.get(waiting.pop(), []))
+        below += found
+    return [pid for pid in below if _read(pid, "cmdline").startswith("ray::")]
+
+
+def _peak_mib(pid: int) -> float:
+    peaks = [line.split()[1] for line in _read(pid, "status").splitlines() if line.startswith("VmHWM:")]
+    return float(peaks[0]) / 1024 if peaks else 0.0
+
+
+def _read(pid: int, name: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
+    return ""
 
 
 def main() -> int:
@@ -94,13 +136,20 @@ def main() -> int:
     recipe = ["--recipe", "keep_all", *(word for each in args.set for word in ("--set", each))]
     args.output.mkdir(parents=True, exist_ok=True)
     if args.what == "memory":
-        peaks = []
+        costs = []
         for minutes in args.minutes:
             video = repeated(args.clip, args.output / f"{minutes:g}-minutes.mp4", 60 * minutes)
-            wall_s, cpu_s, peak_mib = curated(video, args.output / f"run-{minutes:g}-minutes", recipe)
-            peaks.append(peak_mib)
-            print(f"{minutes:g} minutes: peak {peak_mib:.0f} MiB, {cpu_s:.0f} CPU s, {wall_s:.0f} s", flush=True)
-        print(f"longest / shortest: {peaks[-1] / peaks[0]:.3f}")
+            cost = curated(video, args.output / f"run-{minutes:g}-minutes", recipe, "ray")
+            costs.append(cost)
+            print(
+                f"{minutes:g} minutes: peak of the worker {cost.worker_mib:.0f} MiB, of the driver "
+                f"{cost.driver_mib:.0f} MiB, {cost.wall_s:.0f} s",
+                flush=True,
+            )
+        print(
+            f"longest / shortest: worker {costs[-1].worker_mib / costs[0].worker_mib:.3f}, "
+            f"driver {costs[-1].driver_mib / costs[0].driver_mib:.3f}"
+        )
         return 0
     cpus = []
     for files, seconds in ((args.files // 100, 100), (args.files, 1)):
@@ -110,9 +159,13 @@ def main() -> int:
         for number in range(files):
             (folder / f"{number:05d}.mp4").unlink(missing_ok=True)
             os.link(first, folder / f"{number:05d}.mp4")
-        wall_s, cpu_s, peak_mib = curated(folder, args.output / f"run-{files}", recipe)
-        cpus.append(cpu_s)
-        print(f"{files} files of {seconds} s: {cpu_s:.1f} CPU s, {wall_s:.0f} s, peak {peak_mib:.0f} MiB", flush=True)
+        cost = curated(folder, args.output / f"run-{files}", recipe, "local")
+        cpus.append(cost.cpu_s)
+        print(
+            f"{files} files of {seconds} s: {cost.cpu_s:.1f} CPU s, {cost.wall_s:.0f} s, "
+            f"peak {cost.driver_mib:.0f} MiB",
+            flush=True,
+        )
     print(f"many / few: {cpus[1] / cpus[0]:.3f}")
     return 0
 
