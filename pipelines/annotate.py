@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.arguments import location
+
 if TYPE_CHECKING:
     from pipelines.output_folder import OutputFolder
     from schemas.storage import Location
@@ -24,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="Ray Data job, or in this process")
     parser.add_argument("--workers", type=int, default=0, help="most workers at once; 0: one per processor")
     reuse = "earlier dataset whose samples are taken where clip, recipe and versions are the same"
-    parser.add_argument("--reuse", type=Path, metavar="DATASET", help=reuse)
+    parser.add_argument("--reuse", type=location, metavar="DATASET", help=reuse)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def annotate(
-    run: Location, dataset: Location, recipe: Any, runner: str = "ray", workers: int = 0, reuse: Path | None = None
+    run: Location, dataset: Location, recipe: Any, runner: str = "ray", workers: int = 0, reuse: Location | None = None
 ) -> dict[str, Any]:
     """Runs or continues an annotation. Returns: counts, bytes, failures, seconds.
 
@@ -76,7 +78,7 @@ def annotate(
 
 
 def _annotate(
-    run_dir: Path, output: OutputFolder, recipe: Any, runner: str, workers: int, reuse: Path | None
+    run_dir: Path, output: OutputFolder, recipe: Any, runner: str, workers: int, reuse: Location | None
 ) -> dict[str, Any]:
     from annotation.catalog import annotator_versions, make_annotators
     from pipelines.annotate_stage import FILE_FACTS, AnnotateStage, pixels_of
@@ -111,7 +113,7 @@ def _annotate(
         "annotators": annotator_versions(make_annotators()),
         "clips_fingerprint": fingerprint(clips),
     }
-    earlier = earlier_dataset(reuse, dataset, recipe) if reuse is not None else None
+    earlier = earlier_dataset(reuse, output.location, recipe) if reuse is not None else None
     what = recipe.model_dump(mode="json", exclude=HOW_NOT_WHAT)
     claim_folder(
         dataset,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import av
@@ -51,7 +51,7 @@ class AnnotateStage:
     encoding: SampleVideo
     language_model: LanguageModel
     zero_shot: bool
-    reuse: Path | None = None
+    reuse: Location | None = None
 
     def __call__(self) -> RowFunction:
         annotators, units = make_annotators(), UnitStore(self.units_dir)

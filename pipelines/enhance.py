@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.arguments import local_path
+
 if TYPE_CHECKING:
     from annotation.backends.chat_endpoint import ChatEndpoint
     from model.text.enhancer import Enhanced, MotionStatement
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", help="what is to be seen; text, never an instruction")
     motion = parser.add_mutually_exclusive_group()
     motion.add_argument("--motion", nargs=2, metavar=("DATASET", "KEY"), help="sample whose labels describe the motion")
-    motion.add_argument("--driving", type=Path, metavar="VIDEO", help="video whose motion is measured now")
+    motion.add_argument("--driving", type=local_path, metavar="VIDEO", help="video whose motion is measured now")
     add_endpoint_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print prompt, slots, changes and conflicts as JSON")
 

@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.arguments import location
+
 if TYPE_CHECKING:
     from pipelines.run_labels import Labels
     from pipelines.verdict_changes import VerdictChanges
     from schemas.policy import Policy
+    from schemas.storage import Location
 
 HELP = "apply another policy to a finished run and show what changes"
 _SHOWN = 20
@@ -25,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="default", help=recipes)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument(
-        "--labels", type=Path, metavar="DATASET", help="what annotate made of this run, for rules on label quality"
+        "--labels", type=location, metavar="DATASET", help="what annotate made of this run, for rules on label quality"
     )
     parser.add_argument("--dry-run", action="store_true", help="show the difference and change nothing")
     parser.add_argument("--json", action="store_true", help="print the result as JSON, with every clip that changes")
@@ -55,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def redecide(
-    run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | None = None, labels: Path | None = None
+    run_dir: Path, recipe: Any, dry_run: bool = False, listed: int | None = None, labels: Location | None = None
 ) -> dict[str, Any]:
     """Decides anew and, unless dry_run, replaces `decisions/`, `labels/` and the policy in run.json.
 
@@ -70,7 +73,9 @@ def redecide(
     return {**result, **changes.document(listed)}
 
 
-def _redecide(run_dir: Path, recipe: Any, dry_run: bool, dataset: Path | None) -> tuple[dict[str, Any], VerdictChanges]:
+def _redecide(
+    run_dir: Path, recipe: Any, dry_run: bool, dataset: Location | None
+) -> tuple[dict[str, Any], VerdictChanges]:
     from pipelines.logs import tell
     from pipelines.run_balance import publish_balance
     from pipelines.run_labels import asks_of_labels, publish_labels, read_labels

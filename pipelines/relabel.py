@@ -12,15 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.arguments import local_path
+
 if TYPE_CHECKING:
     from pipelines.relabel_plan import Work
     from schemas.index import SampleEntry
+    from schemas.storage import Location
 
 HELP = "make tracks and labels of a finished dataset anew, without rewriting its clips"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder that motionloom annotate wrote")
+    parser.add_argument("dataset", type=local_path, metavar="DATASET", help="folder that motionloom annotate wrote")
     only = "annotators to run again (body, face, hands, camera, contact) or `labels`; by default what is out of date"
     parser.add_argument("--only", nargs="+", action="extend", metavar="NAME", help=only)
     parser.add_argument("--alone", action="store_true", help="keep tracks that follow from one that runs again")
@@ -80,17 +83,15 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing"
 
 
-def check_finished(dataset: Path) -> None:
+def check_finished(dataset: Location) -> None:
     """Raises: RecipeError when the folder is no dataset, or one that annotation has not finished."""
     from pipelines.sink import RECIPE_FILE
     from schemas.errors import RecipeError
     from schemas.index import INDEX_JSON, load_index
+    from schemas.storage import is_file, joined
 
-    if (
-        (dataset / RECIPE_FILE).is_file()
-        and not (dataset / INDEX_JSON).is_file()
-        and not (dataset / "run.json").is_file()
-    ):
+    begun, finished, is_run = (is_file(joined(dataset, name)) for name in (RECIPE_FILE, INDEX_JSON, "run.json"))
+    if begun and not finished and not is_run:
         raise RecipeError(f"{dataset} is not finished; the same motionloom annotate command continues it")
     load_index(dataset)
 

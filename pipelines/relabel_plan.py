@@ -20,6 +20,7 @@ from schemas.index import SampleEntry, load_index, load_overlays
 from schemas.overlay import load_overlay
 from schemas.recipe import parse_recipe
 from schemas.shard import read_members
+from schemas.storage import Location
 
 LABELS = "labels"
 # Of an annotation recipe, what labels depend on; the rest says how samples are written.
@@ -121,7 +122,7 @@ def _stored_versions(dataset: Path, entry: SampleEntry) -> Mapping[str, Mapping[
     return stored if isinstance(stored, dict) else {}
 
 
-def label_recipe(dataset: Path, source: str | None, overrides: Sequence[str]) -> tuple[AnnotateRecipe, bool]:
+def label_recipe(dataset: Location, source: str | None, overrides: Sequence[str]) -> tuple[AnnotateRecipe, bool]:
     """The recipe of the labels, and whether it would make other labels than those that the dataset has.
 
     Without a source it is the one that the dataset's labels were made by last.
@@ -152,7 +153,7 @@ def judged_by(recipe: AnnotateRecipe) -> dict[str, Any]:
     }
 
 
-def _last_recipe(dataset: Path) -> dict[str, Any]:
+def _last_recipe(dataset: Location) -> dict[str, Any]:
     made_by = load_index(dataset).get("made_by", {})
     recipe = dict(made_by.get("recipe") or {})
     for overlay in load_overlays(dataset):

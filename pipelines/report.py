@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.arguments import local_path
 from pipelines.terminal import print_json, print_lines, size_text
 from schemas.errors import RecipeError
 from schemas.storage import located, name_of
@@ -24,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder", metavar="RUN|DATASET|MODEL", help="folder written by curate, annotate, train; path or URI (s3://…)"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE.html", help="page to write (default: report/index.html in the folder)"
+        "--output",
+        type=local_path,
+        metavar="FILE.html",
+        help="page to write (default: report/index.html in the folder)",
     )
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 

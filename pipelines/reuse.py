@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from annotation.staleness import Versions, out_of_date
@@ -16,6 +15,7 @@ from schemas.codecs import decode_json, encode_json
 from schemas.errors import CorruptShard, RecipeError, SchemaError
 from schemas.index import SampleEntry, index_facts, load_samples
 from schemas.shard import read_sample, read_span
+from schemas.storage import Location, resolved
 
 logger = logging.getLogger(__name__)
 
@@ -29,25 +29,25 @@ OF_THE_VIDEO = ("width_px", "height_px", "fps", "frames")
 class Earlier:
     """A finished dataset and its samples by key."""
 
-    dataset: Path
+    dataset: Location
     entries: Mapping[str, SampleEntry]
 
 
-def earlier_dataset(old: Path, new: Path, recipe: AnnotateRecipe) -> Earlier:
+def earlier_dataset(old: Location, new: Location, recipe: AnnotateRecipe) -> Earlier:
     """Raises: RecipeError when it is no finished dataset, or the new one, or has clips or labels by another recipe."""
     check_finished(old)
-    if old.resolve() == new.resolve():
+    if resolved(old) == resolved(new):
         raise RecipeError(f"--reuse {old}: that is the --output itself")
     known, _ = label_recipe(old, None, ())
     ours, theirs = ({**each.video.model_dump(), **judged_by(each)} for each in (recipe, known))
     other = ", ".join(f"{name} {theirs[name]}, not {ours[name]}" for name in ours if ours[name] != theirs[name])
     if other:
         raise RecipeError(f"--reuse {old}: nothing of it fits this recipe; its samples have {other}")
-    return Earlier(old.resolve(), {entry.key: entry for entry in load_samples(old)})
+    return Earlier(resolved(old), {entry.key: entry for entry in load_samples(old)})
 
 
 def reused_sample(
-    dataset: Path, entry: SampleEntry, wanted: Mapping[str, Any], installed: Versions
+    dataset: Location, entry: SampleEntry, wanted: Mapping[str, Any], installed: Versions
 ) -> tuple[dict[str, bytes], dict[str, Any]] | None:
     """Members and index facts of an earlier sample with what the run says of its clip today, or None if it is another.
 

@@ -14,10 +14,10 @@ import pyarrow.dataset as pads
 
 from pipelines.sink import publish_table
 from schemas.errors import RecipeError
-from schemas.fingerprint import file_sha256
 from schemas.index import INDEX_PARQUET, LABEL_QUALITY_COLUMNS, label_quality_table
 from schemas.label_quality import LABEL_QUALITY_NAMES
 from schemas.policy import Policy
+from schemas.storage import Location, joined, resolved, sha256_of
 
 LABELS_DIR = "labels"
 
@@ -26,7 +26,7 @@ LABELS_DIR = "labels"
 class Labels:
     """Label quality by clip. table: clip_id and LABEL_QUALITY_COLUMNS; dataset: where it is from."""
 
-    dataset: Path
+    dataset: Location
     table: pa.Table
 
     def beside(self, clips: pa.Table, names: Sequence[str]) -> pa.Table:
@@ -45,7 +45,7 @@ class Labels:
 
     def source(self) -> dict[str, Any]:
         """What run.json says of them."""
-        index_sha256 = file_sha256(self.dataset / INDEX_PARQUET)
+        index_sha256 = sha256_of(joined(self.dataset, INDEX_PARQUET))
         return {"dataset": str(self.dataset), "index_sha256": index_sha256, "samples": self.table.num_rows}
 
 
@@ -54,10 +54,10 @@ def asks_of_labels(policy: Policy) -> bool:
     return any(rule.score in LABEL_QUALITY_NAMES for rule in policy.rules)
 
 
-def read_labels(dataset: Path) -> Labels:
+def read_labels(dataset: Location) -> Labels:
     """Raises: RecipeError when the folder is no dataset or of before label quality, CorruptShard for a bad index."""
     table = label_quality_table(dataset)
-    return Labels(dataset.resolve(), table.rename_columns(["clip_id", *table.column_names[1:]]))
+    return Labels(resolved(dataset), table.rename_columns(["clip_id", *table.column_names[1:]]))
 
 
 def publish_labels(run_dir: Path, labels: Labels | None) -> None:

@@ -16,9 +16,19 @@ from pipelines.overlay_check import check_overlays
 from schemas.codecs import decode_json, decode_npz
 from schemas.errors import CorruptShard, RecipeError, SchemaError
 from schemas.fingerprint import file_sha256
-from schemas.index import INDEX_JSON, INDEX_PARQUET, SHARDS_DIR, SampleEntry, ShardEntry, load_samples, load_shards
+from schemas.index import (
+    INDEX_JSON,
+    INDEX_PARQUET,
+    SHARDS_DIR,
+    SampleEntry,
+    ShardEntry,
+    load_index,
+    load_samples,
+    load_shards,
+)
 from schemas.label_quality import label_quality_columns
 from schemas.shard import iterate_shard, parse_sample, read_overlay
+from schemas.storage import Location, fetched, is_file, joined, listed, name_of
 from schemas.tracks import TRACKS
 
 REQUIRED_MEMBERS = ("mp4", "json", "txt")
@@ -51,7 +61,7 @@ class Span:
     suffixes: tuple[str, ...]
 
 
-def check_dataset(dataset: Path, deep: bool, track: Track | None = None) -> list[Problem]:
+def check_dataset(dataset: Location, deep: bool, track: Track | None = None) -> list[Problem]:
     """All problems, in shard order.
 
     deep:   also decode every clip and count its frames.
@@ -78,55 +88,70 @@ def check_dataset(dataset: Path, deep: bool, track: Track | None = None) -> list
     return problems
 
 
-def _check_indices(dataset: Path, shards: list[ShardEntry], samples: list[SampleEntry]) -> Iterator[Problem]:
+def _check_indices(dataset: Location, shards: list[ShardEntry], samples: list[SampleEntry]) -> Iterator[Problem]:
     """The two indices against each other and against the list of files."""
-    listed = {shard.name for shard in shards}
-    if len(listed) != len(shards):
+    promised = {shard.name for shard in shards}
+    if len(promised) != len(shards):
         yield Problem(None, None, f"{INDEX_JSON} lists a shard twice")
-    folder = dataset / SHARDS_DIR
-    for name in sorted({path.name for path in folder.glob("*")} - listed if folder.is_dir() else ()):
+    for name in sorted(_files_in(joined(dataset, SHARDS_DIR)) - promised):
         yield Problem(name, None, f"the file is not in {INDEX_JSON}")
-    claimed = decode_json((dataset / INDEX_JSON).read_bytes()).get("samples")
+    claimed = load_index(dataset).get("samples")
     if claimed != len(samples):
         yield Problem(None, None, f"{INDEX_JSON} says {claimed} samples, {INDEX_PARQUET} has {len(samples)} rows")
     seen: set[str] = set()
     for sample in samples:
         if sample.key in seen:
             yield Problem(sample.shard, sample.key, f"{INDEX_PARQUET} lists the key twice")
-        if sample.shard not in listed:
+        if sample.shard not in promised:
             yield Problem(sample.shard, sample.key, f"{INDEX_PARQUET} names a shard that {INDEX_JSON} does not list")
         seen.add(sample.key)
 
 
-def check_shard(dataset: Path, shard: ShardEntry, samples: list[SampleEntry], deep: bool) -> list[Problem]:
+def _files_in(folder: Location) -> set[str]:
+    if isinstance(folder, Path):
+        return {path.name for path in folder.glob("*")} if folder.is_dir() else set()
+    return {name_of(uri) for uri, _ in listed(folder)}
+
+
+def check_shard(dataset: Location, shard: ShardEntry, samples: list[SampleEntry], deep: bool) -> list[Problem]:
     """One tar file against both indices, then every sample in it."""
-    path = dataset / SHARDS_DIR / shard.name
-    if not path.is_file():
+    path = joined(dataset, SHARDS_DIR, shard.name)
+    if not is_file(path):
         return [Problem(shard.name, None, f"the file is missing; {INDEX_JSON} promises {shard.samples} samples")]
-    problems = []
+    with fetched(path) as local:
+        return list(_check_file(dataset, local, shard, samples, deep))
+
+
+def _check_file(
+    dataset: Location, path: Path, shard: ShardEntry, samples: list[SampleEntry], deep: bool
+) -> Iterator[Problem]:
     if shard.samples != len(samples):
         text = f"{INDEX_JSON} says {shard.samples} samples, {INDEX_PARQUET} has {len(samples)}"
-        problems.append(Problem(shard.name, None, text))
+        yield Problem(shard.name, None, text)
     size_bytes = path.stat().st_size
     if size_bytes != shard.size_bytes:
         text = f"the file has {size_bytes} bytes, {INDEX_JSON} says {shard.size_bytes}"
-        problems.append(Problem(shard.name, None, text))
+        yield Problem(shard.name, None, text)
+    damaged = False
     try:
         spans = list(sample_spans(path))
-        problems += _check_spans(shard.name, spans, samples)
+        for problem in _check_spans(shard.name, spans, samples):
+            damaged |= problem.key is not None
+            yield problem
     except CorruptShard as error:
-        problems.append(Problem(shard.name, None, str(error)))
+        yield Problem(shard.name, None, str(error))
     with path.open("rb") as file:
         for sample in samples:
             file.seek(max(sample.offset, 0))
             data = file.read(max(sample.size_bytes, 0))
-            problems += [Problem(shard.name, sample.key, text) for text in check_sample(dataset, sample, data, deep)]
+            for text in check_sample(dataset, sample, data, deep):
+                damaged = True
+                yield Problem(shard.name, sample.key, text)
     if file_sha256(path) != shard.sha256:
         text = f"sha256 differs from {INDEX_JSON}"
-        if not any(problem.key for problem in problems):
+        if not damaged:
             text += "; no sample is damaged, so the change is between or after the samples"
-        problems.append(Problem(shard.name, None, text))
-    return problems
+        yield Problem(shard.name, None, text)
 
 
 def sample_spans(path: Path) -> Iterator[Span]:
@@ -170,7 +195,7 @@ def _check_spans(shard: str, spans: list[Span], samples: list[SampleEntry]) -> I
             yield Problem(shard, key, f"member {suffix} is not in {INDEX_PARQUET}")
 
 
-def check_sample(dataset: Path, entry: SampleEntry, data: bytes, deep: bool) -> Iterator[str]:
+def check_sample(dataset: Location, entry: SampleEntry, data: bytes, deep: bool) -> Iterator[str]:
     """Findings about one sample: its bytes in the shard, and what it is with the members of its overlays."""
     if len(data) != entry.size_bytes:
         yield f"{len(data)} bytes at offset {entry.offset}, {INDEX_PARQUET} says {entry.size_bytes}"

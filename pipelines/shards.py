@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.arguments import local_path, location
 from pipelines.shard_check import check_dataset
 from pipelines.terminal import number_text, print_json, print_lines, print_table, size_text
 from schemas.codecs import decode_json
@@ -21,6 +22,7 @@ from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
 from schemas.label_quality import LABEL_QUALITY, LABEL_QUALITY_NAMES
 from schemas.overlay import load_overlay
 from schemas.shard import member_overlays, read_members, read_sample
+from schemas.storage import Location
 from schemas.tracks import TRACKS, BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 HELP = "list, show, count, verify and draw the samples of a dataset"
@@ -32,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     def action(name: str, text: str) -> argparse.ArgumentParser:
         sub = actions.add_parser(name, help=text, description=text)
-        sub.add_argument("dataset", type=Path, metavar="DATASET", help="folder written by motionloom annotate")
+        sub.add_argument(
+            "dataset", type=location, metavar="DATASET", help="folder or URI written by motionloom annotate"
+        )
         sub.add_argument("--json", action="store_true", help="print one JSON document")
         return sub
 
@@ -47,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     view = action("view", "draw tracks and labels of one sample: overlay video and contact sheet")
     view.add_argument("key", metavar="KEY", help="a key that ls lists")
     view.add_argument(
-        "--output", type=Path, default=Path("views"), metavar="FOLDER",
+        "--output", type=local_path, default=Path("views"), metavar="FOLDER",
         help="gets KEY.overlay.mp4 and KEY.sheet.jpg (default: views); files of these names are replaced",
     )  # fmt: skip
     view.add_argument("--no-video", action="store_true", help="only the contact sheet")
@@ -192,7 +196,7 @@ def labels_of(metadata: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def dataset_totals(dataset: Path) -> dict[str, Any]:
+def dataset_totals(dataset: Location) -> dict[str, Any]:
     """Counts and distributions; reads json and tracks of every sample, never its video.
 
     Raises: RecipeError, CorruptShard.
@@ -232,7 +236,7 @@ def dataset_totals(dataset: Path) -> dict[str, Any]:
     }
 
 
-def _overlay_bytes(dataset: Path) -> dict[str, int]:
+def _overlay_bytes(dataset: Location) -> dict[str, int]:
     """By name, the oldest first."""
     names = [overlay.name for overlay in load_overlays(dataset)]
     return {name: sum(shard.size_bytes for shard in load_overlay(dataset, name).shards) for name in names}

@@ -22,6 +22,7 @@ from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, DataError, RecipeError
 from schemas.index import SampleEntry, load_samples
 from schemas.shard import check_name, read_sample
+from schemas.storage import Location
 from schemas.tracks import TRACKS, Track
 
 SHEET_FRAMES = 12
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(dataset: Path, entry: SampleEntry) -> tuple[Shown, Mapping[str, Any], list[str]]:
+def _read(dataset: Location, entry: SampleEntry) -> tuple[Shown, Mapping[str, Any], list[str]]:
     """What is to be drawn, the sample's JSON, and what a person should know about it.
 
     Raises: CorruptShard, naming shard and key.

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
-from schemas.storage import Location, joined, listed, name_of, read_bytes, remove, upload
+from schemas.storage import Location, joined, listed, name_of, parquet_source, remove, upload
 
 _DOCUMENT = b"motionloom.document"
 GROUP_ROWS = 25_000
@@ -184,8 +184,7 @@ class UnitStore:
                 part.unlink(missing_ok=True)
 
     def _source(self, unit_id: str) -> Any:
-        path = self.path(unit_id)
-        return pa.BufferReader(read_bytes(path)) if isinstance(path, str) else path
+        return parquet_source(self.path(unit_id))
 
 
 def _write(target: Any, tables: Iterable[pa.Table], document: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from model.identity.library import (
     subject_names,
 )
 from model.identity.views import KINDS, Kind
+from pipelines.arguments import local_path
 from pipelines.folder_lock import only_one
 from pipelines.terminal import print_json, print_lines, print_table
 from schemas.errors import RecipeError
@@ -49,21 +50,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         return sub
 
     add = action("add", "store pictures of a subject from pictures and clips; known media are left as they are")
-    add.add_argument("media", nargs="+", type=Path, metavar="MEDIA", help="pictures and video clips of the subject")
+    add.add_argument(
+        "media", nargs="+", type=local_path, metavar="MEDIA", help="pictures and video clips of the subject"
+    )
     add.add_argument(
         "--consent", required=True, metavar="TEXT", help="who agreed to their use, or which licence allows it"
     )
     add.add_argument("--kind", choices=KINDS, help="what all MEDIA show (default: measured in each)")
     action("list", "one row per subject", of_one=False)
     show = action("show", "one row per picture of a subject")
-    show.add_argument("--sheet", type=Path, metavar="OUT.png", help="also draw the pictures with their facts")
+    show.add_argument("--sheet", type=local_path, metavar="OUT.png", help="also draw the pictures with their facts")
     remove = action("remove", "delete a subject, or pictures of it")
     remove.add_argument("--picture", nargs="+", metavar="PICTURE", help="only these, by the names that show lists")
 
 
 def add_library_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--library", type=Path, metavar="FOLDER",
+        "--library", type=local_path, metavar="FOLDER",
         help=f"the subject library (default: ${LIBRARY_VARIABLE}, else ./{LIBRARY_DEFAULT})",
     )  # fmt: skip
 

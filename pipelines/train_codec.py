@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from pipelines.arguments import local_path, location
 from pipelines.training_output import print_summary, quiet_threads, step_progress
 from schemas.recipe import load_recipe
 
@@ -14,8 +15,12 @@ RECIPES_DIR = Path(__file__).parent / "recipes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder written by annotate")
-    parser.add_argument("--output", type=Path, required=True, metavar="CODEC", help="folder to write the codec into")
+    parser.add_argument(
+        "--data", type=location, required=True, metavar="DATASET", help="folder or URI written by annotate"
+    )
+    parser.add_argument(
+        "--output", type=local_path, required=True, metavar="CODEC", help="folder to write the codec into"
+    )
     parser.add_argument("--recipe", default="default", help="built-in name (default) or a YAML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key")
     parser.add_argument("--resume", action="store_true", help="continue a stopped run, exactly")

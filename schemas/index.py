@@ -5,9 +5,10 @@ Both also name the overlays, where members of samples were added or replaced wit
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.errors import CorruptShard, RecipeError
+from schemas.errors import CorruptShard, RecipeError, ResourceError
 from schemas.label_quality import LABEL_QUALITY_NAMES, label_quality_columns
+from schemas.storage import Location, joined, parquet_source, read_bytes
 
 INDEX_JSON = "index.json"
 INDEX_PARQUET = "index.parquet"
@@ -199,34 +201,49 @@ def write_index(
     json_part.replace(dataset / INDEX_JSON)
 
 
-def load_index(dataset: Path) -> dict[str, Any]:
-    """index.json as it is. Raises: RecipeError when the folder is no dataset, CorruptShard when it cannot be read."""
-    path = dataset / INDEX_JSON
-    if not path.is_file():
-        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_JSON} (motionloom annotate writes one)")
+def load_index(dataset: Location) -> dict[str, Any]:
+    """index.json as it is.
+
+    Raises: RecipeError when the folder is no dataset, CorruptShard when it cannot be read, ResourceError for a store
+    that does not answer.
+    """
+    path = joined(dataset, INDEX_JSON)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        with _told(dataset, INDEX_JSON):
+            document = json.loads(read_bytes(path).decode("utf-8"))
+    except ValueError as error:
         raise CorruptShard(f"{path} cannot be read: {error!r}") from error
     if not isinstance(document, dict):
         raise CorruptShard(f"{path} cannot be read: it holds a {type(document).__name__}, expected an object")
     return document
 
 
-def load_overlays(dataset: Path) -> list[OverlayEntry]:
+@contextlib.contextmanager
+def _told(dataset: Location, name: str) -> Iterator[None]:
+    """Says of one of the index's files why it cannot be opened."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RecipeError(f"{dataset} is not a dataset: it has no {name} (motionloom annotate writes one)") from error
+    except OSError as error:
+        kind = ResourceError if isinstance(dataset, str) else CorruptShard
+        raise kind(f"{joined(dataset, name)} cannot be read: {error.strerror or error}") from error
+
+
+def load_overlays(dataset: Location) -> list[OverlayEntry]:
     """The finished overlays, oldest first. Raises: as load_index."""
     rows = load_index(dataset).get("overlays", [])
     try:
         overlays = [OverlayEntry(row["name"], row["sha256"]) for row in rows]
     except (KeyError, TypeError) as error:
-        raise CorruptShard(f"{dataset / INDEX_JSON} cannot be read: {error!r}") from error
-    _check_overlay_names(dataset / INDEX_JSON, {overlay.name for overlay in overlays})
+        raise CorruptShard(f"{joined(dataset, INDEX_JSON)} cannot be read: {error!r}") from error
+    _check_overlay_names(joined(dataset, INDEX_JSON), {overlay.name for overlay in overlays})
     return overlays
 
 
-def load_shards(dataset: Path) -> list[ShardEntry]:
+def load_shards(dataset: Location) -> list[ShardEntry]:
     """Raises: RecipeError when the folder is no dataset, CorruptShard when its index cannot be read."""
-    path = dataset / INDEX_JSON
+    path = joined(dataset, INDEX_JSON)
     document = load_index(dataset)
     try:
         rows = document["shards"]
@@ -237,13 +254,12 @@ def load_shards(dataset: Path) -> list[ShardEntry]:
     return shards
 
 
-def load_samples(dataset: Path) -> list[SampleEntry]:
+def load_samples(dataset: Location) -> list[SampleEntry]:
     """All samples in key order. Raises: RecipeError when the folder is no dataset, CorruptShard for a bad index."""
-    path = dataset / INDEX_PARQUET
-    if not path.is_file():
-        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
+    path = joined(dataset, INDEX_PARQUET)
     try:
-        whole = pq.read_table(path)
+        with _told(dataset, INDEX_PARQUET):
+            whole = pq.read_table(parquet_source(path))
         later = [
             column
             for column in (*LABEL_QUALITY_COLUMNS, OVERLAYS_COLUMN, SUBJECT_COLUMN)
@@ -251,7 +267,7 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
         ]
         schema = pa.schema([*SAMPLE_COLUMNS, *later])
         table = whole.select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pa.ArrowException, KeyError, ValueError) as error:
         raise CorruptShard(f"{path} cannot be read: {error}") from error
     holes = [name for name in SAMPLE_COLUMNS.names if table[name].null_count]
     if holes:
@@ -262,35 +278,34 @@ def load_samples(dataset: Path) -> list[SampleEntry]:
     return [SampleEntry.from_row(row) for row in rows]
 
 
-def label_quality_table(dataset: Path) -> pa.Table:
+def label_quality_table(dataset: Location) -> pa.Table:
     """`key` and the label-quality columns of every sample, read without the others.
 
     Raises: RecipeError when the folder is no dataset or of before label quality, CorruptShard for a bad index.
     """
-    path = dataset / INDEX_PARQUET
-    if not path.is_file():
-        raise RecipeError(f"{dataset} is not a dataset: it has no {INDEX_PARQUET} (motionloom annotate writes one)")
+    path = joined(dataset, INDEX_PARQUET)
     try:
-        missing = sorted(set(LABEL_QUALITY_COLUMNS.names) - set(pq.read_schema(path).names))
-        if missing:
-            raise RecipeError(
-                f"{dataset} was annotated by another motionloom: its {INDEX_PARQUET} lacks {', '.join(missing)}; "
-                "motionloom relabel measures them"
-            )
-        schema = pa.schema([SAMPLE_COLUMNS.field("key"), *LABEL_QUALITY_COLUMNS])
-        return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        with _told(dataset, INDEX_PARQUET), pq.ParquetFile(parquet_source(path)) as file:
+            missing = sorted(set(LABEL_QUALITY_COLUMNS.names) - set(file.schema_arrow.names))
+            if missing:
+                raise RecipeError(
+                    f"{dataset} was annotated by another motionloom: its {INDEX_PARQUET} lacks {', '.join(missing)}; "
+                    "motionloom relabel measures them"
+                )
+            schema = pa.schema([SAMPLE_COLUMNS.field("key"), *LABEL_QUALITY_COLUMNS])
+            return file.read(columns=schema.names).select(schema.names).cast(schema)
+    except (pa.ArrowException, ValueError) as error:
         raise CorruptShard(f"{path} cannot be read: {error}") from error
 
 
-def _check_shard_names(path: Path, names: set[str]) -> None:
+def _check_shard_names(path: Location, names: set[str]) -> None:
     """An index from elsewhere must not lead a reader out of the shards folder."""
     bad = sorted(name for name in names if not SHARD_NAME_PATTERN.match(name))
     if bad:
         raise CorruptShard(f"{path} names {bad[0]!r} as a shard; a shard is a plain file name that ends in .tar")
 
 
-def _check_overlay_names(path: Path, names: set[str]) -> None:
+def _check_overlay_names(path: Location, names: set[str]) -> None:
     bad = sorted(str(name) for name in names if not OVERLAY_NAME_PATTERN.match(str(name)))
     if bad:
         raise CorruptShard(f"{path} names {bad[0]!r} as an overlay; an overlay is a plain folder name")

@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from schemas.errors import CorruptShard
 from schemas.fingerprint import file_sha256
 from schemas.index import FORMAT_VERSION, INDEX_JSON, OVERLAYS_DIR, OverlayEntry, ShardEntry
+from schemas.storage import Location, joined, read_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,12 @@ class Overlay:
     made_by: dict[str, Any]
 
 
-def overlay_folder(dataset: Path, name: str) -> Path:
-    return dataset / OVERLAYS_DIR / name
+@overload
+def overlay_folder(dataset: Path, name: str) -> Path: ...
+@overload
+def overlay_folder(dataset: Location, name: str) -> Location: ...
+def overlay_folder(dataset: Location, name: str) -> Location:
+    return joined(dataset, OVERLAYS_DIR, name)
 
 
 def write_overlay_index(dataset: Path, name: str, overlay: Overlay) -> OverlayEntry:
@@ -51,11 +56,11 @@ def write_overlay_index(dataset: Path, name: str, overlay: Overlay) -> OverlayEn
     return OverlayEntry(name, file_sha256(path))
 
 
-def load_overlay(dataset: Path, name: str) -> Overlay:
+def load_overlay(dataset: Location, name: str) -> Overlay:
     """Raises: CorruptShard when the overlay's index.json is missing or cannot be read."""
-    path = overlay_folder(dataset, name) / INDEX_JSON
+    path = joined(overlay_folder(dataset, name), INDEX_JSON)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_bytes(path).decode("utf-8"))
         shards = [
             ShardEntry(row["name"], int(row["samples"]), int(row["bytes"]), row["sha256"]) for row in document["shards"]
         ]

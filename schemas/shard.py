@@ -17,6 +17,7 @@ from pathlib import Path
 from schemas.errors import CorruptShard, SchemaError
 from schemas.fingerprint import file_sha256
 from schemas.index import OVERLAYS_DIR, SHARDS_DIR, OverlaySpan, SampleEntry, ShardEntry
+from schemas.storage import Location, joined, opened
 
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
 SUFFIX_PATTERN = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*\Z")
@@ -63,12 +64,12 @@ def parse_sample(data: bytes, key: str) -> dict[str, bytes]:
     return members
 
 
-def read_sample(dataset: Path, entry: SampleEntry) -> dict[str, bytes]:
+def read_sample(dataset: Location, entry: SampleEntry) -> dict[str, bytes]:
     """One sample's members by suffix, read with a single seek, and one more for every overlay.
 
     Raises: CorruptShard, naming overlay, shard and key, when one does not hold what the index says.
     """
-    path, where = dataset / SHARDS_DIR / entry.shard, f"shard {entry.shard}"
+    path, where = joined(dataset, SHARDS_DIR, entry.shard), f"shard {entry.shard}"
     members = _parsed(_read_span(path, entry.key, entry.offset, entry.size_bytes, where), entry.key, where)
     for span in entry.overlays:
         members.update(read_overlay(dataset, entry, span))
@@ -78,18 +79,18 @@ def read_sample(dataset: Path, entry: SampleEntry) -> dict[str, bytes]:
     return members
 
 
-def read_span(dataset: Path, entry: SampleEntry) -> bytes:
+def read_span(dataset: Location, entry: SampleEntry) -> bytes:
     """The shard's part of a sample as it lies there. Raises: CorruptShard when it is not what was written (by hash)."""
-    path, where = dataset / SHARDS_DIR / entry.shard, f"shard {entry.shard}"
+    path, where = joined(dataset, SHARDS_DIR, entry.shard), f"shard {entry.shard}"
     data = _read_span(path, entry.key, entry.offset, entry.size_bytes, where)
     if entry.sha256 and hashlib.sha256(data).hexdigest() != entry.sha256:
         raise CorruptShard(f"{where}, sample {entry.key}: sha256 differs from the index")
     return data
 
 
-def read_overlay(dataset: Path, entry: SampleEntry, span: OverlaySpan) -> dict[str, bytes]:
+def read_overlay(dataset: Location, entry: SampleEntry, span: OverlaySpan) -> dict[str, bytes]:
     """An overlay's members of one sample. Raises: CorruptShard, as read_sample and when their hash is another."""
-    path, where = dataset / OVERLAYS_DIR / span.name / entry.shard, f"overlay {span.name}, shard {entry.shard}"
+    path, where = joined(dataset, OVERLAYS_DIR, span.name, entry.shard), f"overlay {span.name}, shard {entry.shard}"
     data = _read_span(path, entry.key, span.offset, span.size_bytes, where)
     if hashlib.sha256(data).hexdigest() != span.sha256:
         raise CorruptShard(f"{where}, sample {entry.key}: sha256 differs from the index")
@@ -99,9 +100,9 @@ def read_overlay(dataset: Path, entry: SampleEntry, span: OverlaySpan) -> dict[s
     return members
 
 
-def _read_span(path: Path, key: str, offset: int, size_bytes: int, where: str) -> bytes:
+def _read_span(path: Location, key: str, offset: int, size_bytes: int, where: str) -> bytes:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             file.seek(offset)
             data = file.read(size_bytes)
     except OSError as error:
@@ -118,7 +119,7 @@ def _parsed(data: bytes, key: str, where: str) -> dict[str, bytes]:
         raise CorruptShard(f"{where}: {error}") from error
 
 
-def read_members(dataset: Path, entry: SampleEntry, suffixes: Collection[str]) -> dict[str, bytes]:
+def read_members(dataset: Location, entry: SampleEntry, suffixes: Collection[str]) -> dict[str, bytes]:
     """Some members of one sample, by suffix, without reading the others; those that it lacks are left out.
 
     Raises: CorruptShard, naming shard and key, when the shard cannot be read there.
@@ -134,7 +135,7 @@ def read_members(dataset: Path, entry: SampleEntry, suffixes: Collection[str]) -
     if entry.overlays and not wanted & set(entry.members):
         return members
     try:
-        with (dataset / SHARDS_DIR / entry.shard).open("rb") as file:
+        with opened(joined(dataset, SHARDS_DIR, entry.shard)) as file:
             file.seek(entry.offset)
             with tarfile.open(fileobj=file, mode="r:") as archive:
                 for info in archive:

@@ -16,7 +16,7 @@ import io
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -25,6 +25,7 @@ import pyarrow.fs as pafs
 
 from schemas.errors import RecipeError, ResourceError
 from schemas.fingerprint import file_sha256
+from schemas.ranges import BLOCK_BYTES, Ranges
 from schemas.retries import retried
 
 _T = TypeVar("_T")
@@ -33,8 +34,6 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 SCHEMES = ("s3", "gs", "http", "https", "hf")
 NO_STATE: dict[str, Any] = {"size_bytes": None, "mtime_ns": None}
 """`state_of` what is not there."""
-BLOCK_BYTES = 4 << 20
-"""Read at a time: a request costs about as much as a megabyte."""
 
 
 Location = Path | str
@@ -63,6 +62,11 @@ def located(location: Location) -> Location:
 def joined(location: Location, *names: str) -> Location:
     """What lies below."""
     return "/".join((location.rstrip("/"), *names)) if isinstance(location, str) else location.joinpath(*names)
+
+
+def resolved(location: Location) -> Location:
+    """One name for what has several."""
+    return location.rstrip("/") if isinstance(location, str) else location.resolve()
 
 
 def folder_of(location: Location) -> Location:
@@ -215,9 +219,33 @@ def listed_states(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{scheme}://{rest}{tail}", _remote_state(info)
 
 
+def opened(location: Location) -> IO[bytes]:
+    """A file to be read from any place. Raises: OSError."""
+    return location.open("rb") if isinstance(location, Path) else open_remote(location)
+
+
+@contextlib.contextmanager
+def fetched(location: Location) -> Iterator[Path]:
+    """A file of this machine: a local one as it is, a temporary copy of a remote one, for what reads all of it more
+    than once. Raises: OSError."""
+    if isinstance(location, Path):
+        yield location
+        return
+    with tempfile.TemporaryDirectory(prefix="mloom-") as folder:
+        copy = Path(folder) / name_of(location)
+        download(location, copy)
+        yield copy
+
+
+def parquet_source(location: Location) -> Any:
+    """What pyarrow.parquet reads: a local path, or a remote file's bytes. Raises: OSError."""
+    return location if isinstance(location, Path) else pa.BufferReader(read_bytes(location))
+
+
 def open_remote(location: str) -> IO[bytes]:
     """A seekable file that is read in ranges; from a server that gives none, a temporary copy. Raises: OSError."""
-    ranges = _Ranges(location)
+    system, path = _system(location)
+    ranges = Ranges(location, functools.partial(system.open_input_file, path))
     # Object stores give them; it need not be asked.
     if location.startswith(("s3://", "gs://")) or ranges.are_given():
         return io.BufferedReader(ranges, BLOCK_BYTES)
@@ -241,71 +269,6 @@ def _copy(location: str) -> IO[bytes]:
         return file
 
     return retried(read)
-
-
-class _Ranges(io.RawIOBase):
-    """Every read is a request of its own, which can be made again."""
-
-    def __init__(self, location: str) -> None:
-        system, path = _system(location)
-        self._location = location
-        self._open: Callable[[], Any] = functools.partial(system.open_input_file, path)
-        self._file = retried(self._open)
-        self._size, self._at = int(self._file.size()), 0
-
-    def are_given(self) -> bool:
-        """Whether the server answers for a part of a file; fsspec says by a ValueError that it does not."""
-        try:
-            retried(lambda: self._file.read_at(1, self._size // 2))
-        except ValueError:
-            return False
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def readall(self) -> bytes:
-        # Python's own asks for 8 KiB at a time.
-        parts = []
-        while data := self._next(BLOCK_BYTES):
-            parts.append(data)
-        return b"".join(parts)
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._next(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def _next(self, most: int) -> bytes:
-        wanted = min(most, max(0, self._size - self._at))
-        if wanted == 0:
-            return b""
-
-        def read() -> bytes:
-            try:
-                data = bytes(self._file.read_at(wanted, self._at))
-            except OSError:
-                # The connection may be what is broken.
-                self._file = self._open()
-                raise
-            if len(data) != wanted:
-                raise ConnectionError(f"{self._location}: {len(data)} of {wanted} bytes came")
-            return data
-
-        data = retried(read)
-        self._at += len(data)
-        return data
 
 
 def _system(location: str) -> tuple[Any, str]:

@@ -6,7 +6,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -21,6 +20,7 @@ from model.video import iterate_mp4
 from schemas.errors import DataError, SchemaError
 from schemas.index import SampleEntry
 from schemas.shard import read_sample
+from schemas.storage import Location
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
 WORKING_SIZE_RATIO = 3.0
@@ -74,7 +74,7 @@ class Clip:
         return crop_resized(self.rgb_THWC[frame_T], scaled(square, self.scale), size_px)
 
 
-def load_clip(dataset: Path, entry: SampleEntry, size_px: int) -> Clip:
+def load_clip(dataset: Location, entry: SampleEntry, size_px: int) -> Clip:
     """Read, decode and frame one sample.
 
     Raises: DataError naming key and shard when a member is missing or does not parse.

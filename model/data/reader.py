@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -44,6 +43,7 @@ from schemas.fingerprint import fingerprint
 from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
 from schemas.recipe import StrictModel
 from schemas.shard import read_sample
+from schemas.storage import Location
 from schemas.tracks import FaceTrack
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class StageData(StrictModel):
 class Clips:
     """All samples of a DATASET, decoded on demand. Raises: RecipeError for a dataset without samples."""
 
-    def __init__(self, dataset: Path, recipe: DataRecipe) -> None:
+    def __init__(self, dataset: Location, recipe: DataRecipe) -> None:
         self.dataset = dataset
         self.recipe = recipe
         self.entries: list[SampleEntry] = load_samples(dataset)
@@ -274,13 +274,13 @@ def words_of(clip: Clip, time_s_T: NDArray[np.float64]) -> Words:
     return Words(clip.caption, direction_features(directions, len(time_s_T), window), actions)
 
 
-def dataset_fingerprint(dataset: Path) -> str:
+def dataset_fingerprint(dataset: Location) -> str:
     """Changes when any byte of any shard changes, or an overlay is put on or off (by the hashes in index.json)."""
     parts = [[shard.name, shard.sha256] for shard in load_shards(dataset)]
     return fingerprint(parts + [[overlay.name, overlay.sha256] for overlay in load_overlays(dataset)])
 
 
-def expression_names_of(dataset: Path) -> tuple[str, ...]:
+def expression_names_of(dataset: Location) -> tuple[str, ...]:
     """Names of the face coefficients, from the first sample; other samples are matched by name.
 
     Raises: DataError naming key and shard when that sample has no readable face track.

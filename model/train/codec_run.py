@@ -35,6 +35,7 @@ from model.train.start import one_process_only, start_torch
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
 from schemas.recipe import StrictModel
+from schemas.storage import Location
 
 CONFIG_FILE = "codec.json"
 FIT_WINDOWS = 128
@@ -93,7 +94,7 @@ class CodecStart:
     text_encoder: str = "none"
 
 
-def train_codec(data: Path, output: Path, recipe: CodecTrainRecipe, resume: bool, report: Report) -> CodecSummary:
+def train_codec(data: Location, output: Path, recipe: CodecTrainRecipe, resume: bool, report: Report) -> CodecSummary:
     """Fit the KLT, then learn what it leaves out; `resume` continues a killed run exactly.
 
     Raises: RecipeError before any work when the folder holds a codec and `resume` is not given, or when its recipe or

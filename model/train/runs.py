@@ -51,6 +51,7 @@ from model.train.recipes import DistillRecipe, TrainRecipe, TrainStage, meaning_
 from model.train.start import check_loop, check_windows, start_torch
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
+from schemas.storage import Location
 
 CODEC_FIT_WINDOWS = 128
 Report = Callable[[StepReport], None]
@@ -72,7 +73,7 @@ class RunSummary:
     evaluations_per_window: int
 
 
-def train_teacher(data: Path, output: Path, recipe: TrainRecipe, resume: bool, report: Report) -> RunSummary:
+def train_teacher(data: Location, output: Path, recipe: TrainRecipe, resume: bool, report: Report) -> RunSummary:
     """Train a teacher on a DATASET into a MODEL folder; `resume` continues a killed run exactly.
 
     Raises: RecipeError before any work when the folder holds a model and `resume` is not given, or when its recipe or
@@ -137,7 +138,7 @@ def first_steps(stages: Sequence[TrainStage]) -> list[int]:
 
 
 def distil_student(
-    teacher: Path, data: Path, output: Path, recipe: DistillRecipe, resume: bool, report: Report
+    teacher: Path, data: Location, output: Path, recipe: DistillRecipe, resume: bool, report: Report
 ) -> RunSummary:
     """Distil a MODEL into a few-step student in a folder of its own.
 
