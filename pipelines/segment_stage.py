@@ -142,12 +142,13 @@ class MeasuredVideo:
 
 
 def forget_segments(videos: Sequence[Row], units: UnitStore, store: UnitStore) -> None:
-    """Removes the segments of those of these videos (rows of `found`) that are finished."""
+    """Removes the segments of those of these videos (rows of `found`) that are finished, and a folder without any."""
     for video in videos:
         document = units.document(video["video_id"])
         if document is not None and document["failure"] is None:
             for start_s in video["segments_s"]:
                 store.remove(_name(video["video_id"], start_s))
+    store.remove_if_empty()
 
 
 def _name(video_id: str, start_s: float) -> str:

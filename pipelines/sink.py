@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from schemas.errors import RecipeError
 from schemas.fingerprint import fingerprint
-from schemas.storage import Location, joined, listed, name_of, parquet_source, remove, upload
+from schemas.storage import Location, joined, listed, name_of, parquet_source, remove, remove_folder, upload
 
 _DOCUMENT = b"motionloom.document"
 GROUP_ROWS = 25_000
@@ -176,6 +176,14 @@ class UnitStore:
             remove(path)
         else:
             path.unlink(missing_ok=True)
+
+    def remove_if_empty(self) -> None:
+        """The folder itself, once its last unit is gone."""
+        if not self.ids():
+            if isinstance(self._folder, str):
+                remove_folder(self._folder)
+            else:
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def clear_partial(self) -> None:
         """Removes what a killed worker left half-written; object stores never show such things."""
