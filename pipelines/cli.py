@@ -32,6 +32,7 @@ COMMANDS = (
     "enhance",
     "animate",
     "verify-media",
+    "evaluate",
     "report",
     "doctor",
 )

@@ -1,0 +1,70 @@
+"""Generating a benchmark's cases with a model of ours: one after the other, each kept as soon as it is made."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from model.store import read_config
+from pipelines.animate import animate_file
+from pipelines.evaluation.benchmark import Benchmark, Case, System, system_folder
+from pipelines.evaluation.outputs import add_outputs
+from pipelines.folder_lock import only_one
+from pipelines.progress import bar
+from pipelines.responsible_use import UseTerms
+from pipelines.sink import write_text
+from schemas.errors import DataError, RecipeError
+from schemas.fingerprint import fingerprint
+
+WORK_FILE = "made_by.json"
+
+
+def _shown(cases: Sequence[Case]) -> Iterator[Case]:
+    with bar() as progress:
+        task = progress.add_task("generate", total=len(cases))
+        for case in cases:
+            yield case
+            progress.advance(task)
+
+
+def generate_cases(
+    bench: Path, benchmark: Benchmark, model: Path, name: str, seed: int, consent: str
+) -> tuple[System, float]:
+    """Makes what is missing of a system's outputs; a call that was broken off is continued by the same call.
+
+    Returns: the system, and how many seconds generating its cases took, of all calls together.
+    Raises: RecipeError when outputs of that name were begun with another model, seed or cases; as `animate_file`,
+    but for driving videos that cannot be animated: these become failures of their case.
+    """
+    made_by = {"model": fingerprint(read_config(model)), "seed": seed, "cases_fingerprint": benchmark.cases_fingerprint}
+    work = system_folder(bench, name).with_name(f".{name}.work")
+    work.mkdir(parents=True, exist_ok=True)
+    with only_one(work, "evaluate run"):
+        noted = work / WORK_FILE
+        if noted.is_file() and json.loads(noted.read_text(encoding="utf-8")) != made_by:
+            raise RecipeError(f"system {name} was begun with another model, seed or cases; choose another --name")
+        write_text(noted, json.dumps(made_by) + "\n")
+        for case in _shown(benchmark.cases):
+            output = work / f"{case.case_id}.mp4"
+            if output.is_file():
+                continue
+            began_s = time.monotonic()
+            part = work / f".{case.case_id}.mp4"
+            try:
+                animate_file(
+                    model, bench / case.driving, [bench / path for path in case.references], part,
+                    case.prompt, seed, overwrite=True, terms=UseTerms(consent),
+                )  # fmt: skip
+            except DataError as error:
+                write_text(work / f"{case.case_id}.json", json.dumps({"failure": str(error)}) + "\n")
+                continue
+            write_text(work / f"{case.case_id}.json", json.dumps({"wall_s": time.monotonic() - began_s}) + "\n")
+            part.replace(output)
+        notes: dict[str, dict[str, Any]] = {
+            path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob("[0-9]*.json"))
+        }
+        wall_s = round(sum(note.get("wall_s", 0.0) for note in notes.values()), 3)
+        return add_outputs(bench, benchmark, name, work, {**made_by, "wall_s": wall_s, "cases": notes}), wall_s
