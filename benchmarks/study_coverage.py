@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from pipelines.study.gsb import VERDICTS, Verdict, majority, ratio_interval, tally
+from pipelines.preference.gsb import VERDICTS, Verdict, majority, ratio_interval, tally
 
 PREFERENCES = ((0.40, 0.20, 0.40), (0.50, 0.30, 0.20), (0.75, 0.15, 0.10), (0.33, 0.34, 0.33), (0.20, 0.30, 0.50))
 AGREE = 0.7

@@ -33,6 +33,7 @@ COMMANDS = (
     "animate",
     "verify-media",
     "evaluate",
+    "study",
     "report",
     "doctor",
 )

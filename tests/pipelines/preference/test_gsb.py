@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.study.gsb import VERDICTS, Tally, Verdict, krippendorff_alpha, majority, ratio_interval, tally
+from pipelines.preference.gsb import VERDICTS, Tally, Verdict, krippendorff_alpha, majority, ratio_interval, tally
 
 # Cases out of 150 whose ratio is, to two decimals, one that the report's Table 1 has.
 REPORTED = {
