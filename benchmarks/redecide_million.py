@@ -106,7 +106,7 @@ def _make_run(run_dir: Path, clips: int) -> float:
     """A run with synthetic scores, decided by keep_all. Returns: seconds."""
     from pipelines.recipe_models import curate_recipe
     from pipelines.run_tables import clips_schema, publish_decisions, write_run
-    from pipelines.sink import publish_table
+    from pipelines.table_writer import publish_table
 
     began_s = time.perf_counter()
     recipe = curate_recipe("keep_all")

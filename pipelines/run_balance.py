@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from curation.balance import AXES, MOTION_SCORE, balance
-from pipelines.sink import publish_table
+from pipelines.table_writer import publish_table
 from schemas.tables import BALANCE
 
 _COLUMNS = ("clip_id", "duration_s", MOTION_SCORE, *(axis for axis in AXES if axis != "motion"))

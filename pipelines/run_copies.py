@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from curation.dedup import TraceStore, copy_columns, copy_quality, find_copies
 from curation.measure import facts_from_table
-from pipelines.sink import UnitStore
+from pipelines.sink import Unit
 
-_FACTS = ("picture_hash", "frame_change")
+_FACTS = ("pts_s", "picture_hash", "frame_change")
 
 
-def copies_of_run(units: UnitStore, documents: Iterable[dict[str, Any]]) -> dict[str, tuple[str, float]]:
-    """{clip_id: (copy_group, copy_quality)} of the clips that have copies; one pass over the units.
+class RunCopies:
+    """Takes the units of a run in a fixed order: which copy wins must not depend on who finished first.
 
-    documents: of the units, in a fixed order (which copy wins must not depend on who finished first).
-    Memory: what curation.dedup.TraceStore says, and one unit.
+    Memory: what curation.dedup.TraceStore says, and two facts of one unit.
     """
-    store, qualities = TraceStore(), []
-    for document in documents:
-        if not document["clips"]:
-            continue
-        video = document["video"]
-        table = units.table(video["video_id"], ("pts_s", *_FACTS))
-        facts = facts_from_table(table, video["duration_s"])
-        for row in document["clips"]:
-            store.add(row["clip_id"], row["video_id"], row["start_s"], row["end_s"], facts)
-            qualities.append(copy_quality(row))
-    return copy_columns(find_copies(store), store.clip_ids, qualities)
+
+    def __init__(self) -> None:
+        self._store, self._qualities = TraceStore(), list[float]()
+
+    def add(self, unit: Unit) -> None:
+        """Its clips, with what they look like."""
+        clips, video = unit.document["clips"], unit.document["video"]
+        if not clips:
+            return
+        facts = facts_from_table(unit.table(_FACTS), video["duration_s"])
+        for row in clips:
+            self._store.add(row["clip_id"], row["video_id"], row["start_s"], row["end_s"], facts)
+            self._qualities.append(copy_quality(row))
+
+    def columns(self) -> dict[str, tuple[str, float]]:
+        """{clip_id: (copy_group, copy_quality)} of the clips that have copies."""
+        return copy_columns(find_copies(self._store), self._store.clip_ids, self._qualities)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from pipelines.sink import publish_table
+from pipelines.table_writer import publish_table
 from schemas.errors import RecipeError
 from schemas.index import INDEX_PARQUET, LABEL_QUALITY_COLUMNS, label_quality_table
 from schemas.label_quality import LABEL_QUALITY_NAMES

@@ -14,14 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from curation.catalog import fact_versions, make_scorers, score_specs
+from curation.catalog import fact_versions, score_specs
 from curation.decide import decisions_of, policy_fingerprint
 from curation.findings import TAKE_COLUMN, Finding, find_all, needed_columns, reason_counts
-from curation.measure import common_schema, in_schema
+from pipelines.frames_table import frames_schema, frames_writer
 from pipelines.run_balance import publish_balance
-from pipelines.run_copies import copies_of_run
+from pipelines.run_copies import RunCopies
 from pipelines.run_labels import Labels
-from pipelines.sink import UnitStore, in_batches, publish_table, write_text
+from pipelines.sink import Unit, UnitStore, write_text
+from pipelines.stage_clock import StageClock
+from pipelines.table_writer import TableWriter, publish_table
 from schemas.errors import RecipeError
 from schemas.index import LABEL_QUALITY_COLUMNS
 from schemas.policy import Policy
@@ -39,56 +41,49 @@ def clips_schema() -> pa.Schema:
     return pa.schema([*CLIP_IDENTITY, *scores])
 
 
-def frames_schema(types: dict[str, pa.DataType]) -> pa.Schema:
-    """types: of each fact's column; a descriptor is a list per frame."""
-    return pa.schema([("video_id", pa.string()), ("pts_s", pa.float64()), *types.items()])
-
-
 def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], policy: Policy) -> dict[str, Any]:
-    """Writes all tables from the units of these inputs, in video_id order. Returns counts, stage seconds, balance."""
+    """Writes all tables from the units of these inputs, in video_id order. Returns counts, stage seconds, balance.
+
+    Units are read twice: which clips are copies, and which columns there are, is known when all have been seen.
+    """
     ordered = sorted(video_ids)
 
-    def documents() -> Iterator[dict[str, Any]]:
+    def opened() -> Iterator[Unit]:
         for video_id in ordered:
-            document = units.document(video_id)
-            if document is None:
-                raise RuntimeError(f"unit {video_id} vanished from {run_dir} while its run was being published")
-            yield document
+            try:
+                with units.open(video_id) as unit:
+                    yield unit
+            except FileNotFoundError:
+                text = f"unit {video_id} vanished from {run_dir} while its run was being published"
+                raise RuntimeError(text) from None
 
-    seconds: dict[str, dict[str, float]] = {}
-    partial = 0
-    for document in documents():
-        partial += document["video"] is not None and document["video"]["status"] == "partial"
-        for stage, spent in document["seconds"].items():
-            total = seconds.setdefault(stage, {"wall_s": 0.0, "cpu_s": 0.0})
-            for clock, value in spent.items():
-                total[clock] = round(total[clock] + value, 3)
-    videos = publish_table(
-        run_dir / "videos", in_batches((d["video"] for d in documents() if d["video"]), VIDEOS), VIDEOS
-    )
-    copies = copies_of_run(units, documents())
-    clips_rows = (
-        {**row, **dict(zip(("copy_group", "copy_quality"), copies.get(row["clip_id"], (None, None)), strict=True))}
-        for document in documents()
-        for row in document["clips"]
-    )
-    publish_table(run_dir / "clips", in_batches(clips_rows, clips_schema()), clips_schema())
-    failure_rows = (d["failure"] for d in documents() if d["failure"])
-    failures = publish_table(run_dir / "failures", in_batches(failure_rows, FAILURES), FAILURES)
-    publish_frames(run_dir, units, ordered)
+    seconds, copies, partial, schemas = StageClock(), RunCopies(), 0, set[pa.Schema]()
+    with TableWriter(run_dir / "videos", VIDEOS) as videos, TableWriter(run_dir / "failures", FAILURES) as failures:
+        for unit in opened():
+            video, failure = unit.document["video"], unit.document["failure"]
+            seconds.book(unit.document["seconds"])
+            if video is not None:
+                partial += video["status"] == "partial"
+                videos.add_row(video)
+            if failure is not None:
+                failures.add_row(failure)
+            copies.add(unit)
+            schemas.add(unit.schema)
+    groups = copies.columns()
+    clips_table = TableWriter(run_dir / "clips", clips_schema())
+    with clips_table as clips, frames_writer(run_dir, frames_schema(schemas)) as frames:
+        for unit in opened():
+            for row in unit.document["clips"]:
+                group, quality = groups.get(row["clip_id"], (None, None))
+                clips.add_row({**row, "copy_group": group, "copy_quality": quality})
+            for part in unit.parts():
+                frames.add(part)
     verdicts = publish_decisions(run_dir, policy)
-    counts = {"inputs": len(ordered), "videos": videos, "partial": partial, "failures": failures, **verdicts}
-    return {"counts": counts, "seconds": seconds, "balance": publish_balance(run_dir)}
-
-
-def publish_frames(run_dir: Path, units: UnitStore, video_ids: Sequence[str]) -> None:
-    """Replaces `frames/` by the units' frames, in the order of video_ids."""
-    names = [name for scorer in make_scorers() for name in scorer.fact_names]
-    stored = common_schema(units.schema(video_id) for video_id in video_ids)
-    lists = {field.name: field.type for field in stored if pa.types.is_list(field.type)}
-    schema = frames_schema({name: lists.get(name, pa.float32()) for name in names})
-    parts = (part for video_id in video_ids for part in units.parts(video_id) if part.num_rows)
-    publish_table(run_dir / "frames", (in_schema(part, schema) for part in parts), schema)
+    counts = {"inputs": len(ordered), "videos": videos.rows, "partial": partial, "failures": failures.rows, **verdicts}
+    spent = {
+        stage: {clock: round(value, 3) for clock, value in each.items()} for stage, each in seconds.seconds.items()
+    }
+    return {"counts": counts, "seconds": spent, "balance": publish_balance(run_dir)}
 
 
 def publish_decisions(run_dir: Path, policy: Policy) -> dict[str, Any]:

@@ -19,9 +19,6 @@ from schemas.fingerprint import fingerprint
 from schemas.storage import Location, joined, listed, name_of, parquet_source, remove, remove_folder, upload
 
 _DOCUMENT = b"motionloom.document"
-GROUP_ROWS = 25_000
-"""Rows that are written, and read, at once; ten groups make a file."""
-PART_ROWS = 10 * GROUP_ROWS
 _IN_MEMORY_BYTES = 8_000_000
 RECIPE_FILE = "recipe.json"
 
@@ -97,6 +94,42 @@ def write_text(path: Path, text: str) -> None:
     part.replace(path)
 
 
+class Unit:
+    """One finished unit, opened once: its document, and its table as a whole or in the parts it was committed in."""
+
+    def __init__(self, source: Any) -> None:
+        """source: of `parquet_source`. Raises: OSError, ArrowException for a damaged file; KeyError, ValueError when it
+        has no document."""
+        self._file = pq.ParquetFile(source)
+        try:
+            self.document: dict[str, Any] = json.loads(self._file.metadata.metadata[_DOCUMENT])
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Unit:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._file.schema_arrow.remove_metadata()
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All of it, or some columns (those that it has)."""
+        if columns is not None:
+            known = set(self._file.schema_arrow.names)
+            columns = [name for name in columns if name in known]
+        return self._file.read(columns=columns, use_threads=False).replace_schema_metadata(None)
+
+    def parts(self) -> Iterator[pa.Table]:
+        """Memory holds one of them."""
+        for group in range(self._file.num_row_groups):
+            yield self._file.read_row_group(group, use_threads=False).replace_schema_metadata(None)
+
+
 class UnitStore:
     """Finished units: a table and a JSON document each, in one parquet file."""
 
@@ -129,11 +162,15 @@ class UnitStore:
             raise
         part_path.replace(path)
 
+    def open(self, unit_id: str) -> Unit:
+        """Raises: as `Unit`; FileNotFoundError when it is not finished."""
+        return Unit(parquet_source(self.path(unit_id)))
+
     def document(self, unit_id: str) -> dict[str, Any] | None:
         """The unit's document, or None when it is not finished (a damaged file counts as unfinished)."""
         try:
-            metadata = pq.read_metadata(self._source(unit_id)).metadata or {}
-            document: dict[str, Any] = json.loads(metadata[_DOCUMENT])
+            with self.open(unit_id) as unit:
+                return unit.document
         except FileNotFoundError:
             return None
         except OSError:
@@ -141,26 +178,18 @@ class UnitStore:
                 # A store that does not answer says nothing about the unit.
                 raise
             return None
-        except (KeyError, ValueError, pa.ArrowException):
+        except (KeyError, TypeError, ValueError, pa.ArrowException):
             return None
-        return document
 
     def table(self, unit_id: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The unit's table, or some of its columns (those that it has)."""
-        if columns is not None:
-            names = pq.read_schema(self._source(unit_id)).names
-            columns = [name for name in columns if name in names]
-        return pq.read_table(self._source(unit_id), columns=columns).replace_schema_metadata(None)
+        with self.open(unit_id) as unit:
+            return unit.table(columns)
 
     def schema(self, unit_id: str) -> pa.Schema:
         """Of the unit's table."""
-        return pq.read_schema(self._source(unit_id)).remove_metadata()
-
-    def parts(self, unit_id: str) -> Iterator[pa.Table]:
-        """The unit's table in the parts that it was committed in; memory holds one of them."""
-        with pq.ParquetFile(self._source(unit_id)) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group).replace_schema_metadata(None)
+        with self.open(unit_id) as unit:
+            return unit.schema
 
     def ids(self) -> list[str]:
         """Names of the finished units, sorted."""
@@ -191,9 +220,6 @@ class UnitStore:
             for part in self._folder.glob("*/.*.part"):
                 part.unlink(missing_ok=True)
 
-    def _source(self, unit_id: str) -> Any:
-        return parquet_source(self.path(unit_id))
-
 
 def _write(target: Any, tables: Iterable[pa.Table], document: dict[str, Any]) -> None:
     """One parquet file with a group of rows for each table, and the document beside them."""
@@ -204,60 +230,3 @@ def _write(target: Any, tables: Iterable[pa.Table], document: dict[str, Any]) ->
             writer.write_table(table)
         text = json.dumps(document, sort_keys=True, allow_nan=False).encode()
         writer.add_key_value_metadata({_DOCUMENT: text})
-
-
-def publish_table(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
-    """Replaces a directory of parquet part files by these rows, in order. Returns the number of rows.
-
-    Readers see the old directory or the new one; memory holds one group of rows.
-    """
-    fresh = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    total, writer = 0, None
-    for group in _in_groups((table.cast(schema) for table in tables), schema):
-        if writer is None or total % PART_ROWS == 0:
-            if writer is not None:
-                writer.close()
-            writer = pq.ParquetWriter(fresh / f"part-{total // PART_ROWS:05d}.parquet", schema)
-        writer.write_table(group)
-        total += group.num_rows
-    if writer is None:
-        pq.write_table(schema.empty_table(), fresh / "part-00000.parquet")
-    else:
-        writer.close()
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.replace(old)
-    fresh.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    return total
-
-
-def _in_groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The same rows in tables of GROUP_ROWS, the last one of what is left: files do not tell how rows came."""
-    waiting, rows = [schema.empty_table()], 0
-    for table in tables:
-        waiting.append(table)
-        rows += table.num_rows
-        if rows >= GROUP_ROWS:
-            together = pa.concat_tables(waiting)
-            whole = rows - rows % GROUP_ROWS
-            for begin in range(0, whole, GROUP_ROWS):
-                yield together.slice(begin, GROUP_ROWS).combine_chunks()
-            waiting, rows = [together.slice(whole)], rows - whole
-    if rows:
-        yield pa.concat_tables(waiting).combine_chunks()
-
-
-def in_batches(rows: Iterable[dict[str, Any]], schema: pa.Schema, size: int = 10_000) -> Iterator[pa.Table]:
-    """Rows as tables of bounded size."""
-    batch: list[dict[str, Any]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) >= size:
-            yield pa.Table.from_pylist(batch, schema=schema)
-            batch = []
-    if batch:
-        yield pa.Table.from_pylist(batch, schema=schema)

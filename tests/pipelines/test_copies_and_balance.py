@@ -8,7 +8,7 @@ from builders import write_video
 
 from pipelines.report_balance import balance_html
 from pipelines.run_balance import publish_balance, weights_of_run
-from pipelines.run_copies import copies_of_run
+from pipelines.run_copies import RunCopies
 from pipelines.sink import UnitStore
 from schemas.tables import BALANCE, DECISIONS
 from tests.curation.footage import texture
@@ -47,8 +47,11 @@ def test_a_mirrored_smaller_copy_is_found_in_the_units_and_the_better_one_leads(
     original = pan(1)
     copy = np.ascontiguousarray(original[6:, ::2, ::2][:, :, ::-1])
     units = curated(tmp_path, {"a": original, "b": pan(2), "c": copy})
-    documents = [units.document(name) or {} for name in ("a", "b", "c")]
-    found = copies_of_run(units, documents)
+    copies = RunCopies()
+    for name in ("a", "b", "c"):
+        with units.open(name) as unit:
+            copies.add(unit)
+    found = copies.columns()
     assert {name.split("-")[0] for name in found} == {"a", "c"}
     (best,) = {group for group, _ in found.values()}
     assert best.startswith("a-")
@@ -57,7 +60,7 @@ def test_a_mirrored_smaller_copy_is_found_in_the_units_and_the_better_one_leads(
 
 def test_a_video_without_a_descriptor_shares_the_frames_table_with_one_that_has_it(tmp_path: Path) -> None:
     from curation.measure import facts_to_table
-    from pipelines.run_tables import publish_frames
+    from pipelines.frames_table import frames_schema, frames_writer
     from schemas.scores import Fact, FrameFacts
 
     units = UnitStore(tmp_path / "units")
@@ -68,7 +71,9 @@ def test_a_video_without_a_descriptor_shares_the_frames_table_with_one_that_has_
     for name, fact in (("a", looks), ("b", unmeasured)):
         facts = FrameFacts(np.array([0.0, 0.1]), 0.2, {"appearance": fact})
         units.commit(name, [facts_to_table(name, facts)], {})
-    publish_frames(tmp_path, units, ["a", "b"])
+    with frames_writer(tmp_path, frames_schema(units.schema(name) for name in "ab")) as frames:
+        for name in "ab":
+            frames.add(units.table(name))
     table = pads.dataset(tmp_path / "frames", format="parquet").to_table()
     assert table.column("appearance").to_pylist() == [[1, 2, 3], None, None, None]
     assert table.column("video_id").to_pylist() == ["a", "a", "b", "b"]

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import pipelines.sink
-from pipelines.sink import UnitStore, publish_table
+import pipelines.table_writer
+from pipelines.sink import UnitStore
+from pipelines.table_writer import publish_table
 
 SCHEMA = pa.schema([("n", pa.int64())])
 
@@ -29,7 +30,8 @@ def test_a_unit_is_read_as_it_was_committed(tmp_path: Path) -> None:
 
     units.commit("abc", tables(), document)
     assert units.document("abc") == {"clips": [0, 3, 5]}
-    assert [part.column("n").to_pylist() for part in units.parts("abc")] == [[0, 1], [3, 4], [5, 6]]
+    with units.open("abc") as unit:
+        assert [part.column("n").to_pylist() for part in unit.parts()] == [[0, 1], [3, 4], [5, 6]]
     assert units.table("abc").column("n").to_pylist() == [0, 1, 3, 4, 5, 6]
     assert units.schema("abc") == SCHEMA
     assert units.ids() == ["abc"]
@@ -55,12 +57,13 @@ def test_an_empty_unit(tmp_path: Path) -> None:
     units.commit("abc", [numbers(0, 0)], {})
     assert units.document("abc") == {}
     assert units.table("abc").num_rows == 0
-    assert sum(part.num_rows for part in units.parts("abc")) == 0
+    with units.open("abc") as unit:
+        assert sum(part.num_rows for part in unit.parts()) == 0
 
 
 def test_tables_do_not_tell_how_their_rows_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines.sink, "GROUP_ROWS", 10)
-    monkeypatch.setattr(pipelines.sink, "PART_ROWS", 30)
+    monkeypatch.setattr(pipelines.table_writer, "GROUP_ROWS", 10)
+    monkeypatch.setattr(pipelines.table_writer, "PART_ROWS", 30)
     ways = {"once": [numbers(0, 65)], "singly": [numbers(n, n + 1) for n in range(65)], "unevenly": [
         numbers(0, 0), numbers(0, 7), numbers(7, 48), numbers(48, 48), numbers(48, 65)
     ]}  # fmt: skip
