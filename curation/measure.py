@@ -192,6 +192,8 @@ def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
 
 def in_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Rows of `facts_to_table` with the columns of a `common_schema`; null in those that they lack."""
+    if table.schema.equals(schema):
+        return table
     columns = {
         field.name: table.column(field.name)
         if field.name in table.column_names and table.column(field.name).type == field.type
