@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.arguments import local_path
 from pipelines.responsible_use import UseTerms, add_use_arguments, clear, terms_from
 from pipelines.subjects import add_library_argument, library_folder
 
@@ -24,10 +25,16 @@ HELP = "move a character like the person in a driving video"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from pipelines.enhance import add_endpoint_arguments
 
-    parser.add_argument("--model", required=True, metavar="MODEL", help="folder that train or distill wrote")
-    parser.add_argument("--driving", required=True, metavar="VIDEO", help="video whose motion is taken over")
+    parser.add_argument(
+        "--model", type=local_path, required=True, metavar="MODEL", help="folder that train or distill wrote"
+    )
+    parser.add_argument(
+        "--driving", type=local_path, required=True, metavar="VIDEO", help="video whose motion is taken over"
+    )
     who = parser.add_mutually_exclusive_group(required=True)
-    who.add_argument("--reference", nargs="+", metavar="IMAGE", help="one or several pictures of the character")
+    who.add_argument(
+        "--reference", nargs="+", type=local_path, metavar="IMAGE", help="one or several pictures of the character"
+    )
     who.add_argument("--subject", metavar="NAME", help="a subject of the library; the pictures that fit are chosen")
     add_library_argument(parser)
     parser.add_argument("--prompt", default=None, help="text; by default the caption of the driving motion")
@@ -42,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave arms and legs as long as the driver's; by default they get the character's proportions",
     )
-    parser.add_argument("--output", required=True, metavar="OUT.mp4")
+    parser.add_argument("--output", type=local_path, required=True, metavar="OUT.mp4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--overwrite", action="store_true", help="replace OUT.mp4 when it exists")
     add_use_arguments(parser)
@@ -63,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.library is not None and args.subject is None:
         log.warning("--library %s has no effect without --subject NAME", args.library)
     result = animate_file(
-        Path(args.model), Path(args.driving), [Path(path) for path in args.reference or ()], Path(args.output),
+        args.model, args.driving, args.reference or (), args.output,
         args.prompt, args.seed, args.overwrite, args.subject, args.library,
         args.enhance, endpoint, keep_proportions=args.keep_proportions, terms=terms_from(args),
     )  # fmt: skip

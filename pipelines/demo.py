@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.arguments import local_path
 from schemas.errors import RecipeError, ResourceError
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ _DRIVING = "carphone_pristine.mp4"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--output", required=True, metavar="DIR", help="folder for everything; continued when it exists"
+        "--output",
+        type=local_path,
+        required=True,
+        metavar="DIR",
+        help="folder for everything; continued when it exists",
     )
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="how curation and annotation run")
     parser.add_argument(
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.summary import print_rows
     from pipelines.terminal import print_json
 
-    result = demo(Path(args.output), args.runner, args.set)
+    result = demo(args.output, args.runner, args.set)
     if args.json:
         print_json(result)
     else:

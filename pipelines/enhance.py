@@ -18,6 +18,7 @@ from pipelines.arguments import local_path
 if TYPE_CHECKING:
     from annotation.backends.chat_endpoint import ChatEndpoint
     from model.text.enhancer import Enhanced, MotionStatement
+    from schemas.storage import Location
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     endpoint = endpoint_of(args)
     motion: Mapping[str, Any] | None = None
     if args.motion:
-        motion = sample_document(Path(args.motion[0]), args.motion[1])
+        from schemas.storage import located
+
+        motion = sample_document(located(args.motion[0]), args.motion[1])
     elif args.driving:
         motion = driving_document(args.driving)
     made = enhance_prompt(args.prompt, motion, endpoint)
@@ -152,7 +155,7 @@ def motion_statement(document: Mapping[str, Any]) -> MotionStatement:
     )
 
 
-def sample_document(dataset: Path, key: str) -> dict[str, Any]:
+def sample_document(dataset: Location, key: str) -> dict[str, Any]:
     """KEY.json with its newest labels. Raises: RecipeError for an unknown key; CorruptShard without the member."""
     from pipelines.shards import find_entry
     from schemas.codecs import decode_json

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipelines.arguments import local_path, location
+from pipelines.responsible_use import add_use_arguments, terms_from
 
 HELP = "draw benchmark cases from a dataset, generate them, add other systems' outputs"
 
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--name", metavar="NAME", help="of the system (default: the model folder's)")
     run.add_argument("--seed", type=int, default=0, help="of every case")
-    run.add_argument("--consent", required=True, metavar="TEXT", help="who agreed that these pictures are animated")
+    add_use_arguments(run)
     add = action("add", "take over another system's outputs: files named by case")
     for sub in (show, run, add):
         sub.add_argument("bench", type=local_path, metavar="BENCH", help="folder that evaluate cases wrote")
@@ -110,7 +111,7 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 
     benchmark = load_benchmark(args.bench)
     system, wall_s = generate_cases(
-        args.bench, benchmark, args.model, args.name or args.model.resolve().name, args.seed, args.consent
+        args.bench, benchmark, args.model, args.name or args.model.resolve().name, args.seed, terms_from(args)
     )
     return {"system": system.name, "outputs": len(system.files), "wall_s": wall_s, "failed": system.failed}
 

@@ -88,9 +88,10 @@ def check_finished(dataset: Location) -> None:
     from pipelines.sink import RECIPE_FILE
     from schemas.errors import RecipeError
     from schemas.index import INDEX_JSON, load_index
-    from schemas.storage import is_file, joined
+    from schemas.storage import answering, is_file, joined
 
-    begun, finished, is_run = (is_file(joined(dataset, name)) for name in (RECIPE_FILE, INDEX_JSON, "run.json"))
+    with answering(dataset):
+        begun, finished, is_run = (is_file(joined(dataset, name)) for name in (RECIPE_FILE, INDEX_JSON, "run.json"))
     if begun and not finished and not is_run:
         raise RecipeError(f"{dataset} is not finished; the same motionloom annotate command continues it")
     load_index(dataset)

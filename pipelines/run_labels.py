@@ -17,7 +17,7 @@ from schemas.errors import RecipeError
 from schemas.index import INDEX_PARQUET, LABEL_QUALITY_COLUMNS, label_quality_table
 from schemas.label_quality import LABEL_QUALITY_NAMES
 from schemas.policy import Policy
-from schemas.storage import Location, joined, resolved, sha256_of
+from schemas.storage import Location, answering, joined, resolved, sha256_of
 
 LABELS_DIR = "labels"
 
@@ -45,7 +45,8 @@ class Labels:
 
     def source(self) -> dict[str, Any]:
         """What run.json says of them."""
-        index_sha256 = sha256_of(joined(self.dataset, INDEX_PARQUET))
+        with answering(self.dataset):
+            index_sha256 = sha256_of(joined(self.dataset, INDEX_PARQUET))
         return {"dataset": str(self.dataset), "index_sha256": index_sha256, "samples": self.table.num_rows}
 
 

@@ -22,7 +22,7 @@ from schemas.index import SampleEntry, load_overlays, load_samples, load_shards
 from schemas.label_quality import LABEL_QUALITY, LABEL_QUALITY_NAMES
 from schemas.overlay import load_overlay
 from schemas.shard import member_overlays, read_members, read_sample
-from schemas.storage import Location
+from schemas.storage import Location, answering
 from schemas.tracks import TRACKS, BodyTrack, CameraTrack, ContactTrack, FaceTrack, HandsTrack, Track
 
 HELP = "list, show, count, verify and draw the samples of a dataset"
@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
         "verify": _verify,
         "view": _view,
     }
-    return commands[args.action](args)
+    with answering(args.dataset):
+        return commands[args.action](args)
 
 
 def _view(args: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: loopback)"
     )
-    serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    serve.add_argument("--port", type=int, help="0 takes a free one (default: that of the last time)")
     serve.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
         help="a name under which browsers ask for this server, such as that of a proxy before it; may be repeated",
@@ -91,6 +91,7 @@ def _serve(args: argparse.Namespace) -> int:
     from pipelines.logs import tell
     from pipelines.preference.plan import load_study
     from pipelines.preference.tokens import make_token, secret_of
+    from pipelines.sink import write_text
     from schemas.errors import RecipeError
 
     study = load_study(args.study)
@@ -103,18 +104,29 @@ def _serve(args: argparse.Namespace) -> int:
         raise RecipeError(f"{_NEEDED} ({error})") from error
     if not 0 < args.hours <= 24 * 366:
         raise RecipeError(f"--hours {args.hours:g}: expected more than 0 and at most a year")
+    if args.port is not None and not 0 <= args.port <= 65535:
+        raise RecipeError(f"--port {args.port}: expected 0 to 65535")
     with only_one(args.study, "study serve"):
         secret = secret_of(args.study)
-        hosts = ["127.0.0.1", "localhost", "[::1]", args.host, *args.allow_host]
+        hosts = ["127.0.0.1", "localhost", "[::1]", args.host, f"[{args.host}]", *args.allow_host]
         app = make_app(args.study.resolve(), study, votes, secret, hosts)
+        port = _last_port(args.study) if args.port is None else args.port
         try:
-            server = waitress.create_server(app, host=args.host, port=args.port, threads=8, ident=None)
-        except OSError as error:
-            raise RecipeError(f"--host {args.host} --port {args.port}: {error.strerror or error}") from error
+            server = waitress.create_server(app, host=args.host, port=port, threads=8, ident=None)
+        except (OSError, ValueError) as error:
+            hint = "; --port 0 takes a free one" if port else ""
+            raise RecipeError(f"--host {args.host}, port {port}: {error}{hint}") from error
+        port = _port_of(server)
+        # The page in a rater's browser belongs to an address: after a restart it must find the server there again.
+        write_text(args.study / _PORT_FILE, f"{port}\n")
         if not _is_loopback(args.host):
             tell("warning", f"{args.host} is reached by other machines, without encryption; put a TLS proxy before it")
-        link = f"http://{args.host}:{server.effective_port}/?token={make_token(secret, args.hours)}"
-        sys.stdout.write(f"raters open {link}\n")
+        name = f"[{args.host}]" if ":" in args.host else args.host
+        if args.host in ("0.0.0.0", "::"):
+            name = args.allow_host[0] if args.allow_host else "NAME"
+            if not args.allow_host:
+                tell("warning", "name the addresses that raters will use by --allow-host; others are refused")
+        sys.stdout.write(f"raters open http://{name}:{port}/?token={make_token(secret, args.hours)}\n")
         sys.stdout.flush()
         try:
             server.run()
@@ -124,6 +136,22 @@ def _serve(args: argparse.Namespace) -> int:
             server.close()
             votes.close()
     return 0
+
+
+_PORT_FILE = ".port"
+
+
+def _last_port(folder: Path) -> int:
+    """At which the study was served before; 0, a free one, the first time."""
+    note = folder / _PORT_FILE
+    text = note.read_text(encoding="utf-8").strip() if note.is_file() else "0"
+    return int(text) if text.isdigit() and int(text) <= 65535 else 0
+
+
+def _port_of(server: Any) -> int:
+    """Where a name has several addresses the server listens on all of them."""
+    listens = getattr(server, "effective_listen", None) or [(server.effective_host, server.effective_port)]
+    return int(listens[0][1])
 
 
 def _is_loopback(host: str) -> bool:

@@ -77,6 +77,17 @@ def name_of(location: Location) -> str:
     return location.rpartition("/")[2] if isinstance(location, str) else location.name
 
 
+@contextlib.contextmanager
+def answering(location: Location) -> Iterator[None]:
+    """Raises: ResourceError in place of what a remote store's client says when it does not answer."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(location, Path):
+            raise
+        raise ResourceError(f"{location} cannot be read: {error.strerror or error}") from error
+
+
 def is_file(location: Location) -> bool:
     """Raises: OSError when a remote store cannot be asked."""
     if isinstance(location, Path):

@@ -17,6 +17,7 @@ from model.identity.views import NOBODY, kinds, openness
 from model.video import iterate_mp4, png_bytes
 from pipelines.evaluation.benchmark import MEDIA_DIR, Benchmark, Case, write_benchmark
 from pipelines.logs import tell
+from pipelines.sink import made_whole
 from schemas.codecs import decode_json
 from schemas.errors import DataError, RecipeError
 from schemas.fingerprint import file_sha256
@@ -37,13 +38,15 @@ STILL_BODY_PER_S, FAST_BODY_PER_S = 0.05, 0.3
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One sample, as either side of a case. reference_t: the frame that shows the subject best, None where none does.
+    """One sample, as either side of a case. split_key: its take or video.
 
-    drives: whether enough of its motion is seen.
+    reference_t: the frame that shows the subject best, None where none does. drives: whether enough of its motion is
+    seen.
     """
 
     entry: SampleEntry
     subject: str
+    split_key: str
     style: str
     framing: str
     speed: str
@@ -74,23 +77,24 @@ def draw_cases(
         )
     if len(pairs) < count:
         tell("warning", f"{len(pairs)} cases instead of {count}: {dataset} has no more pairs of different subjects")
-    (bench / MEDIA_DIR).mkdir(parents=True)
-    cases = []
-    for number, (one, other) in enumerate(pairs):
-        reference, driving = _write_media(dataset, bench, one, other)
-        cases.append(
-            Case(
-                case_id=f"{number:04d}",
-                references=(reference,),
-                driving=driving,
-                prompt=other.entry.caption,
-                tags=_tags(one, other),
-                subjects=(one.subject, other.subject),
-                sha256={path: file_sha256(bench / path) for path in (reference, driving)},
+    with made_whole(bench) as fresh:
+        (fresh / MEDIA_DIR).mkdir()
+        cases = []
+        for number, (one, other) in enumerate(pairs):
+            reference, driving = _write_media(dataset, fresh, one, other)
+            cases.append(
+                Case(
+                    case_id=f"{number:04d}",
+                    references=(reference,),
+                    driving=driving,
+                    prompt=other.entry.caption,
+                    tags=_tags(one, other),
+                    subjects=(one.subject, other.subject),
+                    sha256={path: file_sha256(fresh / path) for path in (reference, driving)},
+                )
             )
-        )
-    made_by = {"dataset": dataset_fingerprint(dataset), "seed": seed, "min_s": min_s, "max_s": max_s, "asked": count}
-    return write_benchmark(bench, cases, made_by)
+        asked = {"seed": seed, "min_s": min_s, "max_s": max_s, "asked": count}
+        return write_benchmark(fresh, cases, {"dataset": dataset_fingerprint(dataset), **asked})
 
 
 def _candidates(dataset: Location, entries: Iterable[SampleEntry], min_s: float, max_s: float) -> Iterator[Candidate]:
@@ -116,9 +120,11 @@ def candidate_of(
     size_hw = (entry.height_px, entry.width_px)
     kind_T, open_T = kinds(body, face, size_hw), openness(body, face, hands, size_hw)
     seen = float(np.mean(kind_T != NOBODY)) if len(kind_T) else 0.0
+    split_key = str(document.get("split_key") or document.get("video_id") or entry.key)
     return Candidate(
         entry,
-        entry.subject or str(document.get("split_key") or document.get("video_id") or entry.key),
+        entry.subject or split_key,
+        split_key,
         str(document.get("style") or "unstated"),
         str(document.get("shot_scale") or "none"),
         _speed_word(document.get("scores", {}).get("subject_motion_body_per_s")),
@@ -189,7 +195,9 @@ def _possible(
         (one, other)
         for one in references
         for other in drivers
-        if one.subject != other.subject and (one.entry.key, other.entry.key) not in taken
+        if one.subject != other.subject
+        and one.split_key != other.split_key
+        and (one.entry.key, other.entry.key) not in taken
     ]
 
 

@@ -38,15 +38,18 @@ def _shown(cases: Sequence[Case]) -> Iterator[Case]:
 
 
 def generate_cases(
-    bench: Path, benchmark: Benchmark, model: Path, name: str, seed: int, consent: str
+    bench: Path, benchmark: Benchmark, model: Path, name: str, seed: int, terms: UseTerms
 ) -> tuple[System, float]:
     """Makes what is missing of a system's outputs; a call that was broken off is continued by the same call.
 
     Returns: the system, and how many seconds generating its cases took, of all calls together.
-    Raises: RecipeError when outputs of that name were begun with another model, seed or cases; as `animate_file`,
-    but for driving videos that cannot be animated: these become failures of their case.
+    What cannot be animated, or is refused, is a failure of its case and is tried again by the next call.
+    Raises: RecipeError when outputs of that name were begun with another model, seed or cases, or the terms name no
+    consent.
     """
     made_by = {"model": _model_fingerprint(model), "seed": seed, "cases_fingerprint": benchmark.cases_fingerprint}
+    if not terms.consent:
+        raise RecipeError("--consent is missing: who agreed that these pictures are animated, or their licence")
     work = system_folder(bench, name).with_name(f".{name}.work")
     work.mkdir(parents=True, exist_ok=True)
     with only_one(work, "evaluate run"):
@@ -63,9 +66,10 @@ def generate_cases(
             try:
                 animate_file(
                     model, bench / case.driving, [bench / path for path in case.references], part,
-                    case.prompt, seed, overwrite=True, terms=UseTerms(consent),
+                    case.prompt, seed, overwrite=True, terms=terms,
                 )  # fmt: skip
-            except DataError as error:
+            except (DataError, RecipeError) as error:
+                # What is refused, too, is a failure of its case alone.
                 write_text(work / f"{case.case_id}.json", json.dumps({"failure": str(error)}) + "\n")
                 continue
             write_text(work / f"{case.case_id}.json", json.dumps({"wall_s": time.monotonic() - began_s}) + "\n")

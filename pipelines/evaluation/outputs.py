@@ -9,9 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import av
-
-from curation.container import open_video, video_stream
+from curation.container import open_video
+from curation.decode import DecodeResult, presented_frames
 from pipelines.evaluation.benchmark import SYSTEM_FILE, Benchmark, System, system_folder
 from pipelines.logs import tell
 from pipelines.sink import write_text
@@ -87,15 +86,16 @@ def add_outputs(
 
 
 def check_plays(path: Path) -> None:
-    """Whether a video can be shown to somebody: it decodes to its end. Raises: ProbeError, DecodeError."""
+    """Whether a video can be shown to somebody: it decodes to the end that its header states.
+
+    Raises: ProbeError, DecodeError.
+    """
+    result = DecodeResult()
     with open_video(path) as container:
-        stream = video_stream(container)
-        try:
-            frames = sum(1 for _ in container.decode(stream))
-        except av.FFmpegError as error:
-            raise DecodeError(f"it breaks off: {error.strerror or error}") from error
-    if frames == 0:
-        raise DecodeError("it has no frame")
+        for _ in presented_frames(container, result):
+            pass
+    if result.error is not None or not result.frames:
+        raise DecodeError(result.error or "it has no frame")
 
 
 def output_of(bench: Path, system: System, case_id: str) -> Path | None:

@@ -5,18 +5,23 @@
     STUDY/votes.sqlite  the votes, unless `study serve --database` names another place
 
 Every rater gets all items in an order of their own, each with our video left or right by lot; both follow from the
-study's seed and the rater's name, so that a page that is loaded again shows the same.
+rater's name and a key that the browser never sees, so that a page that is loaded again shows the same and nobody can
+tell which side is whose.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import io
 import json
-import shutil
+import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
+import av
 import numpy as np
 from pydantic import ValidationError
 
@@ -29,7 +34,7 @@ from pipelines.evaluation.benchmark import Benchmark, System, load_benchmark, lo
 from pipelines.evaluation.outputs import output_of
 from pipelines.logs import tell
 from pipelines.recipe_models import VideoEncoding
-from pipelines.sink import write_text
+from pipelines.sink import made_whole, write_text
 from schemas.errors import DataError, RecipeError
 from schemas.fingerprint import fingerprint
 from schemas.recipe import StrictModel
@@ -68,9 +73,11 @@ class Item(StrictModel):
 
 
 class Study(StrictModel):
-    """study.json. missing: cases that are not shown, with the reason; they count for neither side, nor as a tie."""
+    """study.json. key: what sides and orders are drawn with, for the server alone. missing: cases that are not shown,
+    with the reason; they count for neither side, nor as a tie."""
 
     study_id: str
+    key: str
     cases_fingerprint: str
     ours: str
     theirs: str
@@ -87,16 +94,16 @@ class Study(StrictModel):
 
     def order(self, rater: str) -> list[Item]:
         """All items as this rater gets them."""
-        rng = np.random.default_rng(_seed_of(self.study_id, rater))
+        rng = np.random.default_rng(_drawn(self.key, "order", rater))
         return [self.items[n] for n in rng.permutation(len(self.items))]
 
     def our_side(self, rater: str, item: Item) -> Side:
         """Where our video is shown to this rater."""
-        return "left" if _seed_of(self.study_id, rater, item.item_id) % 2 else "right"
+        return "left" if _drawn(self.key, "side", rater, item.item_id) % 2 else "right"
 
 
-def _seed_of(*words: str) -> int:
-    return int.from_bytes(hashlib.sha256(json.dumps(words).encode()).digest()[:8], "big")
+def _drawn(key: str, *words: str) -> int:
+    return int.from_bytes(hmac.new(key.encode(), json.dumps(words).encode(), hashlib.sha256).digest()[:8], "big")
 
 
 def create_study(bench: Path, ours: str, theirs: str, folder: Path, seed: int = 0) -> Study:
@@ -116,33 +123,30 @@ def create_study(bench: Path, ours: str, theirs: str, folder: Path, seed: int = 
         raise RecipeError(f"{ours} and {theirs} have no case in common that plays: {_first(missing)}")
     if missing:
         tell("warning", f"{len(missing)} of {len(benchmark.cases)} cases are missing: {_first(missing)}")
-    (folder / MEDIA_DIR).mkdir(parents=True)
-    names = _Names(folder / MEDIA_DIR, seed)
-    items = []
-    for case in benchmark.cases:
-        if case.case_id not in shown:
-            continue
-        our_path, their_path = shown[case.case_id]
-        about = {
-            "case_id": case.case_id,
-            "prompt": case.prompt,
-            "references": tuple(names.copied(bench / path) for path in case.references),
-            "driving": names.playable(bench / case.driving),
-            "tags": case.tags,
-        }
-        items.append({**about, "kind": "case", "ours": names.playable(our_path), "theirs": names.playable(their_path)})
-    items += _checks(items, names, np.random.default_rng(seed))
-    for number, item in enumerate(items):
-        item["item_id"] = f"{number:04d}"
-    facts = {"cases_fingerprint": benchmark.cases_fingerprint, "ours": ours, "theirs": theirs, "seed": seed}
-    files = {
-        name: [system.files[case_id] for case_id in sorted(shown)]
-        for name, system in zip((ours, theirs), systems, strict=True)
-    }
-    study = Study.model_validate(
-        {**facts, "study_id": fingerprint({**facts, "files": files}), "items": items, "missing": missing}
-    )
-    write_text(folder / STUDY_FILE, json.dumps(study.model_dump(mode="json"), indent=1) + "\n")
+    key, rng = secrets.token_hex(16), np.random.default_rng(seed)
+    with made_whole(folder) as fresh:
+        (fresh / MEDIA_DIR).mkdir()
+        copies = _Copies(fresh / MEDIA_DIR, key)
+        items = []
+        for case in benchmark.cases:
+            if case.case_id in shown:
+                our_path, their_path = shown[case.case_id]
+                about = {
+                    "case_id": case.case_id,
+                    "prompt": case.prompt,
+                    "references": tuple(copies.picture(bench / path) for path in case.references),
+                    "driving": copies.video(bench / case.driving),
+                    "tags": case.tags,
+                }
+                sides = {"ours": copies.video(our_path), "theirs": copies.video(their_path)}
+                items.append({**about, **sides, "kind": "case"})
+        items += _checks(items, copies, rng)
+        # Numbers go to the browser: they must not tell what is a check.
+        items = [{**items[n], "item_id": f"{place:04d}"} for place, n in enumerate(rng.permutation(len(items)))]
+        facts = {"cases_fingerprint": benchmark.cases_fingerprint, "ours": ours, "theirs": theirs, "seed": seed}
+        document = {**facts, "study_id": fingerprint({**facts, "key": key}), "key": key}
+        study = Study.model_validate({**document, "items": items, "missing": missing})
+        write_text(fresh / STUDY_FILE, json.dumps(study.model_dump(mode="json"), indent=1) + "\n")
     return study
 
 
@@ -181,37 +185,38 @@ def _first(missing: dict[str, str]) -> str:
     return ", ".join(f"{case_id} ({reason})" for case_id, reason in list(missing.items())[:3])
 
 
-def _checks(items: Sequence[dict[str, Any]], names: _Names, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Identical pairs, and pairs of which one side is spoilt, of cases drawn by lot."""
+def _checks(items: Sequence[dict[str, Any]], copies: _Copies, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Identical pairs, and pairs of which one side is spoilt, of cases drawn by lot. Whose video it is, is drawn too:
+    were it always ours, whoever meets the case again would know ours."""
     count = max(1, len(items) // CHECK_EVERY)
-    drawn = [items[n] for n in rng.permutation(len(items))]
-    identical = [{**item, "kind": "identical", "theirs": item["ours"]} for item in drawn[:count]]
-    broken = [{**item, "kind": "broken", "theirs": names.spoilt(item["ours"])} for item in drawn[-count:]]
+    drawn = [(items[n], "ours" if rng.random() < 0.5 else "theirs") for n in rng.permutation(len(items))]
+    identical = [{**item, "kind": "identical", "ours": item[of], "theirs": item[of]} for item, of in drawn[:count]]
+    broken = [
+        {**item, "kind": "broken", "ours": item[of], "theirs": copies.spoilt(item[of])} for item, of in drawn[-count:]
+    ]
     return [*identical, *broken]
 
 
-class _Names:
-    """Copies files into a folder under names by lot; the same file once."""
+class _Copies:
+    """Copies files under names by lot, each once, and without anything that tells whose they are: no metadata, no
+    manifest, no name of an encoder, one date."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self._folder, self._seed, self._known = folder, seed, dict[Path, str]()
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder, self._key, self._known = folder, key, dict[Path, str]()
 
-    def _name(self, words: str, suffix: str) -> str:
-        return f"{_seed_of(str(self._seed), words):016x}{suffix}"
-
-    def copied(self, path: Path) -> str:
+    def picture(self, path: Path) -> str:
         if path not in self._known:
-            self._known[path] = self._name(str(path), path.suffix.lower())
-            shutil.copyfile(path, self._folder / self._known[path])
+            self._known[path] = self._finished(str(path), path.suffix.lower(), path.read_bytes())
         return self._known[path]
 
-    def playable(self, path: Path) -> str:
-        """A copy that browsers play: H.264 in mp4 as it is, anything else encoded anew, visually without loss."""
-        if path not in self._known and not _browsers_play(path):
-            name = self._name(str(path), ".mp4")
-            _encode(path, self._folder / name)
-            self._known[path] = name
-        return self.copied(path)
+    def video(self, path: Path) -> str:
+        """H.264 in mp4: its packets in a new file. Anything else is encoded anew, visually without loss."""
+        if path not in self._known:
+            part = self._folder / ".part.mp4"
+            _repack(path if _browsers_play(path) else io.BytesIO(_encoded(path)), part)
+            self._known[path] = self._finished(str(path), ".mp4", part.read_bytes())
+            part.unlink()
+        return self._known[path]
 
     def spoilt(self, name: str) -> str:
         """A copy that nobody prefers: it stands still on a mosaic of its first frame."""
@@ -220,11 +225,19 @@ class _Names:
         times_s = [first_s, *(pts_s for _, pts_s in pictures)]
         rows, columns = (np.arange(side) // _TILE_PX * _TILE_PX for side in first_HWC.shape[:2])
         mosaic_HWC = first_HWC[rows][:, columns]
-        target = self._name(f"{name} spoilt", ".mp4")
-        write_mp4(
-            self._folder / target, np.broadcast_to(mosaic_HWC, (len(times_s), *mosaic_HWC.shape)), np.array(times_s)
-        )
+        spoilt, part = self._folder / ".spoilt.mp4", self._folder / ".part.mp4"
+        write_mp4(spoilt, np.broadcast_to(mosaic_HWC, (len(times_s), *mosaic_HWC.shape)), np.array(times_s))
+        _repack(spoilt, part)
+        target = self._finished(f"{name} spoilt", ".mp4", part.read_bytes())
+        for path in (spoilt, part):
+            path.unlink()
         return target
+
+    def _finished(self, words: str, suffix: str, data: bytes) -> str:
+        path = self._folder / f"{_drawn(self._key, 'name', words):016x}{suffix}"
+        path.write_bytes(data)
+        os.utime(path, (0, 0))
+        return path.name
 
 
 _TILE_PX = 24
@@ -237,7 +250,22 @@ def _browsers_play(path: Path) -> bool:
         return plain and "mp4" in container.format.name and path.suffix.lower() == ".mp4"
 
 
-def _encode(path: Path, target: Path) -> None:
+def _repack(path: Path | IO[bytes], target_path: Path) -> None:
+    """The same pictures, without what encoders and tools wrote beside them."""
+    options = {"fflags": "+bitexact", "movflags": "+faststart"}
+    with open_video(path) as reader, av.open(str(target_path), "w", format="mp4", options=options) as writer:
+        source = video_stream(reader)
+        target = writer.add_stream_from_template(source)
+        target.metadata.clear()
+        # Units of type 6 hold remarks, x264's name and settings among them.
+        plain = av.bitstream.BitStreamFilterContext("filter_units=remove_types=6", source, target)
+        for packet in reader.demux(source):
+            for kept in plain.filter(packet if packet.dts is not None else None):
+                kept.stream = target
+                writer.mux(kept)
+
+
+def _encoded(path: Path) -> bytes:
     header = probe(path)
     encoder = ClipEncoder(VideoEncoding(crf=12), header.fps, header.rotation_deg, header.pixel_aspect or 1.0)
     with open_video(path) as container:
@@ -245,4 +273,4 @@ def _encode(path: Path, target: Path) -> None:
         for pts_s, frame in presented_frames(container, DecodeResult()):
             start_s = pts_s if start_s is None else start_s
             encoder.add(pts_s - start_s, frame)
-    target.write_bytes(encoder.finish())
+    return encoder.finish()

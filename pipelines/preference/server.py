@@ -50,9 +50,10 @@ def make_app(folder: Path, study: Study, votes: VoteStore, secret: bytes, hosts:
         if reason is not None:
             abort(401, reason)
         if token is not None:
-            # The link's secret is kept out of the address bar, of histories and of what is copied from there.
+            # The link's secret is kept out of the address bar, of histories and of what is copied from there. Lax, not
+            # Strict: the link is clicked in mails and chats; what other sites may then do is to show the page.
             answer = redirect("/")
-            answer.set_cookie(cookie, token, httponly=True, samesite="Strict")
+            answer.set_cookie(cookie, token, httponly=True, samesite="Lax")
             return answer
         return None
 
@@ -61,8 +62,8 @@ def make_app(folder: Path, study: Study, votes: VoteStore, secret: bytes, hosts:
         answer.headers["Content-Security-Policy"] = CSP
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "no-referrer"
-        if "Cache-Control" not in answer.headers or not request.path.startswith("/media/"):
-            answer.headers["Cache-Control"] = "no-store"
+        is_media = request.path.startswith("/media/") and answer.status_code in (200, 206, 304)
+        answer.headers["Cache-Control"] = "private, max-age=3600" if is_media else "no-store"
         return answer
 
     @app.errorhandler(HTTPException)
@@ -74,7 +75,9 @@ def make_app(folder: Path, study: Study, votes: VoteStore, secret: bytes, hosts:
 
     @app.get("/")
     def _page() -> Response:
-        return send_from_directory(PAGES, "study.html")
+        # What the browser keeps is kept for this study.
+        page = (PAGES / "study.html").read_text(encoding="utf-8").replace("{study}", study.study_id)
+        return Response(page, mimetype="text/html")
 
     @app.get("/pages/<name>")
     def _part_of_page(name: str) -> Response:
@@ -98,13 +101,17 @@ def make_app(folder: Path, study: Study, votes: VoteStore, secret: bytes, hosts:
         if what not in files:
             abort(404, f"item {item_id} has no {what}")
         name = item.ours if ours else files[what]
-        return send_from_directory(folder / MEDIA_DIR, name, conditional=True, max_age=3600)
+        # No name and no tag of the file: those of either side would be the same for every rater.
+        shown = {"download_name": f"{what}{Path(name).suffix}", "etag": False}
+        return send_from_directory(folder / MEDIA_DIR, name, conditional=True, **shown)
 
     @app.post("/api/votes")
     def _vote() -> Any:
         document = request.get_json(silent=True)
         if not isinstance(document, dict):
             abort(400, "a vote is a JSON object")
+        if document.get("study") != study.study_id:
+            abort(409, "this vote is one of another study")
         rater = _rater(document.get("rater"))
         item = _item(document.get("item_id"))
         vote = _vote_of(study, rater, item, document)
@@ -149,7 +156,7 @@ def _vote_of(study: Study, rater: str, item: Item, document: dict[str, Any]) -> 
         abort(400, f"answers are wanted to {', '.join(names)}, all of them and no others")
     if any(answer not in _SIDES for answer in answers.values()):
         abort(400, f"an answer is one of {', '.join(_SIDES)}")
-    if isinstance(looked_s, bool) or not isinstance(looked_s, int | float) or not 0 <= looked_s < 1e6:
+    if isinstance(looked_s, bool) or not isinstance(looked_s, int | float) or not 0 <= looked_s < float("inf"):
         abort(400, "looked_s is how many seconds it took")
     side = study.our_side(rater, item)
     verdicts: dict[str, Verdict] = {

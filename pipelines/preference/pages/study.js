@@ -6,11 +6,13 @@ const SIDES = [["left", "Left", "1"], ["same", "No difference", "2"], ["right", 
 const APART_S = 0.04;
 const RETRY_MS = 2000;
 const element = (id) => document.getElementById(id);
+// Another study may be served from the same address later.
+const study = document.documentElement.dataset.study;
 const stored = {
   get: (name, otherwise) => {
-    try { return JSON.parse(localStorage.getItem("motionloom-study-" + name)) ?? otherwise; } catch { return otherwise; }
+    try { return JSON.parse(localStorage.getItem(study + "-" + name)) ?? otherwise; } catch { return otherwise; }
   },
-  set: (name, value) => localStorage.setItem("motionloom-study-" + name, JSON.stringify(value)),
+  set: (name, value) => localStorage.setItem(study + "-" + name, JSON.stringify(value)),
 };
 
 let rater = stored.get("rater", "");
@@ -34,7 +36,7 @@ function say(text, isError = false) {
 const players = () => [element("left"), element("right"), element("driving")];
 
 function address(what) {
-  return "/media/" + encodeURIComponent(item.item_id) + "/" + what + "?rater=" + encodeURIComponent(rater);
+  return "/media/" + encodeURIComponent(item.item_id) + "/" + what + "?rater=" + encodeURIComponent(rater) + "&study=" + encodeURIComponent(study);
 }
 
 async function ask(path, options) {
@@ -54,9 +56,15 @@ async function next() {
     await flush();
     found = await ask("/api/next?rater=" + encodeURIComponent(rater));
   } catch (error) {
-    if (error.status) { show("join"); say(""); element("rater").setCustomValidity(error.message); element("rater").reportValidity(); return; }
+    if (error.status === 400 && !stored.get("waiting", []).length) {
+      show("join");
+      element("rater").setCustomValidity(error.message);
+      element("rater").reportValidity();
+      return;
+    }
     show("compare");
-    say("The server does not answer; trying again. Your answers are kept.", true);
+    const why = error.status ? error.message : "the server does not answer";
+    say("Not stored yet: " + why + ". Trying again; your answers are kept.", true);
     setTimeout(next, RETRY_MS);
     return;
   }
@@ -136,7 +144,7 @@ function choose(side) {
 
 async function store() {
   if (!item || !isComplete() || sending) return;
-  const vote = { rater, item_id: item.item_id, answers, looked_s: (performance.now() - seenAt) / 1000 };
+  const vote = { study, rater, item_id: item.item_id, answers, looked_s: (performance.now() - seenAt) / 1000 };
   const waiting = stored.get("waiting", []);
   if (!waiting.some((other) => other.rater === vote.rater && other.item_id === vote.item_id)) waiting.push(vote);
   stored.set("waiting", waiting);
@@ -152,7 +160,8 @@ async function flush() {
       try {
         await ask("/api/votes", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(waiting[0]) });
       } catch (error) {
-        if (!error.status || error.status >= 500 || error.status === 401) throw error;
+        // Only a vote that the server has another of already is of no more use.
+        if (error.status !== 409) throw error;
         console.warn(error.message);
       }
       stored.set("waiting", waiting.slice(1));
@@ -197,8 +206,11 @@ element("pause").addEventListener("click", () => { halt(); show("paused"); });
 element("resume").addEventListener("click", () => { show("compare"); play(); });
 element("questions").addEventListener("submit", (event) => { event.preventDefault(); store(); });
 element("rater").addEventListener("input", (event) => event.target.setCustomValidity(""));
+// A message about the name would keep the form from being sent again.
+element("join-form").querySelector("button").addEventListener("click", () => element("rater").setCustomValidity(""));
 element("join-form").addEventListener("submit", (event) => {
   event.preventDefault();
+  element("rater").setCustomValidity("");
   rater = element("rater").value.trim();
   stored.set("rater", rater);
   next();

@@ -118,13 +118,18 @@ def test_outputs_that_are_missing_or_do_not_play_are_named(
         moving_square_video(folder / f"{case.case_id}.mp4")
     (folder / "0001.mp4").write_bytes((folder / "0001.mp4").read_bytes()[:400])
     (folder / "0002.mp4").write_bytes(b"")
+    # A download that stopped.
+    whole = moving_square_video(tmp_path / "0003.mkv", frames=200)
+    (folder / "0003.mp4").unlink()
+    (folder / "0003.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size * 4 // 5])
     moving_square_video(folder / "stranger.mp4")
     (folder / "notes.txt").write_text("ignored")
     assert main(["evaluate", "add", str(bench), "other", str(folder), "--about", "<b>v2</b>", "--json"]) == 0
     captured = capsys.readouterr()
     result = json.loads(captured.out)
-    assert result["outputs"] == 2
+    assert result["outputs"] == 1
     assert result["failed"]["0001"].startswith("cannot be opened")
+    assert "the stream ends after" in result["failed"]["0003"]
     assert result["failed"]["0002"].startswith("cannot be opened")
     assert result["failed"]["0011"] == "no output"
     assert "stranger.mp4" in captured.err
@@ -139,7 +144,7 @@ def test_outputs_that_are_missing_or_do_not_play_are_named(
 
     add_outputs(bench, benchmark, "other", folder, {})
     assert main(["evaluate", "show", str(bench), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["systems"] == {"other": {"outputs": 2, "failed": 10}}
+    assert json.loads(capsys.readouterr().out)["systems"] == {"other": {"outputs": 1, "failed": 11}}
 
 
 def test_outputs_that_are_refused(bench: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from model.video import png_bytes
 from pipelines.cli import main
 from pipelines.demo import footage_files
 from pipelines.evaluation.benchmark import Case, load_benchmark, load_system, write_benchmark
+from pipelines.responsible_use import UseTerms
 from schemas.errors import RecipeError
 from schemas.fingerprint import file_sha256
 from tests.builders import write_video
@@ -81,4 +82,4 @@ def test_a_call_that_broke_off_goes_on(
         assert sum(1 for _ in video.decode(video=0)) == 4
 
     with pytest.raises(RecipeError, match="begun with another model, seed or cases"):
-        generate.generate_cases(bench, load_benchmark(bench), teacher, "ours", 7, "own")
+        generate.generate_cases(bench, load_benchmark(bench), teacher, "ours", 7, UseTerms("own"))

@@ -32,9 +32,9 @@ pytestmark = [
 
 
 @contextlib.contextmanager
-def served(folder: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The command in a process of its own, and the link that it prints."""
-    command = [sys.executable, "-m", "pipelines.study", "serve", str(folder), "--port", str(port)]
+    command = [sys.executable, "-m", "pipelines.study", "serve", str(folder)]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -104,7 +104,7 @@ def test_three_raters_a_reload_and_a_killed_server(browser: Any, tmp_path: Path,
     folder = tmp_path / "study"
     total = len(study.items)
     with served(folder) as (process, link):
-        port = int(link.split(":")[2].split("/")[0])
+        port = link.split(":")[2].split("/")[0]
         raters = [Rater(browser, name, link, study) for name in ("ann", "ben", "cem")]
         ann = raters[0]
         for done in range(2):
@@ -128,7 +128,8 @@ def test_three_raters_a_reload_and_a_killed_server(browser: Any, tmp_path: Path,
         ann.answer(item, [wanted("ann", item)] * 3)
         ann.page.keyboard.press("Enter")
         until(ann.page, "document.getElementById('status').classList.contains('error')")
-    with served(folder, port):
+    with served(folder) as (_, again):
+        assert f":{port}/" in again, "where the pages look for it"
         for rater in raters:
             rater.item(2 + (rater is ann))
             rater.errors.clear()

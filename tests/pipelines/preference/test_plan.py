@@ -27,6 +27,8 @@ def test_cases_checks_and_what_is_missing(tmp_path: Path) -> None:
     for item in study.items:
         ours, theirs = ((media / name).read_bytes() for name in (item.ours, item.theirs))
         assert (ours == theirs) == (item.kind == "identical")
+    assert [item.item_id for item in study.items] == [f"{number:04d}" for number in range(6)]
+    assert {path.stat().st_mtime for path in media.iterdir()} == {0.0}
     names = "".join(path.name for path in media.iterdir())
     assert "ours" not in names
     assert "case" not in names
@@ -47,6 +49,13 @@ def test_orders_and_sides_are_each_raters_own_and_stay(tmp_path: Path) -> None:
     again = load_study(tmp_path / "study")
     orders = {name: [item.item_id for item in study.order(name)] for name in ("ann", "ben", "ann ")}
     assert len({tuple(order) for order in orders.values()}) == 3
+    # Drawn with a key that the browser never gets: the same cases again are other sides.
+    other = create_study(tmp_path / "bench", "ours", "theirs", tmp_path / "another")
+    assert other.key != study.key
+    assert other.study_id != study.study_id
+    assert [study.our_side("ann", item) for item in study.items] != [
+        other.our_side("ann", item) for item in study.items
+    ]
     assert all(sorted(order) == sorted(item.item_id for item in study.items) for order in orders.values())
     assert [item.item_id for item in again.order("ann")] == orders["ann"]
     sides = Counter(study.our_side(f"rater {number}", item) for number in range(40) for item in study.items)
@@ -90,6 +99,31 @@ def test_what_is_refused(tmp_path: Path) -> None:
         (folder / STUDY_FILE).write_text(json.dumps(document))
         with pytest.raises(DataError, match=f"item {study.items[0].item_id} lacks media/"):
             load_study(folder)
+
+
+def test_checks_are_of_either_system_and_lie_anywhere(tmp_path: Path) -> None:
+    bench, of, places = made_bench(tmp_path / "bench", cases=4), Counter[str](), set()
+    for number in range(12):
+        study = create_study(bench, "ours", "theirs", tmp_path / f"study {number}", seed=number)
+        ours = {item.ours for item in study.cases}
+        of.update("ours" if item.ours in ours else "theirs" for item in study.items if item.kind != "case")
+        places |= {item.item_id for item in study.items if item.kind != "case"}
+    assert min(of["ours"], of["theirs"]) >= 4
+    assert len(places) > 4
+
+
+def test_a_call_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = made_bench(tmp_path / "bench", cases=2)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.preference.plan.write_text", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            create_study(bench, "ours", "theirs", tmp_path / "study")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench", "outputs of ours", "outputs of theirs"]
+    create_study(bench, "ours", "theirs", tmp_path / "study")
 
 
 def test_a_study_without_a_common_case(tmp_path: Path) -> None:

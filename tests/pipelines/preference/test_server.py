@@ -45,8 +45,14 @@ def client(prepared: tuple[Path, Study], stranger: Any) -> Any:
     return stranger
 
 
-def body(item_id: str, answer: str = "left") -> dict[str, Any]:
-    return {"rater": "ann", "item_id": item_id, "answers": dict.fromkeys(NAMES, answer), "looked_s": 4.0}
+def body(study: Study, item_id: str, answer: str = "left") -> dict[str, Any]:
+    return {
+        "study": study.study_id,
+        "rater": "ann",
+        "item_id": item_id,
+        "answers": dict.fromkeys(NAMES, answer),
+        "looked_s": 4.0,
+    }
 
 
 def test_tokens() -> None:
@@ -74,7 +80,7 @@ def test_nobody_without_a_link(prepared: tuple[Path, Study], stranger: Any) -> N
         answer = stranger.get(path, buffered=True)
         assert answer.status_code == 401, path
         assert "ask for a new one" in answer.text
-    assert stranger.post("/api/votes", json=body(item)).status_code == 401
+    assert stranger.post("/api/votes", json=body(study, item)).status_code == 401
     expired = make_token(secret_of(folder), 1.0, time.time() - 7200)
     answer = stranger.get(f"/?token={expired}", buffered=True)
     assert answer.status_code == 401
@@ -86,7 +92,7 @@ def test_the_link_leaves_the_address_bar(client: Any, prepared: tuple[Path, Stud
     answer = client.get(f"/?token={make_token(secret_of(prepared[0]), 1.0)}", buffered=True)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
     assert "HttpOnly" in answer.headers["Set-Cookie"]
-    assert "SameSite=Strict" in answer.headers["Set-Cookie"]
+    assert "SameSite=Lax" in answer.headers["Set-Cookie"]
 
 
 def test_other_names_of_the_server_are_refused(client: Any, prepared: tuple[Path, Study]) -> None:
@@ -113,15 +119,22 @@ def test_nothing_tells_which_side_is_whose(client: Any, prepared: tuple[Path, St
     assert set(said["item"]) == {"item_id", "prompt", "references"}
     assert said["item"]["prompt"] == PROMPT, "it stays text"
     assert [question["name"] for question in said["questions"]] == list(NAMES)
+    said_by: dict[str, list[dict[str, str]]] = {"left": [], "right": []}
     for item in study.items:
         shown = {}
         for side in ("left", "right"):
             answer = client.get(f"/media/{item.item_id}/{side}?rater=ann", buffered=True)
             assert answer.status_code == 200
-            assert not {"ours", "theirs", item.ours, item.theirs} & set(" ".join(answer.headers.values()).split())
+            said_by[side].append({name: text for name, text in answer.headers.items() if name != "Content-Length"})
             shown[side] = answer.data
+            told = " ".join([*map(str, answer.headers.values()), answer.data.decode("latin-1")])
+            for word in ("ours", "theirs", item.ours, item.theirs, "x264", "Lavf", study.key):
+                assert word not in told, word
         ours = (folder / MEDIA_DIR / item.ours).read_bytes()
         assert shown[study.our_side("ann", item)] == ours
+    # Nothing but the pictures differs, whatever the item.
+    assert len({str(sorted(headers.items())) for headers in said_by["left"]}) == 1
+    assert str(said_by["left"]).replace("left.mp4", "") == str(said_by["right"]).replace("right.mp4", "")
 
 
 def test_media_in_ranges_and_nothing_else(client: Any, prepared: tuple[Path, Study]) -> None:
@@ -143,9 +156,9 @@ def test_media_in_ranges_and_nothing_else(client: Any, prepared: tuple[Path, Stu
 def test_votes_are_stored_once(client: Any, store: VoteStore, prepared: tuple[Path, Study]) -> None:
     study = prepared[1]
     item = study.order("ann")[0]
-    assert client.post("/api/votes", json=body(item.item_id)).status_code == 201
-    assert client.post("/api/votes", json=body(item.item_id)).status_code == 200
-    second = client.post("/api/votes", json=body(item.item_id, "right"))
+    assert client.post("/api/votes", json=body(study, item.item_id)).status_code == 201
+    assert client.post("/api/votes", json=body(study, item.item_id)).status_code == 200
+    second = client.post("/api/votes", json=body(study, item.item_id, "right"))
     assert second.status_code == 409
     assert "the first vote stays" in second.json["error"]
     (vote,) = store.votes()
@@ -160,6 +173,7 @@ def test_votes_are_stored_once(client: Any, store: VoteStore, prepared: tuple[Pa
 @pytest.mark.parametrize(
     ("changes", "status", "message"),
     [
+        ({"study": "another"}, 409, "one of another study"),
         ({"item_id": "9999"}, 404, "no such item"),
         ({"item_id": None}, 404, "no such item"),
         ({"item_id": ["0000"]}, 404, "no such item"),
@@ -181,7 +195,7 @@ def test_votes_are_stored_once(client: Any, store: VoteStore, prepared: tuple[Pa
 def test_votes_that_are_refused(
     client: Any, store: VoteStore, prepared: tuple[Path, Study], changes: dict[str, Any], status: int, message: str
 ) -> None:
-    answer = client.post("/api/votes", json={**body(prepared[1].items[0].item_id), **changes})
+    answer = client.post("/api/votes", json={**body(prepared[1], prepared[1].items[0].item_id), **changes})
     assert (answer.status_code, message in answer.json["error"]) == (status, True), answer.json
     assert store.votes() == []
 

@@ -89,12 +89,12 @@ def test_results_by_hand(study: Study, tmp_path: Path, capsys: pytest.CaptureFix
     """Three raters, three cases: case 0 good, case 1 no majority, case 2 bad; ann is inattentive."""
     store = VoteStore(study.study_id, database_url(tmp_path / "study"))
     said: dict[str, tuple[Verdict, Verdict, Verdict]] = {
-        "0000": ("good", "good", "bad"), "0001": ("good", "same", "bad"), "0002": ("bad", "bad", "bad"),
+        "case-0": ("good", "good", "bad"), "case-1": ("good", "same", "bad"), "case-2": ("bad", "bad", "bad"),
     }  # fmt: skip
     raters = ("=ann()", "ben", "cem")
-    for item_id, verdicts in said.items():
-        for rater, verdict in zip(raters, verdicts, strict=True):
-            store.record(vote(rater, item_id, verdict))
+    for item in study.cases:
+        for rater, verdict in zip(raters, said[item.case_id], strict=True):
+            store.record(vote(rater, item.item_id, verdict))
     identical, broken = (
         next(item.item_id for item in study.items if item.kind == kind) for kind in ("identical", "broken")
     )
