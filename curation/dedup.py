@@ -158,29 +158,30 @@ def _groups(
     spared: pairs of clips of one video of which nobody knows, but that look alike and have many copies.
     """
     known = {(a, b) for _, a, b in proven} | spared
-    members: dict[int, list[int]] = {}
-    root: dict[int, int] = {}
+    # Clips of each group by video; the smaller group goes into the larger, so that a clip moves few times.
+    groups: dict[int, dict[str, list[int]]] = {}
+    root = {clip: clip for _, *pair in proven for clip in pair}
+    size = dict.fromkeys(root, 1)
     for _, a, b in sorted(proven, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        ours, theirs = root.setdefault(a, a), root.setdefault(b, b)
-        if ours == theirs:
+        larger, smaller = sorted((root[a], root[b]), key=lambda group: -size[group])
+        if larger == smaller:
             continue
-        one, other = members.setdefault(ours, [ours]), members.setdefault(theirs, [theirs])
-        videos: dict[str, list[int]] = {}
-        for clip in one:
-            videos.setdefault(store.video_ids[clip], []).append(clip)
+        one, other = (groups.setdefault(group, {store.video_ids[group]: [group]}) for group in (larger, smaller))
         clash = any(
             (min(clip, mate), max(clip, mate)) not in known
-            for clip in other
-            for mate in videos.get(store.video_ids[clip], ())
+            for video, clips in other.items()
+            for clip in clips
+            for mate in one.get(video, ())
         )
         if clash:
             continue
-        if len(one) < len(other):
-            ours, theirs, one, other = theirs, ours, other, one
-        one.extend(other)
-        root.update(dict.fromkeys(other, ours))
-        del members[theirs]
-    return sorted(sorted(group) for group in members.values() if len(group) > 1)
+        for video, clips in other.items():
+            one.setdefault(video, []).extend(clips)
+            root.update(dict.fromkeys(clips, larger))
+        size[larger] += size[smaller]
+        del groups[smaller]
+    members = (sorted(itertools.chain(*group.values())) for group in groups.values())
+    return sorted(group for group in members if len(group) > 1)
 
 
 def copy_quality(row: Mapping[str, Any]) -> float:
