@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curation.catalog import make_scorers
 from curation.measure import in_schema
-from pipelines.table_writer import GROUP_ROWS, TableWriter
+from pipelines.table_writer import GROUP_ROWS, TableWriter, table_writer
 
 
 def frames_schema(stored: Iterable[pa.Schema]) -> pa.Schema:
@@ -51,7 +51,7 @@ class FramesWriter:
 @contextmanager
 def frames_writer(run_dir: Path, schema: pa.Schema) -> Iterator[FramesWriter]:
     """Replaces `frames/` when the block ends well."""
-    with TableWriter(run_dir / "frames", schema) as writer:
+    with table_writer(run_dir / "frames", schema) as writer:
         frames = FramesWriter(writer, schema)
         yield frames
         frames.flush()

@@ -23,7 +23,7 @@ from pipelines.run_copies import RunCopies
 from pipelines.run_labels import Labels
 from pipelines.sink import Unit, UnitStore, write_text
 from pipelines.stage_clock import StageClock
-from pipelines.table_writer import TableWriter, publish_table
+from pipelines.table_writer import publish_table, table_writer
 from schemas.errors import RecipeError
 from schemas.index import LABEL_QUALITY_COLUMNS
 from schemas.policy import Policy
@@ -58,7 +58,7 @@ def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], polic
                 raise RuntimeError(text) from None
 
     seconds, copies, partial, schemas = StageClock(), RunCopies(), 0, set[pa.Schema]()
-    with TableWriter(run_dir / "videos", VIDEOS) as videos, TableWriter(run_dir / "failures", FAILURES) as failures:
+    with table_writer(run_dir / "videos", VIDEOS) as videos, table_writer(run_dir / "failures", FAILURES) as failures:
         for unit in opened():
             video, failure = unit.document["video"], unit.document["failure"]
             seconds.book(unit.document["seconds"])
@@ -70,7 +70,7 @@ def publish_run(run_dir: Path, units: UnitStore, video_ids: Sequence[str], polic
             copies.add(unit)
             schemas.add(unit.schema)
     groups = copies.columns()
-    clips_table = TableWriter(run_dir / "clips", clips_schema())
+    clips_table = table_writer(run_dir / "clips", clips_schema())
     with clips_table as clips, frames_writer(run_dir, frames_schema(schemas)) as frames:
         for unit in opened():
             for row in unit.document["clips"]:

@@ -95,20 +95,29 @@ def write_text(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def check_new(folder: Path, option: str = "--output") -> None:
+    """Raises: RecipeError when something is there already."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RecipeError(f"{folder} is not empty; choose another {option}")
+
+
 @contextlib.contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
-    """A new folder that is made beside its place and appears there when the block ends well, or not at all."""
+    """A folder that is made beside its place and appears there, instead of what was there, when the block ends well."""
     fresh = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     try:
         yield fresh
-        if folder.is_dir():
-            folder.rmdir()
-        fresh.replace(folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    fresh.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 class Unit:

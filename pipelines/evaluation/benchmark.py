@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -27,6 +27,7 @@ MEDIA_DIR = "media"
 SYSTEMS_DIR = "systems"
 SYSTEM_FILE = "system.json"
 FORMAT_VERSION = 1
+_M = TypeVar("_M", bound=StrictModel)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}\Z")
 _MEDIA = re.compile(r"media/[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\Z")
 
@@ -104,17 +105,22 @@ def write_benchmark(folder: Path, cases: Sequence[Case], made_by: Mapping[str, A
     return benchmark
 
 
+def read_document(model: type[_M], path: Path) -> _M:
+    """A JSON file that a model describes. Raises: DataError naming file and place."""
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise DataError(f"{path} cannot be read: {place}: {first['msg']}") from error
+
+
 def load_benchmark(folder: Path) -> Benchmark:
     """Raises: RecipeError when the folder is no BENCH; DataError when cases or media are not what was hashed."""
     path = folder / CASES_FILE
     if not path.is_file():
         raise RecipeError(f"{folder} has no {CASES_FILE}; motionloom evaluate cases writes one")
-    try:
-        benchmark = Benchmark.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path} cannot be read: {place}: {first['msg']}") from error
+    benchmark = read_document(Benchmark, path)
     if benchmark.cases_fingerprint != cases_fingerprint(benchmark.cases):
         raise DataError(f"{path} was changed after its hash was made; draw the cases again, or take the file as it was")
     names = [case.case_id for case in benchmark.cases]
@@ -146,10 +152,7 @@ def load_system(bench: Path, name: str, benchmark: Benchmark) -> System:
     if not path.is_file():
         known = ", ".join(system_names(bench)) or "none"
         raise RecipeError(f"{bench} has no system {name}; it has {known} (motionloom evaluate add)")
-    try:
-        system = System.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DataError(f"{path} cannot be read: {error.errors()[0]['msg']}") from error
+    system = read_document(System, path)
     if system.cases_fingerprint != benchmark.cases_fingerprint:
         raise RecipeError(f"system {name} was made on other cases than {bench} has now; add its outputs again")
     return system

@@ -17,7 +17,7 @@ from model.identity.views import NOBODY, kinds, openness
 from model.video import iterate_mp4, png_bytes
 from pipelines.evaluation.benchmark import MEDIA_DIR, Benchmark, Case, write_benchmark
 from pipelines.logs import tell
-from pipelines.sink import made_whole
+from pipelines.sink import check_new, made_whole
 from schemas.codecs import decode_json
 from schemas.errors import DataError, RecipeError
 from schemas.fingerprint import file_sha256
@@ -65,8 +65,7 @@ def draw_cases(
     """
     if count < 1:
         raise RecipeError(f"--cases {count}: expected 1 or more")
-    if bench.exists() and (not bench.is_dir() or any(bench.iterdir())):
-        raise RecipeError(f"{bench} is not empty; choose another --output")
+    check_new(bench)
     candidates = list(_candidates(dataset, load_samples(dataset), min_s, max_s))
     pairs = list(_pairs(candidates, count, np.random.default_rng(seed)))
     if not pairs:

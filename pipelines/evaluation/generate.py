@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from model.store import CONFIG_FILE, read_config
 from pipelines.animate import animate_file
-from pipelines.evaluation.benchmark import Benchmark, Case, System, system_folder
+from pipelines.evaluation.benchmark import Benchmark, System, system_folder
 from pipelines.evaluation.outputs import add_outputs
 from pipelines.folder_lock import only_one
-from pipelines.progress import bar
+from pipelines.progress import track
 from pipelines.responsible_use import UseTerms
 from pipelines.sink import write_text
 from schemas.errors import DataError, RecipeError
@@ -27,14 +26,6 @@ def _model_fingerprint(model: Path) -> str:
     read_config(model)
     files = [model / CONFIG_FILE, *sorted(model.glob("*.safetensors"))]
     return fingerprint({path.name: file_sha256(path) for path in files})
-
-
-def _shown(cases: Sequence[Case]) -> Iterator[Case]:
-    with bar() as progress:
-        task = progress.add_task("generate", total=len(cases))
-        for case in cases:
-            yield case
-            progress.advance(task)
 
 
 def generate_cases(
@@ -57,7 +48,7 @@ def generate_cases(
         if noted.is_file() and json.loads(noted.read_text(encoding="utf-8")) != made_by:
             raise RecipeError(f"system {name} was begun with another model, seed or cases; choose another --name")
         write_text(noted, json.dumps(made_by) + "\n")
-        for case in _shown(benchmark.cases):
+        for case in track(benchmark.cases, "generate", len(benchmark.cases)):
             output = work / f"{case.case_id}.mp4"
             if output.is_file():
                 continue

@@ -13,7 +13,7 @@ from curation.container import open_video
 from curation.decode import DecodeResult, presented_frames
 from pipelines.evaluation.benchmark import SYSTEM_FILE, Benchmark, System, system_folder
 from pipelines.logs import tell
-from pipelines.sink import write_text
+from pipelines.sink import made_whole, write_text
 from schemas.errors import DataError, DecodeError, RecipeError
 from schemas.fingerprint import file_sha256
 
@@ -55,33 +55,24 @@ def add_outputs(
         )
     if strangers:
         tell("warning", f"{len(strangers)} files of {folder} are named after no case: {', '.join(strangers[:5])}")
-    fresh = target.with_name(f".{target.name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
     files, failed = {}, {}
-    for case in benchmark.cases:
-        if case.case_id not in by_case:
-            failed[case.case_id] = reasons.get(case.case_id, "no output")
-            continue
-        path = by_case[case.case_id]
-        try:
-            check_plays(path)
-        except DataError as error:
-            failed[case.case_id] = str(error)
-            continue
-        copy = fresh / f"{case.case_id}{path.suffix.lower()}"
-        shutil.copyfile(path, copy)
-        files[case.case_id] = file_sha256(copy)
-    system = System(
-        name=name, cases_fingerprint=benchmark.cases_fingerprint, made_by=dict(made_by), files=files, failed=failed
-    )
-    write_text(fresh / SYSTEM_FILE, json.dumps(system.model_dump(mode="json"), indent=1) + "\n")
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.replace(old)
-    fresh.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
+    with made_whole(target) as fresh:
+        for case in benchmark.cases:
+            if case.case_id not in by_case:
+                failed[case.case_id] = reasons.get(case.case_id, "no output")
+                continue
+            path = by_case[case.case_id]
+            try:
+                check_plays(path)
+            except DataError as error:
+                failed[case.case_id] = str(error)
+                continue
+            copy = fresh / f"{case.case_id}{path.suffix.lower()}"
+            shutil.copyfile(path, copy)
+            files[case.case_id] = file_sha256(copy)
+        facts = {"name": name, "cases_fingerprint": benchmark.cases_fingerprint, "made_by": dict(made_by)}
+        system = System.model_validate({**facts, "files": files, "failed": failed})
+        write_text(fresh / SYSTEM_FILE, json.dumps(system.model_dump(mode="json"), indent=1) + "\n")
     return system
 
 

@@ -23,18 +23,17 @@ from typing import IO, Any, Literal
 
 import av
 import numpy as np
-from pydantic import ValidationError
 
 from curation.container import open_video, video_stream
 from curation.decode import DecodeResult, presented_frames
 from curation.probe import probe
 from model.video import iterate_mp4, write_mp4
 from pipelines.clip_encoder import ClipEncoder
-from pipelines.evaluation.benchmark import Benchmark, System, load_benchmark, load_system
+from pipelines.evaluation.benchmark import Benchmark, System, load_benchmark, load_system, read_document
 from pipelines.evaluation.outputs import output_of
 from pipelines.logs import tell
 from pipelines.recipe_models import VideoEncoding
-from pipelines.sink import made_whole, write_text
+from pipelines.sink import check_new, made_whole, write_text
 from schemas.errors import DataError, RecipeError
 from schemas.fingerprint import fingerprint
 from schemas.recipe import StrictModel
@@ -114,8 +113,7 @@ def create_study(bench: Path, ours: str, theirs: str, folder: Path, seed: int = 
     """
     if ours == theirs:
         raise RecipeError(f"{ours} against itself says nothing; name two systems")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RecipeError(f"{folder} is not empty; choose another --output")
+    check_new(folder)
     benchmark = load_benchmark(bench)
     systems = load_system(bench, ours, benchmark), load_system(bench, theirs, benchmark)
     shown, missing = _outputs(bench, benchmark, systems)
@@ -155,10 +153,7 @@ def load_study(folder: Path) -> Study:
     path = folder / STUDY_FILE
     if not path.is_file():
         raise RecipeError(f"{folder} has no {STUDY_FILE}; motionloom study create writes one")
-    try:
-        study = Study.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise DataError(f"{path} cannot be read: {error.errors()[0]['msg']}") from error
+    study = read_document(Study, path)
     for item in study.items:
         for name in (*item.references, item.driving, item.ours, item.theirs):
             if Path(name).name != name or not (folder / MEDIA_DIR / name).is_file():

@@ -80,3 +80,11 @@ def test_tables_do_not_tell_how_their_rows_came(tmp_path: Path, monkeypatch: pyt
 def test_a_table_without_rows(tmp_path: Path) -> None:
     assert publish_table(tmp_path / "none", [], SCHEMA) == 0
     assert pq.read_table(tmp_path / "none").schema == SCHEMA
+
+
+def test_a_table_that_breaks_off_leaves_the_one_before(tmp_path: Path) -> None:
+    publish_table(tmp_path / "table", [numbers(0, 3)], SCHEMA)
+    with pytest.raises(pa.ArrowInvalid):
+        publish_table(tmp_path / "table", [numbers(0, 9), pa.table({"n": ["no number"]})], SCHEMA)
+    assert pq.read_table(tmp_path / "table").num_rows == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["table"]
