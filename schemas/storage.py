@@ -159,17 +159,6 @@ def read_bytes(location: Location) -> bytes:
         return file.read()
 
 
-def write_bytes(location: str, data: bytes) -> None:
-    """Replaces a remote file in one step. Raises: OSError."""
-    system, path = _system(location)
-
-    def write() -> None:
-        with system.open_output_stream(path) as file:
-            file.write(data)
-
-    retried(write)
-
-
 def upload(source: Path | IO[bytes], location: str) -> None:
     """A local file, however large, under a remote name; an open one from its beginning. Raises: OSError."""
     system, path = _system(location)
