@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.arguments import local_path, location
 from pipelines.responsible_use import add_use_arguments, terms_from
 
-HELP = "draw benchmark cases from a dataset, generate them, add other systems' outputs"
+HELP = "draw benchmark cases from a dataset, generate them, add other systems' outputs, measure them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     cases.add_argument("--cases", type=int, default=150, metavar="N", help="how many (default: 150)")
     cases.add_argument("--seed", type=int, default=0, help="other cases of the same dataset")
+    cases.add_argument(
+        "--same-identity", type=int, default=0, metavar="N",
+        help="so many of the cases have a reference of the driver's own, from another moment (default: 0)",
+    )  # fmt: skip
     cases.add_argument("--max-s", type=float, default=20.0, help="longest driving video in seconds (default: 20)")
     show = action("show", "the cases, and which systems have outputs of how many")
     run = action("run", "generate the cases that a model has no output of yet")
@@ -39,7 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--seed", type=int, default=0, help="of every case")
     add_use_arguments(run)
     add = action("add", "take over another system's outputs: files named by case")
-    for sub in (show, run, add):
+    score = action("score", "measure the systems' outputs, beside anchors whose worth is known")
+    score.add_argument(
+        "--system", action="append", default=[], metavar="NAME", dest="systems",
+        help="only these; may be repeated (default: all that BENCH has)",
+    )  # fmt: skip
+    score.add_argument("--output", type=local_path, metavar="PAGE.html", help="also write a page with intervals")
+    score.add_argument("--csv", type=local_path, metavar="VALUES.csv", help="also write the value of every case")
+    score.add_argument("--runner", choices=("local", "ray"), default="local", help="where videos are looked at")
+    score.add_argument("--workers", type=int, default=0, metavar="N", help="with ray: 0 is one per processor")
+    for sub in (show, run, add, score):
         sub.add_argument("bench", type=local_path, metavar="BENCH", help="folder that evaluate cases wrote")
     add.add_argument("name", metavar="NAME", help="of the system, as reports call it")
     add.add_argument("folder", type=local_path, metavar="FOLDER", help="with CASE.mp4 (.webm, .mov, .mkv, .avi)")
@@ -48,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     commands: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-        "cases": _cases, "show": _show, "run": _run, "add": _add,
+        "cases": _cases, "show": _show, "run": _run, "add": _add, "score": _score,
     }  # fmt: skip
     from pipelines.summary import print_rows
     from pipelines.terminal import print_json
@@ -56,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     result = commands[args.action](args)
     if args.json:
         print_json(result)
+    elif args.action == "score":
+        _print_scores(result)
     else:
         rows = {name: value for name, value in result.items() if not isinstance(value, dict)}
         nested = {
@@ -75,7 +90,9 @@ def _line(value: Any) -> Any:
 def _cases(args: argparse.Namespace) -> dict[str, Any]:
     from pipelines.evaluation.draw import draw_cases
 
-    benchmark = draw_cases(args.dataset, args.output, args.cases, args.seed, max_s=args.max_s)
+    benchmark = draw_cases(
+        args.dataset, args.output, args.cases, args.seed, max_s=args.max_s, same_identity=args.same_identity
+    )
     return {
         "cases": len(benchmark.cases),
         "cases_fingerprint": benchmark.cases_fingerprint,
@@ -122,6 +139,50 @@ def _add(args: argparse.Namespace) -> dict[str, Any]:
 
     system = add_outputs(args.bench, load_benchmark(args.bench), args.name, args.folder, {"about": args.about})
     return {"system": system.name, "outputs": len(system.files), "failed": system.failed}
+
+
+def _score(args: argparse.Namespace) -> dict[str, Any]:
+    from pipelines.evaluation.benchmark import load_benchmark, load_system, system_names
+    from pipelines.evaluation.score_page import score_page
+    from pipelines.evaluation.scoreboard import figures_csv, score_benchmark
+    from pipelines.sink import write_text
+    from schemas.errors import RecipeError
+
+    if args.workers < 0:
+        raise RecipeError(f"--workers {args.workers}: 0 (one per processor) or a positive number")
+    benchmark = load_benchmark(args.bench)
+    names = list(dict.fromkeys(args.systems)) or system_names(args.bench)
+    systems = [load_system(args.bench, name, benchmark) for name in names]
+    result, figures = score_benchmark(args.bench, benchmark, systems, args.runner, args.workers)
+    pages = {args.output: score_page(result), args.csv: figures_csv(figures)}
+    for path, text in pages.items():
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text)
+    return result
+
+
+def _print_scores(result: dict[str, Any]) -> None:
+    from pipelines.terminal import number_text, print_lines, print_table
+
+    contenders = [*result["systems"], *result["anchors"]]
+    rows = [
+        [
+            row["metric"],
+            row["better"],
+            *(number_text(row["figures"].get(name, {}).get("value")) for name in contenders),
+            ", ".join(row["misled_by"]),
+            ", ".join(row["blind_to"]),
+        ]
+        for row in result["metrics"]
+    ]
+    columns = ["metric", "better", *contenders, "misled by", "blind to"]
+    title = f"{result['cases_compared']} of {result['cases']} cases, of which every system has an output"
+    print_table(title, columns, rows, right=contenders)
+    missing = [
+        f"{name} lacks {len(each['missing'])} cases" for name, each in result["systems"].items() if each["missing"]
+    ]
+    print_lines(*missing)
 
 
 if __name__ == "__main__":

@@ -118,6 +118,19 @@ def consistency(
     return min(found, key=lambda one: one.value)
 
 
+def likeness(one_TD: Descriptor | NDArray[np.float32], other_TD: Descriptor | NDArray[np.float32]) -> float | None:
+    """How far two videos show the same subject's looks, 0-1: weighted mean cosine of their summed descriptors (head,
+    torso, face; not the scene). None where the subject is not seen in one of them.
+    """
+    total = weights = 0.0
+    for part, zero, weight in list(zip(_PARTS, _ZEROS, _WEIGHTS, strict=True))[:3]:
+        one_D, other_D = (_units(each_TD[:, part], zero).sum(axis=0) for each_TD in (one_TD, other_TD))
+        norm = float(np.linalg.norm(one_D) * np.linalg.norm(other_D))
+        if norm > 0:
+            total, weights = total + weight * float(one_D @ other_D) / norm, weights + weight
+    return min(1.0, max(0.0, total / weights)) if weights else None
+
+
 def _similarity(parts: list[tuple[NDArray[np.float64], float]], at: int) -> float:
     """Weighted mean cosine of the parts' sums before and after this sample; parts absent on a side are left out."""
     total = weights = 0.0

@@ -55,9 +55,18 @@ class Candidate:
 
 
 def draw_cases(
-    dataset: Location, bench: Path, count: int = 150, seed: int = 0, min_s: float = 1.0, max_s: float = 20.0
+    dataset: Location,
+    bench: Path,
+    count: int = 150,
+    seed: int = 0,
+    min_s: float = 1.0,
+    max_s: float = 20.0,
+    same_identity: int = 0,
 ) -> Benchmark:
     """Writes a BENCH of cases whose two sides are never the same subject, and no pair twice.
+
+    same_identity: so many of the cases are self-reenactment instead: a driver's own picture, tagged as such. For these
+    the driving video is what a perfect system would make, looks included.
 
     Who somebody is: the word `subject` of the manifest, else the take or video; the same person in two videos of which
     no word tells is not recognised. Where the dataset has fewer pairs than were asked for there are so many cases.
@@ -65,9 +74,12 @@ def draw_cases(
     """
     if count < 1:
         raise RecipeError(f"--cases {count}: expected 1 or more")
+    if not 0 <= same_identity <= count:
+        raise RecipeError(f"--same-identity {same_identity}: expected 0 to {count}, the number of cases")
     check_new(bench)
     candidates = list(_candidates(dataset, load_samples(dataset), min_s, max_s))
-    pairs = list(_pairs(candidates, count, np.random.default_rng(seed)))
+    rng = np.random.default_rng(seed)
+    pairs = [*_pairs(candidates, count - same_identity, rng), *_own_pairs(candidates, same_identity, rng)]
     if not pairs:
         raise RecipeError(
             f"{dataset} has no pair for a case: {sum(c.drives for c in candidates)} clips can drive, "
@@ -92,7 +104,7 @@ def draw_cases(
                     sha256={path: file_sha256(fresh / path) for path in (reference, driving)},
                 )
             )
-        asked = {"seed": seed, "min_s": min_s, "max_s": max_s, "asked": count}
+        asked = {"seed": seed, "min_s": min_s, "max_s": max_s, "asked": count, "same_identity": same_identity}
         return write_benchmark(fresh, cases, {"dataset": dataset_fingerprint(dataset), **asked})
 
 
@@ -152,8 +164,25 @@ def _tags(reference: Candidate, driving: Candidate) -> dict[str, str]:
         "speed": driving.speed,
         "reference_style": reference.style,
         "driving_style": driving.style,
-        "identity": "cross",
+        "identity": "cross" if reference.subject != driving.subject else "same",
     }
+
+
+def _own_pairs(
+    candidates: Sequence[Candidate], count: int, rng: np.random.Generator
+) -> Iterator[tuple[Candidate, Candidate]]:
+    """Drivers by lot, each with a reference of its subject: of another of its clips, where there is one."""
+    by_subject: dict[str, list[Candidate]] = {}
+    for each in candidates:
+        if each.reference_t is not None:
+            by_subject.setdefault(each.subject, []).append(each)
+    drivers = [each for each in candidates if each.drives and each.subject in by_subject]
+    for n in rng.permutation(len(drivers))[:count]:
+        driver = drivers[n]
+        own = by_subject[driver.subject]
+        others = [each for each in own if each.entry.key != driver.entry.key]
+        pool = others or own
+        yield pool[int(rng.integers(len(pool)))], driver
 
 
 def _pairs(
