@@ -38,14 +38,14 @@ Frames = NDArray[np.int64]
 
 
 def shown_at(output_s_T: Floats, output_end_s: float, driving_s_T: Floats) -> Frames:
-    """at_T: the output's frame that is nearest in time; half a frame after its end nothing is shown."""
+    """at_T: the output's frame that is nearest in time; from its end on nothing is shown."""
     if not len(output_s_T):
         return np.full(len(driving_s_T), NOT_SHOWN)
     last = len(output_s_T) - 1
     after_T = np.clip(np.searchsorted(output_s_T, driving_s_T), 0, last)
     before_T = np.maximum(after_T - 1, 0)
     nearer_T = np.abs(output_s_T[before_T] - driving_s_T) <= np.abs(output_s_T[after_T] - driving_s_T)
-    return np.where(driving_s_T < output_end_s + 1e-3, np.where(nearer_T, before_T, after_T), NOT_SHOWN)
+    return np.where(driving_s_T < output_end_s, np.where(nearer_T, before_T, after_T), NOT_SHOWN)
 
 
 def covered_fraction(output: Observation, driving: Observation) -> float:

@@ -70,6 +70,20 @@ def test_no_more_cases_than_pairs(data: Path, tmp_path: Path, caplog: pytest.Log
     assert len(draw_cases(data, tmp_path / "all", count=150).cases) == 26
 
 
+def test_some_cases_of_one_person(data: Path, tmp_path: Path) -> None:
+    cases = draw_cases(data, tmp_path / "mixed", count=8, same_identity=3).cases
+    own = [case for case in cases if case.tags["identity"] == "same"]
+    assert len(own) == 3
+    assert all(one == other for one, other in (case.subjects for case in own))
+    assert all(one != other for one, other in (case.subjects for case in cases if case not in own))
+    of_two = [case for case in own if case.subjects[0] in ("ann", "cem")]
+    assert of_two, "a draw with a subject of two clips, for the line below"
+    stems = [(Path(case.references[0]).stem, Path(case.driving).stem) for case in of_two]
+    assert all(one != other for one, other in stems), "the picture is of another clip where there is one"
+    with pytest.raises(RecipeError, match=r"--same-identity 9: expected 0 to 8"):
+        draw_cases(data, tmp_path / "none", count=8, same_identity=9)
+
+
 def test_what_cannot_be_drawn(data: Path, bench: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="is not empty"):
         draw_cases(data, bench)

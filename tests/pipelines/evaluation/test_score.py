@@ -1,0 +1,176 @@
+"""A benchmark of real faces is looked at once, and a system that copies the driver or the reference stands where it
+should. Uses the embedded footage."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.video import iterate_mp4, png_bytes
+from pipelines.cli import main
+from pipelines.demo import footage_files
+from pipelines.evaluation.anchors import ANCHORS, BLURRED, COPIED, NOISE, anchors_of, make_anchor
+from pipelines.evaluation.benchmark import Case, load_benchmark, write_benchmark
+from pipelines.evaluation.observe_stage import OBSERVATIONS_DIR
+from pipelines.evaluation.outputs import add_outputs
+from schemas.fingerprint import file_sha256
+from tests.builders import write_video
+
+pytestmark = pytest.mark.slow
+FRAMES = 14
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three moments of a talking head, each driving the first frame of another; and a system `driver` that gives out
+    the driving videos, one `reference` that holds the reference, one `part` that fails in a case."""
+    folder = tmp_path_factory.mktemp("score") / "bench"
+    (folder / "media").mkdir(parents=True)
+    with av.open(str(footage_files()["carphone_pristine.mp4"])) as container:
+        head = [frame.to_ndarray(format="rgb24") for frame in itertools.islice(container.decode(video=0), 3 * FRAMES)]
+    for n in range(3):
+        write_video(folder / f"media/head{n}.mp4", np.stack(head[n * FRAMES : (n + 1) * FRAMES]), 12)
+        (folder / f"media/head{n}.png").write_bytes(png_bytes(head[n * FRAMES]))
+    cases = []
+    for n in range(3):
+        reference, driving = f"media/head{(n + 1) % 3}.png", f"media/head{n}.mp4"
+        sha256 = {path: file_sha256(folder / path) for path in (reference, driving)}
+        tags = {"identity": "same" if n == 2 else "cross"}
+        cases.append(Case(case_id=f"{n:04d}", references=(reference,), driving=driving, prompt="", tags=tags,
+                          subjects=("a", f"b{n}"), sha256=sha256))  # fmt: skip
+    benchmark = write_benchmark(folder, cases, {})
+    made = folder.parent / "made"
+    made.mkdir()
+    for n in range(3):
+        shutil.copyfile(folder / f"media/head{n}.mp4", made / f"{n:04d}.mp4")
+    add_outputs(folder, benchmark, "driver", made, {})
+    (made / "0001.mp4").unlink()
+    add_outputs(folder, benchmark, "part", made, {})
+    for n, case in enumerate(cases):
+        make_anchor(folder, anchors_of(benchmark, case)[COPIED], made / f"{n:04d}.mp4")
+    add_outputs(folder, benchmark, "reference", made, {})
+    return folder
+
+
+def scored(bench: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    assert main(["evaluate", "score", str(bench), "--json", *options]) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def test_anchors_stand_where_they_should(bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, values = tmp_path / "page.html", tmp_path / "values.csv"
+    systems = ["--system", "driver", "--system", "reference"]
+    result = scored(bench, capsys, *systems, "--output", str(page), "--csv", str(values))
+    assert result["cases_compared"] == 3
+    rows = {row["metric"]: row for row in result["metrics"]}
+    pose, head = rows["pose_error_torso"]["figures"], rows["head_error_deg"]["figures"]
+    assert pose["driver"]["value"] == pose["ground_truth"]["value"] == 0.0
+    assert 0 < pose["blurred"]["value"] < pose["reference"]["value"]
+    assert pose["reference"]["value"] == pytest.approx(pose["copied_reference"]["value"], abs=0.02)
+    assert head["driver"]["value"] < head["blurred"]["value"] < head["copied_reference"]["value"]
+    assert rows["expression_agreement"]["figures"]["driver"]["value"] == pytest.approx(1.0)
+    assert abs(rows["expression_agreement"]["figures"]["reference"]["value"]) < 0.2
+    assert rows["driver_similarity"]["figures"]["driver"] == {"value": 1.0, "low": 1.0, "high": 1.0, "cases": 2}
+    assert rows["amplitude_log2"]["figures"]["reference"]["value"] < -3
+    assert rows["sharpness"]["figures"]["blurred"]["value"] < rows["sharpness"]["figures"]["ground_truth"]["value"]
+    flicker = rows["flicker_levels"]
+    assert COPIED in flicker["misled_by"], "a still picture does not flicker: the table has to say so"
+    assert NOISE not in flicker["misled_by"] + flicker["blind_to"]
+    assert rows["frechet_lite"]["figures"]["driver"]["value"] == 0.0
+    assert rows["frechet_lite"]["figures"][NOISE]["value"] > rows["frechet_lite"]["figures"][BLURRED]["value"] > 0.1
+    assert "misled by" in page.read_text()
+    with values.open() as file:
+        contenders = {row["contender"] for row in csv.DictReader(file)}
+    assert contenders == {"driver", "reference", *ANCHORS}
+
+
+def test_what_was_looked_at_is_not_looked_at_again(
+    bench: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = scored(bench, capsys, "--system", "driver")
+    import pipelines.evaluation.observe_stage as stage
+
+    def no_look(*_args: Any) -> Any:
+        raise AssertionError("looked again")
+
+    monkeypatch.setattr(stage, "_look", no_look)
+    assert scored(bench, capsys, "--system", "driver") == first
+
+
+def test_a_missing_output_takes_its_case_out_for_all_and_is_named(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = scored(bench, capsys)
+    assert result["cases_compared"] == 2
+    assert result["systems"]["part"] == {"outputs": 2, "missing": {"0001": "no output"}}
+    assert main(["evaluate", "score", str(bench)]) == 0
+    assert "part lacks 1 cases" in capsys.readouterr().out
+
+
+def test_a_driving_video_that_cannot_be_watched_is_named(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has one frame: outputs of it may play, and nothing can be said of them."""
+    broken = tmp_path / "bench"
+    shutil.copytree(bench / "media", broken / "media")
+    with av.open(str(broken / "media/head0.mp4")) as container:
+        one = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    write_video(broken / "media/one.mp4", one[None], 12)
+    old = load_benchmark(bench).cases
+    paths = (old[0].references[0], "media/one.mp4")
+    odd = old[0].model_copy(
+        update={"driving": paths[1], "sha256": {path: file_sha256(broken / path) for path in paths}}
+    )
+    benchmark = write_benchmark(broken, [odd, old[1]], {})
+    shutil.copytree(bench / OBSERVATIONS_DIR, broken / OBSERVATIONS_DIR)
+    made = tmp_path / "made"
+    made.mkdir()
+    for n in (0, 1):
+        shutil.copyfile(bench / f"media/head{n}.mp4", made / f"{n:04d}.mp4")
+    add_outputs(broken, benchmark, "driver", made, {})
+    result = scored(broken, capsys)
+    assert result["cases_compared"] == 1
+    assert list(result["cases_unwatched"]) == ["0000"]
+    assert "a video needs two" in result["cases_unwatched"]["0000"]
+
+
+def test_refused(bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "score", str(bench), "--system", "nobody"]) == 2
+    assert "has no system nobody" in capsys.readouterr().err
+    assert main(["evaluate", "score", str(tmp_path)]) == 2
+    assert main(["evaluate", "score", str(bench), "--workers", "-1"]) == 2
+
+
+def frames_of(path: Path) -> tuple[NDArray[np.uint8], list[float]]:
+    frames = list(iterate_mp4(path.read_bytes(), str(path)))
+    return np.stack([rgb for rgb, _ in frames]), [time_s for _, time_s in frames]
+
+
+def test_how_anchors_are_made(bench: Path, tmp_path: Path) -> None:
+    case = load_benchmark(bench).cases[0]
+    watched = anchors_of(load_benchmark(bench), case)
+    truth, times_s = frames_of(bench / case.driving)
+    made = {}
+    for name in (BLURRED, NOISE, COPIED):
+        for turn in (0, 1):
+            make_anchor(bench, watched[name], tmp_path / f"{name}{turn}.mp4")
+        assert (tmp_path / f"{name}0.mp4").read_bytes() == (tmp_path / f"{name}1.mp4").read_bytes()
+        made[name], own_s = frames_of(tmp_path / f"{name}0.mp4")
+        assert own_s[-1] == pytest.approx(times_s[-1], abs=1e-3)
+        if name != COPIED:
+            assert own_s == pytest.approx(times_s, abs=1e-3)
+    assert made[BLURRED].std() < truth.std()
+    # 32 levels of mean difference, less what lies beyond the range and what halved chroma averages out.
+    assert 15 < np.abs(made[NOISE].astype(float) - truth).mean() < 32
+    still = made[COPIED].astype(float)
+    assert np.abs(still[1:] - still[:-1]).mean() < 1.0
