@@ -24,6 +24,7 @@ from pipelines.evaluation.observe_stage import OBSERVATIONS_DIR
 from pipelines.evaluation.outputs import add_outputs
 from schemas.fingerprint import file_sha256
 from tests.builders import write_video
+from tests.curation.tiny_weights import save_hub_folder
 
 pytestmark = pytest.mark.slow
 FRAMES = 14
@@ -174,3 +175,31 @@ def test_how_anchors_are_made(bench: Path, tmp_path: Path) -> None:
     assert 15 < np.abs(made[NOISE].astype(float) - truth).mean() < 32
     still = made[COPIED].astype(float)
     assert np.abs(still[1:] - still[:-1]).mean() < 1.0
+
+
+def test_with_a_picture_model_there_are_figures_that_say_so(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = tmp_path / "bench"
+    shutil.copytree(bench / "media", one / "media")
+    shutil.copytree(bench / OBSERVATIONS_DIR, one / OBSERVATIONS_DIR)
+    benchmark = write_benchmark(one, load_benchmark(bench).cases[:1], {})
+    (tmp_path / "made").mkdir()
+    shutil.copyfile(bench / "media/head0.mp4", tmp_path / "made/0000.mp4")
+    add_outputs(one, benchmark, "driver", tmp_path / "made", {})
+    named = {row["metric"] for row in scored(one, capsys)["metrics"]}
+    assert not any("clip" in name for name in named)
+    save_hub_folder(tmp_path / "weights")
+    monkeypatch.setenv("MOTIONLOOM_WEIGHTS", str(tmp_path / "weights"))
+    rows = {row["metric"]: row for row in scored(one, capsys)["metrics"]}
+    assert rows.keys() - named == {
+        "reference_similarity_clip", "driver_similarity_clip", "subject_consistency_clip",
+        "background_consistency_clip", "frechet_clip",
+    }  # fmt: skip
+    assert rows["driver_similarity_clip"]["figures"]["driver"]["value"] == pytest.approx(1.0)
+    assert rows["background_consistency_clip"]["figures"][COPIED]["value"] == pytest.approx(1.0, abs=1e-3)
+    assert rows["frechet_clip"]["figures"]["driver"]["value"] == pytest.approx(0.0, abs=1e-4)
+    assert rows["frechet_clip"]["figures"][COPIED]["value"] > 0
+    (tmp_path / "weights/open_clip_model.safetensors").unlink()
+    assert main(["evaluate", "score", str(one)]) == 1
+    assert "has no weights beside it" in capsys.readouterr().err
