@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from builders import dataset, dataset_of, moving_square_video, sample
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -283,6 +283,7 @@ def test_annotate_and_relabel_keep_the_card_up_to_date(tmp_path: Path) -> None:
     assert dataset_card(tmp_path / "moved") == (data / CARD).read_text()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=60))
 def test_quantiles_are_those_of_the_values_within_half_a_percent(values: list[float]) -> None:
     counts = NumberCounts()
