@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Spinning OpenMP threads make everything several times slower on small machines.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test test-fast lint types check install lock clean
+.PHONY: demo test test-fast lint types docs check install lock clean
 
 demo: $(STAMP)
 	$(BIN)/motionloom demo --output demo
@@ -24,7 +24,11 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-check: lint types test
+# -W: a warning is an error; -n: so is a reference that leads nowhere. Nothing is asked of a network.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -n -c docs . site
+
+check: lint types docs test
 
 install: $(STAMP)
 
@@ -42,4 +46,4 @@ lock: $(STAMP)
 	$(BIN)/uv pip compile --universal --python-version 3.10 --no-header --no-annotate --extra dev --upgrade pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo site build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -82,6 +82,7 @@ def _annotate(
 ) -> dict[str, Any]:
     from annotation.catalog import annotator_versions, make_annotators
     from pipelines.annotate_stage import FILE_FACTS, AnnotateStage, pixels_of
+    from pipelines.dataset_card import refresh_card
     from pipelines.failure_budget import FailureBudget
     from pipelines.judges import check_zero_shot
     from pipelines.output_folder import UNITS_DIR
@@ -152,6 +153,8 @@ def _annotate(
                 spent.book(done["seconds"])
             output.fetch()
         _publish(dataset, units, [clip["clip_id"] for clip in clips], recipe, made_by)
+    # Before the mark of a dataset in a store; a killed call's is made by the next.
+    refresh_card(dataset, make=True)
     if not _failures(dataset):
         # The shards hold everything now; the units would only double the space.
         shutil.rmtree(dataset / UNITS_DIR, ignore_errors=True)

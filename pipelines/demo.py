@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for everything; continued when it exists",
     )
+    parser.add_argument(
+        "--footage-only", action="store_true", help="only copy the footage with its manifest into DIR, and stop"
+    )
     parser.add_argument("--runner", choices=("ray", "local"), default="ray", help="how curation and annotation run")
     parser.add_argument(
         "--set",
@@ -57,6 +60,12 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.summary import print_rows
     from pipelines.terminal import print_json
 
+    if args.footage_only:
+        if args.set:
+            raise RecipeError("--set has no effect with --footage-only: no stage runs")
+        made = {"folder": str(args.output), **_copy_footage(args.output)}
+        print_json(made) if args.json else print_rows("demo footage", made)
+        return 0
     result = demo(args.output, args.runner, args.set)
     if args.json:
         print_json(result)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.dataset_card import refresh_card
 from pipelines.folder_lock import only_one
 from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, RecipeError, SchemaError
@@ -91,6 +92,7 @@ def put_overlay(
 def remove_overlay(dataset: Path, name: str) -> bool:
     """Takes off the newest overlay, or clears away one that was never finished; the shards are as they always were.
 
+    A card is brought up to date.
     Returns: whether it was finished.
     Raises: RecipeError when there is none of that name, another lies over it, or another call is at work.
     """
@@ -112,6 +114,7 @@ def remove_overlay(dataset: Path, name: str) -> bool:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             (dataset / OVERLAYS_DIR).rmdir()
+        refresh_card(dataset)
         return name in names
 
 

@@ -117,6 +117,7 @@ def relabel(
     """
     from annotation.catalog import annotator_versions, make_annotators
     from annotation.sample import label_versions
+    from pipelines.dataset_card import refresh_card
     from pipelines.folder_lock import only_one
     from pipelines.judges import check_zero_shot
     from pipelines.overlays import check_overlay_name, finished_samples
@@ -160,6 +161,8 @@ def relabel(
         hint = f"choose another --overlay, or clear this one away with --remove {name}"
         if name in finished:
             check_folder(folder, claim, "relabel", hint, option)
+            if writes:
+                refresh_card(dataset)
             return _result(dataset, name, resolved.failure_budget, began_s)
         _check_shard_files(dataset)
         entries = finished_samples(dataset)
@@ -177,6 +180,7 @@ def relabel(
             raise RecipeError(f"{dataset} cannot be written to, and its index has to say where the new members are")
         claim_folder(folder, claim, "relabel", hint, option)
         _work(dataset, name, entries, work, resolved, runner, workers, {**claim, **found})
+        refresh_card(dataset)
         return _result(dataset, name, resolved.failure_budget, began_s)
 
 

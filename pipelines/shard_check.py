@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.card_state import CARD, content_fingerprint, described_content
 from pipelines.overlay_check import check_overlays
 from schemas.codecs import decode_json, decode_npz
 from schemas.errors import CorruptShard, RecipeError, SchemaError
@@ -85,6 +86,9 @@ def check_dataset(dataset: Location, deep: bool, track: Track | None = None) -> 
     for shard in track(shards, "verify", len(shards)) if track else shards:
         problems += check_shard(dataset, shard, by_shard[shard.name], deep)
     problems += [Problem(*finding) for finding in check_overlays(dataset, shards, samples)]
+    if described_content(dataset) not in (None, "", content_fingerprint(dataset)):
+        text = f"{CARD} describes other shards or overlays; motionloom shards card {dataset} writes it anew"
+        problems.append(Problem(None, None, text))
     return problems
 
 

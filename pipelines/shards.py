@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action("verify", "find damage and disagreement; exit 1 if there is any").add_argument(
         "--deep", action="store_true", help="also decode every clip and count its frames"
     )
+    action("card", "write DATASET/README.md: what is in it, how it was made, lines that read it").add_argument(
+        "--output", type=local_path, metavar="FILE", help="write it there instead; replaced when it exists"
+    )
     view = action("view", "draw tracks and labels of one sample: overlay video and contact sheet")
     view.add_argument("key", metavar="KEY", help="a key that ls lists")
     view.add_argument(
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "show": _show,
         "stats": _stats,
         "verify": _verify,
+        "card": _card,
         "view": _view,
     }
     with answering(args.dataset):
@@ -74,6 +78,12 @@ def _view(args: argparse.Namespace) -> int:
     from pipelines.shards_view import run as view
 
     return view(args)
+
+
+def _card(args: argparse.Namespace) -> int:
+    from pipelines.dataset_card import run as card
+
+    return card(args)
 
 
 def _ls(args: argparse.Namespace) -> int:

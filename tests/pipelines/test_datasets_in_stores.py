@@ -62,6 +62,17 @@ def test_shards_commands(data: Path, capsys: pytest.CaptureFixture[str], tmp_pat
     assert (tmp_path / "views" / f"{key}.sheet.jpg").is_file()
 
 
+def test_a_card_is_written_into_the_store(data: Path, store: ObjectStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shards", "card", URI]) == 0
+    assert capsys.readouterr().out == f"{URI}/README.md\n"
+    assert main(["shards", "card", str(data)]) == 0
+    assert store.get("results", "day one/data/README.md") == (data / "README.md").read_bytes()
+    assert check_dataset(URI, deep=False) == []
+    store.put("results", "day one/data/README.md", b"# Mine")
+    assert main(["shards", "card", URI]) == 2
+    assert store.get("results", "day one/data/README.md") == b"# Mine"
+
+
 def test_damage_in_a_store_is_found(data: Path, store: ObjectStore) -> None:
     shard = load_shards(data)[0]
     there = f"day one/data/shards/{shard.name}"

@@ -1,0 +1,30 @@
+"""Which samples a dataset's card is about: a line in it names them by their hashes."""
+
+from __future__ import annotations
+
+import re
+
+from schemas.fingerprint import fingerprint
+from schemas.index import load_overlays, load_shards
+from schemas.storage import Location, is_file, joined, read_bytes
+
+CARD = "README.md"
+MARK = "written by motionloom for"
+_MARK_LINE = re.compile(rf"^<!-- {MARK} ([0-9a-f]+):", re.MULTILINE)
+
+
+def content_fingerprint(dataset: Location) -> str:
+    """Of shards and overlays, by their hashes. Raises: RecipeError, CorruptShard."""
+    shards, overlays = load_shards(dataset), load_overlays(dataset)
+    return fingerprint(
+        [*([each.name, each.sha256] for each in shards), *([each.name, each.sha256] for each in overlays)]
+    )
+
+
+def described_content(dataset: Location) -> str | None:
+    """What the dataset's card is about; "" for a card of somebody's own, None where there is none. Raises: OSError."""
+    path = joined(dataset, CARD)
+    if not is_file(path):
+        return None
+    found = _MARK_LINE.search(read_bytes(path).decode("utf-8", "replace"))
+    return found[1] if found else ""
