@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from pipelines.preference.plan import MEDIA_DIR, Study
-from pipelines.preference.tokens import make_token, refusal, secret_of
+from pipelines.web.tokens import make_token, refusal, secret_of
 from tests.pipelines.preference.studies import NAMES, PROMPT, made_study
 
 pytest.importorskip("flask", reason="needs the extra study")
-from pipelines.preference.server import CSP, make_app
+from pipelines.preference.server import make_app
 from pipelines.preference.votes import VoteStore, database_url
+from pipelines.web.closed import CSP
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_tokens() -> None:
     assert "has expired" in str(refusal(secret, token, now_s + 7200))
     until, _, proof = token.partition(".")
     for forged in ("", "x", ".", f"{int(until) + 1}.{proof}", f"{until}.{proof[:-1]}0x", f"²{until}.{proof}", "1.é"):
-        assert "not one of this study" in str(refusal(secret, forged, now_s)), forged
+        assert "not one of this server" in str(refusal(secret, forged, now_s)), forged
     assert refusal(b"o" * 32, token, now_s) is not None
 
 
