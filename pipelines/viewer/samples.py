@@ -1,0 +1,104 @@
+"""One sample as the pages show it, read from its shard when it is asked for."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from annotation.base import ClipFrame
+from annotation.timed_labels import timed_labels
+from pipelines.shards import labels_of
+from pipelines.viewer.tables import Tables
+from pipelines.viewer.track_arrays import track_blob
+from schemas.codecs import decode_json
+from schemas.errors import CorruptShard, DataError
+from schemas.index import OVERLAY_NAME_PATTERN, SHARD_NAME_PATTERN, SampleEntry
+from schemas.label_quality import LABEL_QUALITY
+from schemas.shard import read_members
+from schemas.storage import Location
+from schemas.tracks import TRACKS, Track
+
+SAMPLES = "samples"
+_KEPT = 4096
+# Told under these headings; what else is plain in a sample's JSON comes under "more".
+_PROVENANCE = ("uri", "source", "video_id", "start_s", "end_s", "take_id", "view_id", "split", "split_key", "time")
+_RIGHTS = ("licence", "consent", "subject")
+_ELSEWHERE = ("caption", "clip_id", "duration_s", "width_px", "height_px", "fps", "frames")
+
+
+class Samples:
+    """The samples of a dataset by key."""
+
+    def __init__(self, dataset: Location, tables: Tables) -> None:
+        self.dataset, self._tables = dataset, tables
+        self.entry = functools.lru_cache(_KEPT)(self._entry)
+
+    def _entry(self, key: str) -> SampleEntry | None:
+        row = self._tables.row(SAMPLES, "key", key)
+        if row is None:
+            return None
+        entry = SampleEntry.from_row(row)
+        names = [span.name for span in entry.overlays]
+        if not SHARD_NAME_PATTERN.match(entry.shard) or not all(map(OVERLAY_NAME_PATTERN.match, names)):
+            raise CorruptShard(f"sample {key}: {entry.shard!r} is no name of a shard")
+        return entry
+
+    def facts(self, entry: SampleEntry) -> dict[str, Any]:
+        """Everything about a sample but its tracks. Raises: CorruptShard, naming shard and key."""
+        where = f"shard {entry.shard}, sample {entry.key}"
+        members = read_members(self.dataset, entry, ("json",))
+        if "json" not in members:
+            raise CorruptShard(f"{where}: member json is missing")
+        try:
+            document = decode_json(members["json"])
+        except DataError as error:
+            raise CorruptShard(f"{where}: {error}") from error
+        labels, unreadable = timed_labels(labels_of(document))
+        scores = document.get("scores")
+        scores = scores if isinstance(scores, dict) else {}
+        told = {*_PROVENANCE, *_RIGHTS, *_ELSEWHERE, *scores}
+        plain = {n: v for n, v in document.items() if n not in told and (v is None or isinstance(v, str | int | float))}
+        made_by = document.get("annotators")
+        groups = {
+            "rights": {name: document.get(name) for name in _RIGHTS},
+            "where it comes from": {
+                **{name: document.get(name) for name in _PROVENANCE}, "shard": entry.shard,
+                "overlays": ", ".join(span.name for span in entry.overlays) or None,
+            },
+            "scores": dict(sorted(scores.items())),
+            "label quality": {spec.name: entry.label_quality.get(spec.name) for spec in LABEL_QUALITY},
+            "made by": {
+                suffix: " ".join(map(str, each.values())) if isinstance(each, dict) else str(each)
+                for suffix, each in sorted(made_by.items())
+            } if isinstance(made_by, dict) else {},
+            "more": dict(sorted(plain.items())),
+        }  # fmt: skip
+        return {
+            "key": entry.key,
+            "caption": str(document.get("caption") or ""),
+            "duration_s": entry.duration_s,
+            "size_wh": [entry.width_px, entry.height_px],
+            "fps": entry.fps,
+            "frames": entry.frames,
+            "labels": [
+                {
+                    "field": each.field,
+                    "name": each.name,
+                    "start_s": each.start_s,
+                    "end_s": each.end_s,
+                    "confidence": each.confidence,
+                }
+                for each in labels
+            ],
+            "groups": groups,
+            "notes": [f"{unreadable} labels are unreadable and not shown"] if unreadable else [],
+        }
+
+    def tracks(self, entry: SampleEntry) -> bytes:
+        """`track_blob` of the tracks that the sample has. Raises: CorruptShard, naming shard and key."""
+        members = read_members(self.dataset, entry, tuple(TRACKS))
+        try:
+            tracks: dict[str, Track] = {s: TRACKS[s].from_npz(members[s]) for s in TRACKS if s in members}
+        except DataError as error:
+            raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: {error}") from error
+        return track_blob(tracks, ClipFrame(entry.width_px, entry.height_px, entry.fps))
