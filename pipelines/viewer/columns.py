@@ -24,17 +24,20 @@ WITHOUT_VALUE = ("missing", "known")
 ROW = "row"
 """The column that numbers a table's rows from 0, in the order in which they lie."""
 CONFIDENCE = ":confidence"
+LOWERED = ":lower"
+"""Beside a text that is searched: the same in small letters, which a million times takes longer than the search."""
 # Names come from outside, as the keys of a sample's JSON.
 NAME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """sure: whether its labels have confidences."""
+    """sure: whether its labels have confidences. lowered: whether its text also lies there in small letters."""
 
     name: str
     kind: Kind
     sure: bool = False
+    lowered: bool = False
 
 
 def columns_of(schema: pa.Schema) -> dict[str, Column]:
@@ -43,7 +46,8 @@ def columns_of(schema: pa.Schema) -> dict[str, Column]:
     for field in schema:
         kind = _kind(field.type)
         if kind is not None and field.name != ROW and NAME_PATTERN.match(field.name):
-            found[field.name] = Column(field.name, kind, f"{field.name}{CONFIDENCE}" in schema.names)
+            beside = (f"{field.name}{suffix}" in schema.names for suffix in (CONFIDENCE, LOWERED))
+            found[field.name] = Column(field.name, kind, *beside)
     return found
 
 

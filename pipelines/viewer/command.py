@@ -154,13 +154,14 @@ def _static(args: argparse.Namespace, tables: Any) -> int:
 
 def _fiftyone(args: argparse.Namespace, tables: Any) -> int:
     from pipelines.terminal import print_json, print_lines, size_text
-    from pipelines.viewer.fiftyone_export import LOAD, export_fiftyone
+    from pipelines.viewer.fiftyone_export import LOADER, export_fiftyone
 
     written = export_fiftyone(args.dataset, tables, _selection(args), args.limit, args.fiftyone)
     if args.json:
         print_json(written)
     else:
         print_lines(
-            f"{args.fiftyone}: {written['samples']} samples, {size_text(written['bytes'])}", f"load it with {LOAD}"
+            f"{args.fiftyone}: {written['samples']} samples, {size_text(written['bytes'])} of video",
+            f"load it where FiftyOne is installed: python {args.fiftyone / LOADER}",
         )
     return 0

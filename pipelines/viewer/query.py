@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.viewer.columns import CONFIDENCE, OPERATORS, ROW, WITHOUT_VALUE, Column
+from pipelines.viewer.columns import CONFIDENCE, LOWERED, OPERATORS, ROW, WITHOUT_VALUE, Column
 from schemas.errors import RecipeError
 
 MAX_CONDITIONS = 24
 MAX_TEXT = 400
 _CONDITION = re.compile(
-    r"\s*(?P<column>[\w.]+)\s*(?P<operator>>=|<=|!=|>|<|=|[a-z]+(?: not)?(?=\s|\Z))\s*(?P<value>.*)\Z", re.DOTALL
+    r"\s*(?P<column>[\w.]+)(?:\s*(?P<sign>>=|<=|!=|>|<|=)|\s+(?P<word>[a-z]+(?: not)?)(?=\s|\Z))\s*(?P<value>.*)\Z",
+    re.DOTALL,
 )
 _SURE = re.compile(r"(?P<name>.+?)\s+at\s+(?P<at_least>[0-9.]+)\Z", re.DOTALL)
 _COMPARISONS = {">=": ">=", "<=": "<=", ">": ">", "<": "<", "=": "=", "!=": "<>"}
@@ -109,7 +110,8 @@ def _condition(condition: Condition, column: Column) -> tuple[str, list[Any]]:
         return _label_condition(condition, column, value)
     if condition.operator == "contains":
         words = str(value).lower().split()
-        return "(" + " AND ".join([f"contains(lower({name}), ?)"] * len(words)) + ")", words
+        text = quoted(column.name + LOWERED) if column.lowered else f"lower({name})"
+        return "(" + " AND ".join([f"contains({text}, ?)"] * len(words)) + ")", words
     return f"{name} {'=' if condition.operator == 'is' else 'IS DISTINCT FROM'} ?", [value]
 
 
@@ -184,7 +186,7 @@ def _parsed(text: str) -> Condition:
     match = _CONDITION.match(text)
     if match is None:
         raise BadQueryError(f"--where {text[:120]!r}: expected COLUMN OPERATOR VALUE, such as 'duration_s >= 2'")
-    column, operator, value = match["column"], match["operator"], match["value"].strip()
+    column, operator, value = match["column"], match["sign"] or match["word"], match["value"].strip()
     sure = _SURE.match(value) if operator in ("has", "has not") else None
     if sure is not None:
         return Condition(column, operator, sure["name"], _number(sure["at_least"], f"{column}'s confidence"))

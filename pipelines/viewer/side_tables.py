@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,7 +22,7 @@ from annotation.timed_labels import timed_labels
 from pipelines.logs import tell
 from pipelines.progress import track
 from pipelines.shards import labels_of
-from pipelines.viewer.columns import CONFIDENCE, NAME_PATTERN, ROW
+from pipelines.viewer.columns import CONFIDENCE, LOWERED, NAME_PATTERN, ROW
 from pipelines.viewer.query import quoted
 from pipelines.viewer.tables import connection, sql_text
 from schemas.codecs import decode_json
@@ -67,7 +68,7 @@ def _sample_rows(dataset: Location, entries: Iterable[SampleEntry]) -> Iterator[
     unread = 0
     for entry in entries:
         row = {name: value for name, value in entry.row().items() if name not in LABEL_QUALITY_NAMES}
-        row |= {"subject": entry.subject or None, **entry.label_quality}
+        row |= {"subject": entry.subject or None, f"caption{LOWERED}": entry.caption.lower(), **entry.label_quality}
         try:
             members = read_members(dataset, entry, ("json",))
             row |= json_columns(decode_json(members["json"]), row)
@@ -164,7 +165,15 @@ def rejected_table(run: Location, cache: Path) -> Path:
     target = cache / f"rejected-{fingerprint([_FORM, states])}.parquet"
     if target.is_file():
         return target
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=cache) as folder, connection() as duck:
+    try:
+        _write_rejected(parts, target)
+    except duckdb.Error as error:
+        raise DataError(f"--run {run}: its tables cannot be read: {str(error).splitlines()[0]}") from error
+    return target
+
+
+def _write_rejected(parts: Mapping[str, list[tuple[Location, dict[str, Any]]]], target: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder, connection() as duck:
         files = {}
         for name, found in parts.items():
             here = [_here(path, Path(folder) / name) for path, _ in found]
@@ -181,7 +190,6 @@ def rejected_table(run: Location, cache: Path) -> Path:
             "WHERE NOT d.kept ORDER BY clip_id",
             target,
         )
-    return target
 
 
 def _parts(folder: Location) -> list[tuple[Location, dict[str, Any]]]:
