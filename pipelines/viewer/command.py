@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.arguments import local_path, location
-from pipelines.web.serving import add_serving_arguments, check_serving, serve, served_names
+from pipelines.web.serving import DEFAULT_HOST, add_serving_arguments, check_serving, serve, served_names
 from schemas.errors import RecipeError
 
 _NEEDED = "this needs DuckDB, Flask and waitress: pip install 'motionloom[viewer]'"
@@ -21,6 +21,7 @@ _MODES = {
     "fiftyone": {"where", "sort", "descending", "limit", "cache"},
     "key": {"output", "no_video", "rerun"},
 }
+_DEFAULTS: dict[str, Any] = {"host": DEFAULT_HOST, "hours": 24.0}
 _OPTIONS = sorted({option for options in _MODES.values() for option in options})
 
 
@@ -43,7 +44,7 @@ def add_arguments(view: argparse.ArgumentParser) -> None:
     one.add_argument("--rerun", action="store_true", help="also KEY.rrd for the Rerun viewer (needs the extra rerun)")
     served = view.add_argument_group("with --serve")
     served.add_argument("--run", type=location, metavar="RUN", help="also show what this run rejected, and why")
-    add_serving_arguments(served, hours=24.0, default_port="a free one")
+    add_serving_arguments(served, hours=_DEFAULTS["hours"], default_port="a free one")
     chosen = view.add_argument_group("with --static or --fiftyone")
     chosen.add_argument(
         "--where", action="append", default=[], metavar="CONDITION",
@@ -81,13 +82,16 @@ def _mode(args: argparse.Namespace) -> str:
     if len(chosen) > 1:
         names = " and ".join("KEY" if mode == "key" else f"--{mode}" for mode in chosen)
         raise RecipeError(f"{names} exclude each other: choose one")
-    defaults: dict[str, Any] = {"host": "127.0.0.1", "hours": 24.0}
+    mode = chosen[0]
     for option in _OPTIONS:
-        given = getattr(args, option)
-        if option not in _MODES[chosen[0]] and given != defaults.get(option) and given not in (None, False, []):
+        value = getattr(args, option)
+        is_given = value is not None and value is not False and value != [] and value != _DEFAULTS.get(option)
+        if is_given and option not in _MODES[mode]:
             takers = " or ".join("KEY" if mode == "key" else f"--{mode}" for mode in _MODES if option in _MODES[mode])
             raise RecipeError(f"--{option.replace('_', '-')} is for {takers}")
-    return chosen[0]
+    if mode == "serve" and args.json:
+        raise RecipeError("--json: --serve prints a link and nothing else")
+    return mode
 
 
 @contextlib.contextmanager
