@@ -70,6 +70,7 @@ def made_rows(count: int, first: list[dict[str, Any]]) -> Iterator[dict[str, Any
             "split": draw.choice(["train", "val"]),
             "shot_scale": draw.choice(["close_up", "full_body", "half_body"]),
         }
+        row["caption:lower"] = row["caption"].lower()
         row |= {"uri": f"footage/{i // 7:08d}.mp4", "subject": f"person-{i % 5000}"}
         for field, names in NAMES.items():
             chosen = draw.sample(names, draw.randint(0, 2))

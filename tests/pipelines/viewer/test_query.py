@@ -80,6 +80,13 @@ def test_order() -> None:
         compiled(Query(sort="actions"), COLUMNS)
 
 
+def test_cheap_conditions_come_first() -> None:
+    costly = (Condition("caption", "contains", "x"), Condition("actions", "has", "y"), Condition("quality", ">", 0.5))
+    found = compiled(Query(costly), COLUMNS)
+    assert found.parameters == (0.5, "y", "x")
+    assert found.where.index('"quality"') < found.where.index('"actions"') < found.where.index('"caption:lower"')
+
+
 def test_what_an_address_says() -> None:
     asked = query_of(json.dumps([["actions", "has", "walking", 0.6], ["kept", "known"]]), "quality", "1")
     walking, known = Condition("actions", "has", "walking", 0.6), Condition("kept", "known")
