@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from annotation.base import ClipFrame
 from annotation.timed_labels import timed_labels
 from pipelines.shards import labels_of
+from pipelines.viewer.query import Query
 from pipelines.viewer.tables import Tables
 from pipelines.viewer.track_arrays import track_blob
 from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, DataError
-from schemas.index import OVERLAY_NAME_PATTERN, SHARD_NAME_PATTERN, SampleEntry
-from schemas.label_quality import LABEL_QUALITY
+from schemas.index import OVERLAY_NAME_PATTERN, SAMPLE_COLUMNS, SHARD_NAME_PATTERN, SampleEntry
+from schemas.label_quality import LABEL_QUALITY, LABEL_QUALITY_NAMES
 from schemas.shard import read_members
 from schemas.storage import Location
 from schemas.tracks import TRACKS, Track
 
 SAMPLES = "samples"
 _KEPT = 4096
+# What a SampleEntry is made of, as far as the table has it.
+_ENTRY = (*SAMPLE_COLUMNS.names, *LABEL_QUALITY_NAMES, "overlays", "subject")
 # Told under these headings; what else is plain in a sample's JSON comes under "more".
 _PROVENANCE = ("uri", "source", "video_id", "start_s", "end_s", "take_id", "view_id", "split", "split_key", "time")
 _RIGHTS = ("licence", "consent", "subject")
@@ -27,20 +32,41 @@ _ELSEWHERE = ("caption", "clip_id", "duration_s", "width_px", "height_px", "fps"
 
 
 class Samples:
-    """The samples of a dataset by key."""
+    """The samples of a dataset by key. Those of pages that were asked for lately are known without another question: a
+    page asks for sixty pictures."""
 
     def __init__(self, dataset: Location, tables: Tables) -> None:
         self.dataset, self._tables = dataset, tables
-        self.entry = functools.lru_cache(_KEPT)(self._entry)
+        self._columns = [name for name in _ENTRY if tables.has(SAMPLES, name)]
+        self._kept: OrderedDict[str, SampleEntry] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def _entry(self, key: str) -> SampleEntry | None:
-        row = self._tables.row(SAMPLES, "key", key)
-        if row is None:
-            return None
+    def page(self, query: Query, offset: int, limit: int, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """As `Tables.page`, of these columns. Raises: BadQueryError."""
+        rows = self._tables.page(SAMPLES, query, offset, limit, list(dict.fromkeys([*columns, *self._columns])))
+        for row in rows:
+            self._keep(row)
+        return [{name: row[name] for name in columns} for row in rows]
+
+    def entry(self, key: str) -> SampleEntry | None:
+        """None when there is no such sample. Raises: CorruptShard for a name that leads out of the dataset."""
+        with self._lock:
+            entry = self._kept.get(key)
+        if entry is None:
+            row = self._tables.row(SAMPLES, "key", key, self._columns)
+            entry = None if row is None else self._keep(row)
+        if entry is not None:
+            names = [span.name for span in entry.overlays]
+            if not SHARD_NAME_PATTERN.match(entry.shard) or not all(map(OVERLAY_NAME_PATTERN.match, names)):
+                raise CorruptShard(f"sample {key}: {entry.shard!r} is no name of a shard")
+        return entry
+
+    def _keep(self, row: dict[str, Any]) -> SampleEntry:
         entry = SampleEntry.from_row(row)
-        names = [span.name for span in entry.overlays]
-        if not SHARD_NAME_PATTERN.match(entry.shard) or not all(map(OVERLAY_NAME_PATTERN.match, names)):
-            raise CorruptShard(f"sample {key}: {entry.shard!r} is no name of a shard")
+        with self._lock:
+            self._kept[entry.key] = entry
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
         return entry
 
     def facts(self, entry: SampleEntry) -> dict[str, Any]:

@@ -66,7 +66,10 @@ def make_app(dataset: Location, tables: Tables, secret: bytes, hosts: list[str])
         table, query = _asked()
         offset, limit = _whole("offset", 0), _whole("limit", PAGE_ROWS)
         shown = [n for n in dict.fromkeys([*_CARD[table], query.sort or _KEY[table]]) if n in tables.columns[table]]
-        rows = tables.page(table, query, offset, limit, shown)
+        if table == SAMPLES:
+            rows = samples.page(query, offset, limit, shown)
+        else:
+            rows = tables.page(table, query, offset, limit, shown)
         return jsonify(rows=rows, offset=offset)
 
     @app.get("/api/count")

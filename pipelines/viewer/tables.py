@@ -45,6 +45,7 @@ class Tables:
         self._connection = connection()
         self._lock = threading.Lock()
         self.columns: dict[str, dict[str, Column]] = {}
+        self._names: dict[str, frozenset[str]] = {}
         self._total: dict[str, int] = {}
         self._values: dict[tuple[str, str], list[tuple[str, int]]] = {}
         paths = ", ".join(sql_text(path) for path in files.values())
@@ -52,6 +53,7 @@ class Tables:
         for name, path in files.items():
             with pq.ParquetFile(path) as file:
                 self.columns[name] = columns_of(file.schema_arrow)
+                self._names[name] = frozenset(file.schema_arrow.names)
                 self._total[name] = file.metadata.num_rows
             self._connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM read_parquet({sql_text(path)})")
         self._connection.execute("SET enable_external_access = false")
@@ -93,9 +95,14 @@ class Tables:
         sql = f"SELECT count(*) FROM {quoted(table)} WHERE {asked.where}"
         return int(self._rows(sql, asked.parameters)[0][0])
 
-    def row(self, table: str, column: str, value: str) -> dict[str, Any] | None:
-        """All of the first row that has this value."""
-        sql = f"SELECT * FROM {quoted(table)} WHERE {quoted(column)} = ? LIMIT 1"
+    def has(self, table: str, column: str) -> bool:
+        """Whether there is such a column, also one that cannot be asked."""
+        return column in self._names[table]
+
+    def row(self, table: str, column: str, value: str, columns: Sequence[str] | None = None) -> dict[str, Any] | None:
+        """The first row that has this value; columns: only these."""
+        names = "*" if columns is None else ", ".join(quoted(name) for name in columns)
+        sql = f"SELECT {names} FROM {quoted(table)} WHERE {quoted(column)} = ? LIMIT 1"
         return next(iter(self._dicts(sql, [value])), None)
 
     def histogram(self, table: str, query: Query, column: str) -> dict[str, Any]:

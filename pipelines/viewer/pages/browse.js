@@ -158,7 +158,8 @@ element("filter").addEventListener("submit", (event) => {
   if (!WITHOUT_VALUE.includes(operator)) {
     const typed = element("value").value.trim();
     if (!typed) { element("value").focus(); return; }
-    filter.push(column.kind === "number" && typed !== "" && Number.isFinite(Number(typed)) ? Number(typed) : typed);
+    if (column.kind === "number" && !Number.isFinite(Number(typed))) { say(column.name + " is compared with a number", true); return; }
+    filter.push(column.kind === "number" ? Number(typed) : typed);
     const atLeast = element("at-least").value;
     if (column.sure && atLeast !== "") filter.push(Number(atLeast));
   }
