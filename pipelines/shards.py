@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,14 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action("card", "write DATASET/README.md: what is in it, how it was made, lines that read it").add_argument(
         "--output", type=local_path, metavar="FILE", help="write it there instead; replaced when it exists"
     )
-    view = action("view", "draw tracks and labels of one sample: overlay video and contact sheet")
-    view.add_argument("key", metavar="KEY", help="a key that ls lists")
-    view.add_argument(
-        "--output", type=local_path, default=Path("views"), metavar="FOLDER",
-        help="gets KEY.overlay.mp4 and KEY.sheet.jpg (default: views); files of these names are replaced",
-    )  # fmt: skip
-    view.add_argument("--no-video", action="store_true", help="only the contact sheet")
-    view.add_argument("--rerun", action="store_true", help="also KEY.rrd for the Rerun viewer (needs the extra rerun)")
+    from pipelines.viewer.command import add_arguments as add_view_arguments
+
+    add_view_arguments(action("view", "draw one sample, or browse, print and export them all"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _view(args: argparse.Namespace) -> int:
-    from pipelines.shards_view import run as view
+    from pipelines.viewer.command import run as view
 
     return view(args)
 

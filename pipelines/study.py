@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,8 @@ _NEEDED = "motionloom study needs Flask, SQLAlchemy and waitress: pip install 'm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from pipelines.web.serving import add_serving_arguments
+
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     def action(name: str, text: str) -> argparse.ArgumentParser:
@@ -29,15 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("--seed", type=int, default=0, help="draws orders, sides and checks")
     create.add_argument("--json", action="store_true", help="print the result as JSON")
     serve = action("serve", "let raters vote in their browsers, until interrupted")
-    serve.add_argument(
-        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: loopback)"
-    )
-    serve.add_argument("--port", type=int, help="0 takes a free one (default: that of the last time)")
-    serve.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME",
-        help="a name under which browsers ask for this server, such as that of a proxy before it; may be repeated",
-    )  # fmt: skip
-    serve.add_argument("--hours", type=float, default=72.0, help="for which the printed link is good (default: 72)")
+    add_serving_arguments(serve, hours=72.0, default_port="that of the last time")
     report = action("report", "count the votes: majority, ratio with interval, agreement")
     report.add_argument("--output", type=local_path, metavar="PAGE.html", help="also write a page with bars")
     report.add_argument("--csv", type=local_path, metavar="VOTES.csv", help="also write the single votes")
@@ -88,52 +81,29 @@ def _votes(args: argparse.Namespace, study_id: str) -> Any:
 
 def _serve(args: argparse.Namespace) -> int:
     from pipelines.folder_lock import only_one
-    from pipelines.logs import tell
     from pipelines.preference.plan import load_study
-    from pipelines.preference.tokens import make_token, secret_of
     from pipelines.sink import write_text
+    from pipelines.web.serving import check_serving, serve, served_names
+    from pipelines.web.tokens import secret_of
     from schemas.errors import RecipeError
 
     study = load_study(args.study)
     votes = _votes(args, study.study_id)
     try:
-        import waitress
+        import waitress  # noqa: F401 - whether it is there
 
         from pipelines.preference.server import make_app
     except ImportError as error:
         raise RecipeError(f"{_NEEDED} ({error})") from error
-    if not 0 < args.hours <= 24 * 366:
-        raise RecipeError(f"--hours {args.hours:g}: expected more than 0 and at most a year")
-    if args.port is not None and not 0 <= args.port <= 65535:
-        raise RecipeError(f"--port {args.port}: expected 0 to 65535")
+    check_serving(args)
     with only_one(args.study, "study serve"):
         secret = secret_of(args.study)
-        hosts = ["127.0.0.1", "localhost", "[::1]", args.host, f"[{args.host}]", *args.allow_host]
-        app = make_app(args.study.resolve(), study, votes, secret, hosts)
+        app = make_app(args.study.resolve(), study, votes, secret, served_names(args))
         port = _last_port(args.study) if args.port is None else args.port
         try:
-            server = waitress.create_server(app, host=args.host, port=port, threads=8, ident=None)
-        except (OSError, ValueError) as error:
-            hint = "; --port 0 takes a free one" if port else ""
-            raise RecipeError(f"--host {args.host}, port {port}: {error}{hint}") from error
-        port = _port_of(server)
-        # The page in a rater's browser belongs to an address: after a restart it must find the server there again.
-        write_text(args.study / _PORT_FILE, f"{port}\n")
-        if not _is_loopback(args.host):
-            tell("warning", f"{args.host} is reached by other machines, without encryption; put a TLS proxy before it")
-        name = f"[{args.host}]" if ":" in args.host else args.host
-        if args.host in ("0.0.0.0", "::"):
-            name = args.allow_host[0] if args.allow_host else "NAME"
-            if not args.allow_host:
-                tell("warning", "name the addresses that raters will use by --allow-host; others are refused")
-        sys.stdout.write(f"raters open http://{name}:{port}/?token={make_token(secret, args.hours)}\n")
-        sys.stdout.flush()
-        try:
-            server.run()
-        except KeyboardInterrupt:
-            pass
+            # The page in a rater's browser belongs to an address: after a restart it must find the server there again.
+            serve(app, args, port, secret, "raters", lambda port: write_text(args.study / _PORT_FILE, f"{port}\n"))
         finally:
-            server.close()
             votes.close()
     return 0
 
@@ -146,19 +116,6 @@ def _last_port(folder: Path) -> int:
     note = folder / _PORT_FILE
     text = note.read_text(encoding="utf-8").strip() if note.is_file() else "0"
     return int(text) if text.isdigit() and int(text) <= 65535 else 0
-
-
-def _port_of(server: Any) -> int:
-    """Where a name has several addresses the server listens on all of them."""
-    listens = getattr(server, "effective_listen", None) or [(server.effective_host, server.effective_port)]
-    return int(listens[0][1])
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _report(args: argparse.Namespace) -> int:

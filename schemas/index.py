@@ -256,19 +256,29 @@ def load_shards(dataset: Location) -> list[ShardEntry]:
 
 def load_samples(dataset: Location) -> list[SampleEntry]:
     """All samples in key order. Raises: RecipeError when the folder is no dataset, CorruptShard for a bad index."""
+    return list(iterate_samples(dataset))
+
+
+def iterate_samples(dataset: Location, rows_at_once: int = 1 << 16) -> Iterator[SampleEntry]:
+    """The same one after another, for an index that is larger than memory should be.
+
+    Raises: as load_samples, at the first sample that the index describes wrongly."""
     path = joined(dataset, INDEX_PARQUET)
     try:
-        with _told(dataset, INDEX_PARQUET):
-            whole = pq.read_table(parquet_source(path))
-        later = [
-            column
-            for column in (*LABEL_QUALITY_COLUMNS, OVERLAYS_COLUMN, SUBJECT_COLUMN)
-            if column.name in whole.column_names
-        ]
-        schema = pa.schema([*SAMPLE_COLUMNS, *later])
-        table = whole.select(schema.names).cast(schema)
+        with _told(dataset, INDEX_PARQUET), pq.ParquetFile(parquet_source(path)) as file:
+            later = [
+                column
+                for column in (*LABEL_QUALITY_COLUMNS, OVERLAYS_COLUMN, SUBJECT_COLUMN)
+                if column.name in file.schema_arrow.names
+            ]
+            schema = pa.schema([*SAMPLE_COLUMNS, *later])
+            for batch in file.iter_batches(rows_at_once, columns=schema.names):
+                yield from _entries(path, pa.Table.from_batches([batch]).select(schema.names).cast(schema))
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise CorruptShard(f"{path} cannot be read: {error}") from error
+
+
+def _entries(path: Location, table: pa.Table) -> list[SampleEntry]:
     holes = [name for name in SAMPLE_COLUMNS.names if table[name].null_count]
     if holes:
         raise CorruptShard(f"{path} has empty values in {holes}")

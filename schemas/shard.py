@@ -17,7 +17,7 @@ from pathlib import Path
 from schemas.errors import CorruptShard, SchemaError
 from schemas.fingerprint import file_sha256
 from schemas.index import OVERLAYS_DIR, SHARDS_DIR, OverlaySpan, SampleEntry, ShardEntry
-from schemas.storage import Location, joined, opened
+from schemas.storage import Location, joined, name_of, opened
 
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,80}\Z")
 SUFFIX_PATTERN = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*\Z")
@@ -148,6 +148,33 @@ def read_members(dataset: Location, entry: SampleEntry, suffixes: Collection[str
     except _DAMAGED_TAR as error:
         raise CorruptShard(f"shard {entry.shard}, sample {entry.key}: {error}") from error
     return members
+
+
+def find_member(dataset: Location, entry: SampleEntry, suffix: str) -> tuple[Location, int, int]:
+    """Where one member's own bytes lie: file, offset, bytes. Only headers are read.
+
+    Raises: CorruptShard when it is not there.
+    """
+    path, offset, end = joined(dataset, SHARDS_DIR, entry.shard), entry.offset, entry.offset + entry.size_bytes
+    for span in reversed(entry.overlays):
+        if suffix in span.members:
+            path = joined(dataset, OVERLAYS_DIR, span.name, entry.shard)
+            offset, end = span.offset, span.offset + span.size_bytes
+            break
+    where = f"{name_of(path)}, sample {entry.key}"
+    try:
+        with opened(path) as file:
+            file.seek(offset)
+            with tarfile.open(fileobj=file, mode="r:") as archive:
+                for info in archive:
+                    # The archive begins where the file stood.
+                    if not info.name.startswith(f"{entry.key}.") or info.offset >= end:
+                        break
+                    if info.name == f"{entry.key}.{suffix}" and info.isreg():
+                        return path, info.offset_data, info.size
+    except _DAMAGED_TAR as error:
+        raise CorruptShard(f"{where}: {error}") from error
+    raise CorruptShard(f"{where}: member {suffix} is missing")
 
 
 def member_overlays(entry: SampleEntry) -> dict[str, str | None]:

@@ -97,3 +97,14 @@ def test_a_probe_finds_what_is_there_and_limbs_are_measured_in_torsos(monkeypatc
     usable[..., :2] = True
     assert limbs.limb_lengths(points, usable).tolist() == pytest.approx([0.5])
     assert limbs.limb_lengths(2 * points, usable).tolist() == pytest.approx([0.5])
+
+
+@pytest.mark.slow
+def test_the_viewers_benchmark_runs(tmp_path: Path) -> None:
+    for package in ("duckdb", "flask", "waitress"):
+        pytest.importorskip(package, reason="needs the extra viewer")
+    command = [sys.executable, str(BENCHMARKS / "viewer_million.py"), str(tmp_path / "work"), "--samples", "3000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    for line in ("first page", "label with confidence", "server's memory now"):
+        assert line in done.stdout

@@ -9,8 +9,8 @@ from annotation.render.strokes import Points, draw_arrow, draw_polyline, line_wi
 from annotation.render.wireframe import FACE_LINES, FACE_RGB, GAZE_RGB, HEAD_AXES_RGB
 from schemas.tracks import FaceTrack
 
-_IRISES = (468, 473)
-_CHEEKS, _NOSE_TIP = (234, 454), 4
+IRISES, NOSE_TIP = (468, 473), 4
+_CHEEKS = (234, 454)
 # Lengths in widths of the face. A gaze straight into the camera is a dot.
 _GAZE_LENGTH, _AXIS_LENGTH = 0.9, 0.3
 _SHORTEST_PX = 1.0
@@ -25,11 +25,18 @@ def draw_face(picture_HWC: NDArray[np.uint8], face: FaceTrack, t: int, scale_xy:
     px_L2 = face.landmarks_px_TL2[t] * scale_xy
     for closed, indices in FACE_LINES:
         draw_polyline(picture_HWC, px_L2[list(indices)], closed, FACE_RGB, line)
-    width_px = face_width_px(face, t) * scale_xy
-    for axis_2, colour in zip(head_axes_xy(face, t), HEAD_AXES_RGB, strict=True):
-        _arrow(picture_HWC, px_L2[_NOSE_TIP], axis_2 * _AXIS_LENGTH * width_px, colour, line)
-    for iris in _IRISES:
-        _arrow(picture_HWC, px_L2[iris], gaze_xy(face, t) * _GAZE_LENGTH * width_px, GAZE_RGB, line)
+    axes_32, gaze_2 = face_arrows_px(face, t)
+    for axis_2, colour in zip(axes_32, HEAD_AXES_RGB, strict=True):
+        _arrow(picture_HWC, px_L2[NOSE_TIP], axis_2 * scale_xy, colour, line)
+    for iris in IRISES:
+        _arrow(picture_HWC, px_L2[iris], gaze_2 * scale_xy, GAZE_RGB, line)
+
+
+def face_arrows_px(face: FaceTrack, t: int) -> tuple[Points, Points]:
+    """(3, 2) and (2,): what is drawn from the nose along the head's axes, and from each iris along the gaze; px of the
+    clip."""
+    width_px = face_width_px(face, t)
+    return head_axes_xy(face, t) * _AXIS_LENGTH * width_px, gaze_xy(face, t) * _GAZE_LENGTH * width_px
 
 
 def face_width_px(face: FaceTrack, t: int) -> float:

@@ -23,7 +23,7 @@ from annotation.render.wireframe import (
 from schemas.tracks import BodyTrack, HandsTrack
 
 # Points less sure than this are drawn faintly; below the second number the network says that it does not see them.
-_SURE, _SEEN = 0.5, 0.1
+SURE, SEEN = 0.5, 0.1
 _NOSE, _SHOULDERS = 0, (11, 12)
 
 
@@ -80,7 +80,7 @@ def _draw_figure(
 
 def _drawn(conf: float, sure: bool) -> bool:
     """Whether a point of this confidence belongs to the sure strokes, or to the faint ones."""
-    return conf >= _SURE if sure else _SEEN <= conf < _SURE
+    return conf >= SURE if sure else SEEN <= conf < SURE
 
 
 def draw_hands(picture_HWC: NDArray[np.uint8], hands: HandsTrack, t: int, scale_xy: Points) -> None:
@@ -103,7 +103,7 @@ def _draw_pair(
 ) -> None:
     line = max(1, line_width_px(picture_HWC) // 2)
     for side in np.flatnonzero(present_2):
-        if conf_2[side] >= _SURE:
+        if conf_2[side] >= SURE:
             _draw_hand(picture_HWC, px_2J2[side], colours[side], line)
         else:
             faint = Faint(picture_HWC)

@@ -16,7 +16,7 @@ from annotation.render.wireframe import Colour
 Points = NDArray[np.float64]
 
 _SHIFT = 3  # OpenCV draws with this many fractional bits
-_FAINT = 0.4
+FAINT = 0.4
 _DASHES_AT_MOST = 64
 
 
@@ -92,7 +92,7 @@ class Faint:
 
     def lay(self) -> None:
         if self._layer_HWC is not None:
-            cv2.addWeighted(self._layer_HWC, _FAINT, self.picture_HWC, 1 - _FAINT, 0, dst=self.picture_HWC)
+            cv2.addWeighted(self._layer_HWC, FAINT, self.picture_HWC, 1 - FAINT, 0, dst=self.picture_HWC)
 
 
 def _fixed(px_N2: Points) -> NDArray[np.int32]:

@@ -12,7 +12,7 @@ from annotation.render.wireframe import THING_RGB
 from schemas.tracks import ContactTrack
 
 # The detector looks about three times a second (annotation/contact): a box holds until the next look.
-_LASTS_S = 0.35
+LASTS_S = 0.35
 
 
 def things_at(contact: ContactTrack, pts_s: float) -> NDArray[np.intp]:
@@ -21,7 +21,7 @@ def things_at(contact: ContactTrack, pts_s: float) -> NDArray[np.intp]:
     if not before_N.any():
         return np.zeros(0, np.intp)
     look_s = float(contact.thing_s_N[before_N].max())
-    return np.flatnonzero((contact.thing_s_N == look_s) & (pts_s - look_s < _LASTS_S))
+    return np.flatnonzero((contact.thing_s_N == look_s) & (pts_s - look_s < LASTS_S))
 
 
 def draw_things(

@@ -1,30 +1,23 @@
 """The web application of a study: one page, its media, and an interface that takes votes.
 
-It binds loopback unless told otherwise and answers nobody without a link that the server printed. Pages work under a
-content security policy that allows nothing but the server's own files.
+Nobody is answered without a link that the server printed (pipelines/web/closed.py).
 """
 
 from __future__ import annotations
 
-import html
 import re
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, abort, jsonify, redirect, request, send_from_directory
-from werkzeug.exceptions import HTTPException, SecurityError
+from flask import Flask, Response, abort, jsonify, request, send_from_directory
 
 from pipelines.preference.gsb import VERDICTS, Verdict
 from pipelines.preference.plan import DIMENSIONS, MEDIA_DIR, Item, Study
-from pipelines.preference.tokens import refusal
 from pipelines.preference.votes import SecondVote, Vote, VoteStore
+from pipelines.web.closed import closed_app
 from schemas.errors import ResourceError
 
 PAGES = Path(__file__).parent / "pages"
-CSP = "; ".join(
-    ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"]
-    + [f"{kind}-src 'self'" for kind in ("script", "style", "img", "media", "connect")]
-)
 MAX_VOTE_BYTES = 16_384
 _RATER = re.compile(r"[^\x00-\x1f\x7f/\\]{1,40}\Z")
 _SIDES = ("left", "same", "right")
@@ -32,56 +25,16 @@ _SIDES = ("left", "same", "right")
 
 def make_app(folder: Path, study: Study, votes: VoteStore, secret: bytes, hosts: list[str]) -> Flask:
     """hosts: names under which the server may be asked, so that no other page can reach it by a name of its own."""
-    app = Flask(__name__, static_folder=None)
-    app.config.update(TRUSTED_HOSTS=hosts, MAX_CONTENT_LENGTH=MAX_VOTE_BYTES)
-
     # Browsers send a host's cookies to all of its ports: two studies must not take each other's.
-    cookie = f"motionloom-{study.study_id}"
-
-    @app.before_request
-    def _let_in() -> Any:
-        if isinstance(request.routing_exception, SecurityError):
-            # Asked for under a name that is not this server's.
-            raise request.routing_exception
-        if request.path.startswith("/pages/"):
-            return None
-        token = request.args.get("token")
-        reason = refusal(secret, token if token is not None else request.cookies.get(cookie, ""))
-        if reason is not None:
-            abort(401, reason)
-        if token is not None:
-            # The link's secret is kept out of the address bar, of histories and of what is copied from there. Lax, not
-            # Strict: the link is clicked in mails and chats; what other sites may then do is to show the page.
-            answer = redirect("/")
-            answer.set_cookie(cookie, token, httponly=True, samesite="Lax")
-            return answer
-        return None
-
-    @app.after_request
-    def _closed(answer: Response) -> Response:
-        answer.headers["Content-Security-Policy"] = CSP
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        answer.headers["Referrer-Policy"] = "no-referrer"
-        is_media = request.path.startswith("/media/") and answer.status_code in (200, 206, 304)
-        answer.headers["Cache-Control"] = "private, max-age=3600" if is_media else "no-store"
-        return answer
-
-    @app.errorhandler(HTTPException)
-    def _told(error: HTTPException) -> Any:
-        if request.path.startswith("/api/"):
-            return jsonify(error=error.description), error.code or 500
-        page = (PAGES / "refused.html").read_text(encoding="utf-8")
-        return page.replace("{reason}", html.escape(error.description or "")), error.code or 500
+    app = closed_app(
+        __name__, PAGES, secret, hosts, f"motionloom-{study.study_id}", MAX_VOTE_BYTES, kept="your votes are kept"
+    )
 
     @app.get("/")
     def _page() -> Response:
         # What the browser keeps is kept for this study.
         page = (PAGES / "study.html").read_text(encoding="utf-8").replace("{study}", study.study_id)
         return Response(page, mimetype="text/html")
-
-    @app.get("/pages/<name>")
-    def _part_of_page(name: str) -> Response:
-        return send_from_directory(PAGES, name)
 
     @app.get("/api/next")
     def _next() -> Any:

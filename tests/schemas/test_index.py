@@ -9,7 +9,7 @@ from builders import dataset
 
 from schemas.errors import CorruptShard, RecipeError
 from schemas.fingerprint import file_sha256
-from schemas.index import INDEX_JSON, INDEX_PARQUET, SHARDS_DIR, load_samples, load_shards, write_index
+from schemas.index import INDEX_JSON, INDEX_PARQUET, SHARDS_DIR, iterate_samples, load_samples, load_shards, write_index
 
 
 def test_written_index_reads_back_equal(tmp_path: Path) -> None:
@@ -73,3 +73,8 @@ def test_an_index_parquet_without_a_column_is_corrupt(tmp_path: Path) -> None:
     pq.write_table(table.drop_columns(["offset"]), path / INDEX_PARQUET)
     with pytest.raises(CorruptShard, match="offset"):
         load_samples(path)
+
+
+def test_a_large_index_is_read_in_parts(tmp_path: Path) -> None:
+    path = dataset(tmp_path, n=5)
+    assert list(iterate_samples(path, rows_at_once=2)) == load_samples(path)

@@ -4,14 +4,24 @@ import gc
 import os
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from builders import dataset, dataset_of
 
 from schemas.errors import CorruptShard, SchemaError
-from schemas.index import SHARDS_DIR, load_samples, load_shards
-from schemas.shard import ShardWriter, check_name, iterate_shard, parse_sample, read_sample, sample_tar
+from schemas.index import OVERLAYS_DIR, SHARDS_DIR, OverlaySpan, load_samples, load_shards
+from schemas.shard import (
+    ShardWriter,
+    check_name,
+    find_member,
+    iterate_shard,
+    parse_sample,
+    read_sample,
+    sample_tar,
+    write_shard,
+)
 
 JSON = b'{"duration_s": 1.0, "width_px": 4, "height_px": 2, "fps": 8.0, "caption": "c"}\n'
 
@@ -168,3 +178,26 @@ def test_plain_webdataset_reads_the_shards(tmp_path: Path) -> None:
     }
     assert read == {entry.key: read_sample(path, entry) for entry in load_samples(path)}
     gc.collect()
+
+
+def test_a_member_is_found_where_its_bytes_lie(tmp_path: Path) -> None:
+    path = small(tmp_path)
+    for entry in load_samples(path):
+        file, offset, size_bytes = find_member(path, entry, "txt")
+        assert Path(file).read_bytes()[offset : offset + size_bytes] == entry.key.encode()
+    with pytest.raises(CorruptShard, match=r"000001\.tar, sample c: member mp4 is missing"):
+        # The next sample's would come after it.
+        find_member(path, load_samples(path)[2], "mp4")
+
+
+def test_a_member_of_an_overlay_is_found_there(tmp_path: Path) -> None:
+    path = small(tmp_path)
+    entry = load_samples(path)[0]
+    folder = path / OVERLAYS_DIR / "new"
+    folder.mkdir(parents=True)
+    data = sample_tar("a", {"txt": b"newer"})
+    _, ((offset, size_bytes),) = write_shard(folder / entry.shard, [data])
+    laid = replace(entry, overlays=(OverlaySpan("new", offset, size_bytes, ("txt",), ""),))
+    file, at, length = find_member(path, laid, "txt")
+    assert (Path(file).parent, Path(file).read_bytes()[at : at + length]) == (folder, b"newer")
+    assert Path(find_member(path, laid, "json")[0]).parent == path / SHARDS_DIR

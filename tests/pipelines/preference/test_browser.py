@@ -16,7 +16,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.preference.plan import Item, Study
-from pipelines.preference.server import CSP
+from pipelines.web.closed import CSP
 from tests.conftest import REPOSITORY
 from tests.pipelines.preference.studies import NAMES, PROMPT, made_study
 

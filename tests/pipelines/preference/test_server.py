@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from pipelines.preference.plan import MEDIA_DIR, Study
-from pipelines.preference.tokens import make_token, refusal, secret_of
+from pipelines.web.tokens import make_token, secret_of
 from tests.pipelines.preference.studies import NAMES, PROMPT, made_study
 
 pytest.importorskip("flask", reason="needs the extra study")
-from pipelines.preference.server import CSP, make_app
+from pipelines.preference.server import make_app
 from pipelines.preference.votes import VoteStore, database_url
+from pipelines.web.closed import CSP
 
 
 @pytest.fixture(scope="module")
@@ -53,24 +54,6 @@ def body(study: Study, item_id: str, answer: str = "left") -> dict[str, Any]:
         "answers": dict.fromkeys(NAMES, answer),
         "looked_s": 4.0,
     }
-
-
-def test_tokens() -> None:
-    secret, now_s = b"k" * 32, 1_800_000_000.0
-    token = make_token(secret, 2.0, now_s)
-    assert refusal(secret, token, now_s + 7199) is None
-    assert "has expired" in str(refusal(secret, token, now_s + 7200))
-    until, _, proof = token.partition(".")
-    for forged in ("", "x", ".", f"{int(until) + 1}.{proof}", f"{until}.{proof[:-1]}0x", f"²{until}.{proof}", "1.é"):
-        assert "not one of this study" in str(refusal(secret, forged, now_s)), forged
-    assert refusal(b"o" * 32, token, now_s) is not None
-
-
-def test_a_secret_is_made_once_and_is_the_owners(tmp_path: Path) -> None:
-    secret = secret_of(tmp_path)
-    assert secret_of(tmp_path) == secret
-    assert len(secret) == 32
-    assert (tmp_path / ".secret").stat().st_mode & 0o077 == 0
 
 
 def test_nobody_without_a_link(prepared: tuple[Path, Study], stranger: Any) -> None:

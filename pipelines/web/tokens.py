@@ -1,4 +1,4 @@
-"""Who may see a study: whoever has a link that the server printed, until it expires."""
+"""Who may see what is served: whoever has a link that the server printed, until it expires."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECRET_FILE = ".secret"
 
 
 def secret_of(folder: Path) -> bytes:
-    """The study's own key, made once, readable by its owner alone."""
+    """A key of its own for what is served from this folder, made once, readable by its owner alone."""
     path = folder / SECRET_FILE
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -35,11 +35,11 @@ def refusal(secret: bytes, token: str, now_s: float | None = None) -> str | None
     """Why a token lets nobody in; None when it does."""
     until, _, proof = token.partition(".")
     if not until.isascii() or not until.isdigit() or len(until) > 12:
-        return "this link is not one of this study; ask for a new one"
+        return "this link is not one of this server; ask for a new one"
     if not hmac.compare_digest(proof.encode(), _proof(secret, int(until)).encode()):
-        return "this link is not one of this study; ask for a new one"
+        return "this link is not one of this server; ask for a new one"
     if int(until) <= (time.time() if now_s is None else now_s):
-        return "this link has expired; ask for a new one, your votes are kept"
+        return "this link has expired; ask for a new one"
     return None
 
 
