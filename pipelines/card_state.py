@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from schemas.fingerprint import fingerprint
-from schemas.index import load_overlays, load_shards
+from schemas.index import load_index, load_overlays, load_shards
 from schemas.storage import Location, is_file, joined, read_bytes
 
 CARD = "README.md"
@@ -14,11 +14,11 @@ _MARK_LINE = re.compile(rf"^<!-- {MARK} ([0-9a-f]+):", re.MULTILINE)
 
 
 def content_fingerprint(dataset: Location) -> str:
-    """Of shards and overlays, by their hashes. Raises: RecipeError, CorruptShard."""
+    """Of shards and overlays, by their hashes, and of what made them. Raises: RecipeError, CorruptShard."""
     shards, overlays = load_shards(dataset), load_overlays(dataset)
-    return fingerprint(
-        [*([each.name, each.sha256] for each in shards), *([each.name, each.sha256] for each in overlays)]
-    )
+    made_by = load_index(dataset).get("made_by")
+    hashes = [*([each.name, each.sha256] for each in shards), *([each.name, each.sha256] for each in overlays)]
+    return fingerprint([made_by, hashes])
 
 
 def described_content(dataset: Location) -> str | None:

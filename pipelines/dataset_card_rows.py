@@ -30,7 +30,9 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 
 def as_text(text: object) -> str:
-    """Text from outside as the characters that it has: no markup, no HTML, no link, no line of its own."""
+    """Text from outside as the characters that it has: no markup, no HTML, no line of its own, and no link but one that
+    a site makes of a bare mail address after Markdown is done.
+    """
     shown = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", shown)
 

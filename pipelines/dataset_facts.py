@@ -16,6 +16,7 @@ from schemas.shard import read_members
 from schemas.storage import Location
 
 Track = Callable[[Iterable[SampleEntry], str, int], Iterator[SampleEntry]]
+_LARGEST = 1e100
 STATED = ("licence", "consent", "source", "style", "split")
 """Fields of a sample's JSON that somebody stated, or that decide who gets the sample."""
 
@@ -62,6 +63,8 @@ class DatasetFacts:
         self.neither += not document.get("licence") and not document.get("consent")
         for name, value in _items(document, "scores"):
             if isinstance(value, int | float):
+                if abs(value) > _LARGEST:
+                    raise SchemaError(f"score {name} is larger than any measurement")
                 self.scores[name].add(float(value))
             elif value is not None:
                 self.texts[name].add(str(value))

@@ -182,7 +182,8 @@ def _print_scores(result: dict[str, Any]) -> None:
     missing = [
         f"{name} lacks {len(each['missing'])} cases" for name, each in result["systems"].items() if each["missing"]
     ]
-    print_lines(*missing)
+    unwatched = [f"driving video of case {case_id}: {why}" for case_id, why in result["cases_unwatched"].items()]
+    print_lines(*missing, *unwatched)
 
 
 if __name__ == "__main__":

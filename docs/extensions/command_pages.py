@@ -35,6 +35,8 @@ def actions_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.
 
 class Commands(SphinxDirective):
     def run(self) -> list[nodes.Node]:
+        # The page is made of the commands, not of its own file: it is read anew in every build.
+        self.env.note_reread()
         # argparse folds lines to the terminal's width, wherever the site is built.
         os.environ["COLUMNS"] = str(COLUMNS)
         sections = []

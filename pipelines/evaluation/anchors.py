@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -19,15 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.probe import probe
 from model.video import iterate_mp4
 from pipelines.clip_encoder import ClipEncoder
-from pipelines.evaluation.benchmark import Benchmark, Case
+from pipelines.evaluation.benchmark import BLURRED, COPIED, GROUND_TRUTH, NOISE, SHUFFLED, Benchmark, Case
 from pipelines.recipe_models import VideoEncoding
 from schemas.errors import DecodeError
-
-GROUND_TRUTH, COPIED, SHUFFLED = "ground_truth", "copied_reference", "shuffled_driving"
-BLURRED, NOISE = "blurred", "noise"
-ANCHORS = (GROUND_TRUTH, COPIED, SHUFFLED, BLURRED, NOISE)
+from schemas.fingerprint import fingerprint
 
 BLUR_SIGMA = 0.008
 """Standard deviation of the blur, in short sides: details under some 2% of the picture are gone."""
@@ -36,6 +33,8 @@ NOISE_LEVELS = 40.0
 STILL_FPS = 4.0
 """Of a reference that is held: its frames are all alike, and none has to be looked at twice."""
 _STILL_SIDE_PX = 1080
+_VERSION = 1
+"""Of how anchors are made, beside the constants above: an observation belongs to what it was made of."""
 Rgb = NDArray[np.uint8]
 
 
@@ -59,11 +58,14 @@ def anchors_of(benchmark: Benchmark, case: Case) -> dict[str, Watched]:
     """By name; no shuffled_driving where all cases have one driving video."""
     driving_hash = _short(case.sha256[case.driving])
     reference = case.references[0]
+    made = fingerprint([_VERSION, BLUR_SIGMA, NOISE_LEVELS, STILL_FPS, _STILL_SIDE_PX, VideoEncoding().model_dump()])
     watched = {
         GROUND_TRUTH: driving_of(case),
-        COPIED: Watched(f"held-{_short(case.sha256[reference])}-{driving_hash}", case.driving, COPIED, reference),
-        BLURRED: Watched(f"blurred-{driving_hash}", case.driving, BLURRED),
-        NOISE: Watched(f"noise-{driving_hash}", case.driving, NOISE),
+        COPIED: Watched(
+            f"held-{_short(case.sha256[reference])}-{driving_hash}-{made}", case.driving, COPIED, reference
+        ),
+        BLURRED: Watched(f"blurred-{driving_hash}-{made}", case.driving, BLURRED),
+        NOISE: Watched(f"noise-{driving_hash}-{made}", case.driving, NOISE),
     }
     other = _other_driving(benchmark, case)
     return watched if other is None else {**watched, SHUFFLED: driving_of(other)}
@@ -93,8 +95,9 @@ def _other_driving(benchmark: Benchmark, case: Case) -> Case | None:
 def make_anchor(bench: Path, watched: Watched, target: Path) -> None:
     """Writes the video of a `Watched` that has to be made, as an H.264 file of the driving video's times.
 
-    Raises: DecodeError.
+    Raises: ProbeError, DecodeError.
     """
+    fps = probe(bench / watched.path).fps
     driving = (bench / watched.path).read_bytes()
     frames = iterate_mp4(driving, watched.path)
     if watched.making == COPIED:
@@ -103,8 +106,6 @@ def make_anchor(bench: Path, watched: Watched, target: Path) -> None:
     else:
         change = _CHANGES[str(watched.making)]
         pictures = ((change(rgb_HWC, number), time_s) for number, (rgb_HWC, time_s) in enumerate(frames))
-    with av.open(str(bench / watched.path)) as container:
-        fps = float(container.streams.video[0].average_rate or Fraction(25))
     encoder, first_s = ClipEncoder(VideoEncoding(), fps, 0), None
     for rgb_HWC, time_s in pictures:
         first_s = time_s if first_s is None else first_s
@@ -132,6 +133,8 @@ def _held(picture: Path, times_s: list[float]) -> Iterator[tuple[Rgb, float]]:
         raise DecodeError(f"{picture} cannot be read as a picture")
     rgb_HWC = np.asarray(cv2.cvtColor(bgr_HWC, cv2.COLOR_BGR2RGB), np.uint8)
     scale = min(1.0, _STILL_SIDE_PX / max(rgb_HWC.shape[:2]))
+    if min(rgb_HWC.shape[:2]) * scale < 2:
+        raise DecodeError(f"{picture.name} is {rgb_HWC.shape[1]}x{rgb_HWC.shape[0]} px: too narrow for a video")
     if scale < 1:
         rgb_HWC = np.asarray(cv2.resize(rgb_HWC, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     kept_s = [times_s[0]]

@@ -27,6 +27,10 @@ MEDIA_DIR = "media"
 SYSTEMS_DIR = "systems"
 SYSTEM_FILE = "system.json"
 FORMAT_VERSION = 1
+GROUND_TRUTH, COPIED, SHUFFLED = "ground_truth", "copied_reference", "shuffled_driving"
+BLURRED, NOISE = "blurred", "noise"
+ANCHORS = (GROUND_TRUTH, COPIED, SHUFFLED, BLURRED, NOISE)
+"""Videos of known worth that stand beside the systems (pipelines/evaluation/anchors.py)."""
 _M = TypeVar("_M", bound=StrictModel)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}\Z")
 _MEDIA = re.compile(r"media/[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\Z")
@@ -136,9 +140,11 @@ def load_benchmark(folder: Path) -> Benchmark:
 
 
 def system_folder(bench: Path, name: str) -> Path:
-    """Raises: RecipeError for a name that is no plain word."""
+    """Raises: RecipeError for a name that is no plain word, or an anchor's."""
     if not _NAME.match(name):
         raise RecipeError(f"system {name!r}: letters, digits, _ and - make a name")
+    if name in ANCHORS:
+        raise RecipeError(f"system {name!r}: that is the name of an anchor (docs/evaluation.md); choose another")
     return bench / SYSTEMS_DIR / name
 
 

@@ -1,4 +1,7 @@
-"""How far a mean over cases may be trusted. Axes: D draws, N cases."""
+"""How far a mean over cases may be trusted. Axes: D draws, N cases, G groups of cases.
+
+Cases that share a driving video's subject succeed and fail together: subjects are drawn, with all their cases.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 2_000
+FEWEST_GROUPS = 6
+"""Of fewer independent cases an interval says nothing: where nothing differs, one of two of them is "decided"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +31,15 @@ class Estimate:
         }  # fmt: skip
 
 
-def draw_counts(cases: int, draws: int = DRAWS, seed: int = 0) -> NDArray[np.int64]:
-    """(D, N): how often each case is in each draw. The same for all systems, so that their draws are paired."""
-    counts_DN: NDArray[np.int64] = np.random.default_rng(seed).multinomial(cases, np.full(cases, 1 / cases), draws)
+def draw_counts(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> NDArray[np.int64]:
+    """(D, N): how often each case is in each draw. The same for all systems, so that their draws are paired.
+
+    groups: of every case, whom it shares with others.
+    """
+    _, group_N = np.unique(np.asarray(groups), return_inverse=True)
+    found = int(group_N.max()) + 1
+    counts_DG = np.random.default_rng(seed).multinomial(found, np.full(found, 1 / found), draws)
+    counts_DN: NDArray[np.int64] = counts_DG[:, group_N]
     return counts_DN
 
 

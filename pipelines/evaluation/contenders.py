@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.evaluation.anchors import ANCHORS, Watched, anchors_of, output_video
-from pipelines.evaluation.benchmark import Benchmark, System
+from pipelines.evaluation.anchors import Watched, anchors_of, output_video
+from pipelines.evaluation.benchmark import ANCHORS, Benchmark, System
 from pipelines.evaluation.observe_stage import Observations
 from pipelines.evaluation.outputs import output_of
 

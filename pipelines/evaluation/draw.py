@@ -87,7 +87,7 @@ def draw_cases(
             f"{len({c.subject for c in candidates})} subjects"
         )
     if len(pairs) < count:
-        tell("warning", f"{len(pairs)} cases instead of {count}: {dataset} has no more pairs of different subjects")
+        tell("warning", f"{len(pairs)} cases instead of {count}: {dataset} has no more pairs")
     with made_whole(bench) as fresh:
         (fresh / MEDIA_DIR).mkdir()
         cases = []
@@ -171,17 +171,25 @@ def _tags(reference: Candidate, driving: Candidate) -> dict[str, str]:
 def _own_pairs(
     candidates: Sequence[Candidate], count: int, rng: np.random.Generator
 ) -> Iterator[tuple[Candidate, Candidate]]:
-    """Drivers by lot, each with a reference of its subject: of another of its clips, where there is one."""
+    """Drivers by lot, each with a picture of its own: of another clip of the subject where the manifest names it, else
+    of the same clip, as two clips of one video may show two people.
+    """
     by_subject: dict[str, list[Candidate]] = {}
     for each in candidates:
         if each.reference_t is not None:
             by_subject.setdefault(each.subject, []).append(each)
     drivers = [each for each in candidates if each.drives and each.subject in by_subject]
-    for n in rng.permutation(len(drivers))[:count]:
+    made = 0
+    for n in rng.permutation(len(drivers)):
+        if made == count:
+            return
         driver = drivers[n]
         own = by_subject[driver.subject]
-        others = [each for each in own if each.entry.key != driver.entry.key]
-        pool = others or own
+        others = [each for each in own if each.entry.key != driver.entry.key and each.entry.subject]
+        pool = others or [each for each in own if each.entry.key == driver.entry.key]
+        if not pool:
+            continue
+        made += 1
         yield pool[int(rng.integers(len(pool)))], driver
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 _FLOOR = 1e-6
 """Added to every variance: a feature that never changes must not make the root undefined."""
+MOST_FEATURES = 32
+"""A covariance of more features than there are independent vectors says nothing, and costs the cube of their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,17 @@ class Moments:
     def times(self, factor: float) -> Moments:
         """As if the video were there `factor` times."""
         return Moments(self.weight * factor, self.sum_F * factor, self.products_FF * factor)
+
+
+def projected(features_NF: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most MOST_FEATURES features: of longer vectors their parts along as many directions, always the same ones,
+    drawn at random and scaled so that squared distances stay as they are on average (Johnson and Lindenstrauss 1984).
+    """
+    width = features_NF.shape[1]
+    if width <= MOST_FEATURES:
+        return features_NF
+    directions_FM, _ = np.linalg.qr(np.random.default_rng(width).standard_normal((width, MOST_FEATURES)))
+    return np.asarray(features_NF @ (directions_FM * np.sqrt(width / MOST_FEATURES)), np.float32)
 
 
 def joined(parts: Sequence[Moments]) -> Moments:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.evaluation import motion_metrics as motion
 from pipelines.evaluation import picture_metrics as picture
-from pipelines.evaluation.anchors import ANCHORS, BLURRED, COPIED, GROUND_TRUTH, NOISE, SHUFFLED
+from pipelines.evaluation.benchmark import ANCHORS, BLURRED, COPIED, GROUND_TRUTH, NOISE, SHUFFLED
 from pipelines.evaluation.observation import Observation
 
 Better = Literal["lower", "higher", "neither"]

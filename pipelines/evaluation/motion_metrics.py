@@ -24,7 +24,7 @@ PCK_SHARE = 0.2
 HEAD_CEILING_DEG = 90.0
 _JOINTS = (0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 """Nose, shoulders, elbows, wrists, hips, knees, ankles in MediaPipe's order."""
-_SHOULDERS, _HIPS = (11, 12), (23, 24)
+_SHOULDER_PLACES, _HIP_PLACES = (1, 2), (7, 8)
 # A torso is some 1.5 times as long as shoulders are wide: for pictures that end above the hips.
 _TORSO_PER_SHOULDERS = 1.5
 _FEWEST_FRAMES = 3
@@ -57,26 +57,28 @@ def pose_errors_TJ(output: BodyTrack, output_end_s: float, driving: BodyTrack) -
     """(T, 13) distance of each joint from where it should be, in torso lengths; 1 at most, and where the output lacks
     a joint that the driving video shows. NaN where the driving video does not show it.
 
-    The driver's joints are moved and scaled, once for the whole clip, to where the output's are: by the ratio of the
-    torsos, and the median shift that is left.
+    The output's joints are scaled and moved, once for the whole clip, to where the driver's are: by the ratio of the
+    torsos (of the shoulders' widths, where one of both shows no hips), and by the median shift that is left.
     """
     px_TJ2, seen_TJ = _joints(driving)
     at_T = shown_at(output.pts_s_T, output_end_s, driving.pts_s_T)
     out_all_TJ2, out_seen_all_TJ = _joints(output)
     shown_T = at_T != NOT_SHOWN
     error_TJ = np.where(seen_TJ, 1.0, np.nan)
-    torso_px, out_torso_px = _torso_px(px_TJ2, seen_TJ), _torso_px(out_all_TJ2, out_seen_all_TJ)
+    torso_px = _torso_px(px_TJ2, seen_TJ, _shows_torso(seen_TJ))
     if torso_px is None:
         return np.full_like(error_TJ, np.nan)
-    if out_torso_px is None:
+    by_hips = _shows_torso(seen_TJ) and _shows_torso(out_seen_all_TJ)
+    wanted_px, out_torso_px = _torso_px(px_TJ2, seen_TJ, by_hips), _torso_px(out_all_TJ2, out_seen_all_TJ, by_hips)
+    if wanted_px is None or out_torso_px is None:
         return error_TJ
     out_TJ2 = np.where(shown_T[:, None, None], out_all_TJ2[at_T], 0.0)
     both_TJ = seen_TJ & out_seen_all_TJ[at_T] & shown_T[:, None]
     if not both_TJ.any():
         return error_TJ
-    there_TJ2 = out_TJ2 / out_torso_px - px_TJ2 / torso_px
+    there_TJ2 = out_TJ2 * (wanted_px / out_torso_px) - px_TJ2
     there_TJ2 = there_TJ2 - np.median(there_TJ2[both_TJ], axis=0)
-    distance_TJ = np.minimum(np.linalg.norm(there_TJ2, axis=2), 1.0)
+    distance_TJ = np.minimum(np.linalg.norm(there_TJ2, axis=2) / torso_px, 1.0)
     return np.where(both_TJ, distance_TJ, error_TJ)
 
 
@@ -137,10 +139,15 @@ def head_error_deg(output: FaceTrack, output_end_s: float, driving: FaceTrack) -
 
 
 def amplitude_log2(output: Observation, driving: Observation) -> float | None:
-    """Logarithm (base 2) of the output's body motion over the driver's, each in its own torso lengths per second: 0 for
-    as much, -1 for half; within ±4. None where the driver is at rest or not seen.
+    """Logarithm (base 2) of the output's body motion over the driver's, of the joints that both show, each in its own
+    torso lengths per second: 0 for as much, -1 for half; within ±4. None where the driver is at rest or not seen.
     """
-    wanted, own = (_torso_per_s(each.body) for each in (driving, output))
+    seen = [_joints(each.body)[1] for each in (driving, output)]
+    by_hips = all(_shows_torso(seen_TJ) for seen_TJ in seen)
+    shown_J = np.all([seen_TJ.sum(axis=0) >= _FEWEST_FRAMES for seen_TJ in seen], axis=0)
+    if not shown_J.any():
+        shown_J = np.ones_like(shown_J)
+    wanted, own = (_torso_per_s(each.body, by_hips, shown_J) for each in (driving, output))
     if wanted is None or wanted < _STILL_TORSO_PER_S:
         return None
     floor = wanted * 2**-_MOST_LOG2
@@ -166,11 +173,17 @@ def _joints(body: BodyTrack) -> tuple[Floats, NDArray[np.bool_]]:
     return body.joints_px_PTJ2[0][:, _JOINTS].astype(np.float64), seen_TJ
 
 
-def _torso_px(px_TJ2: Floats, seen_TJ: NDArray[np.bool_]) -> float | None:
-    """Median length from shoulders to hips; from the shoulders' width where the hips are not seen."""
-    shoulders, hips = ([_JOINTS.index(joint) for joint in pair] for pair in (_SHOULDERS, _HIPS))
+def _shows_torso(seen_TJ: NDArray[np.bool_]) -> bool:
+    return np.count_nonzero(seen_TJ[:, [*_SHOULDER_PLACES, *_HIP_PLACES]].all(axis=1)) >= _FEWEST_FRAMES
+
+
+def _torso_px(px_TJ2: Floats, seen_TJ: NDArray[np.bool_], by_hips: bool) -> float | None:
+    """Median length from shoulders to hips, or else by the shoulders' width: two that are compared must be measured in
+    the same way, since the two lengths agree only about.
+    """
+    shoulders, hips = list(_SHOULDER_PLACES), list(_HIP_PLACES)
     up_T, down_T = seen_TJ[:, shoulders].all(axis=1), seen_TJ[:, hips].all(axis=1)
-    if np.count_nonzero(up_T & down_T) >= _FEWEST_FRAMES:
+    if by_hips:
         along_T2 = px_TJ2[:, shoulders].mean(axis=1) - px_TJ2[:, hips].mean(axis=1)
         length_px = float(np.median(np.linalg.norm(along_T2[up_T & down_T], axis=1)))
     elif np.count_nonzero(up_T) >= _FEWEST_FRAMES:
@@ -181,10 +194,12 @@ def _torso_px(px_TJ2: Floats, seen_TJ: NDArray[np.bool_]) -> float | None:
     return length_px if length_px > 0 else None
 
 
-def _torso_per_s(body: BodyTrack) -> float | None:
-    """Mean speed of the joints that are seen in a row, after a moving mean that takes the reading's tremble away."""
+def _torso_per_s(body: BodyTrack, by_hips: bool, counted_J: NDArray[np.bool_]) -> float | None:
+    """Mean speed of the counted joints where they are seen in a row, after a moving mean that takes the reading's
+    tremble away.
+    """
     px_TJ2, seen_TJ = _joints(body)
-    torso_px = _torso_px(px_TJ2, seen_TJ)
+    torso_px = _torso_px(px_TJ2, seen_TJ, by_hips)
     if torso_px is None or len(px_TJ2) < _FEWEST_FRAMES:
         return None
     step_s = float(np.median(np.diff(body.pts_s_T)))
@@ -194,7 +209,7 @@ def _torso_per_s(body: BodyTrack) -> float | None:
     sums_TJ2 = np.cumsum(np.concatenate([np.zeros_like(px_TJ2[:1]), px_TJ2]), axis=0)
     counts_TJ = np.cumsum(np.concatenate([np.zeros_like(seen_TJ[:1]), seen_TJ]).astype(np.int64), axis=0)
     mean_TJ2 = (sums_TJ2[width:] - sums_TJ2[:-width]) / width
-    whole_TJ = counts_TJ[width:] - counts_TJ[:-width] == width
+    whole_TJ = (counts_TJ[width:] - counts_TJ[:-width] == width) & counted_J
     moved_TJ = np.linalg.norm(np.diff(mean_TJ2, axis=0), axis=2)[whole_TJ[1:] & whole_TJ[:-1]]
     return float(moved_TJ.mean()) / step_s / torso_px if len(moved_TJ) else None
 

@@ -69,17 +69,17 @@ class Observations:
     def __init__(self, bench: Path) -> None:
         """Raises: ResourceError when weights are given and incomplete."""
         self._bench = bench.resolve()
-        self._folder = self._bench / OBSERVATIONS_DIR / observer_fingerprint()
-        self._units = UnitStore(self._folder)
+        self.folder = self._bench / OBSERVATIONS_DIR / observer_fingerprint()
+        self._units = UnitStore(self.folder)
 
     def make(self, wanted: Iterable[Watched], runner: str = "local", workers: int = 0) -> None:
-        """Looks at what was not looked at yet; what cannot be watched is noted as a failure."""
+        """Looks at what was not looked at yet. What cannot be watched is noted, and tried again by the next call."""
         from pipelines.progress import track
 
         self._units.clear_partial()
         by_id: Mapping[str, Watched] = {each.video_id: each for each in wanted}
-        rows = [each.row() for each in by_id.values() if self._units.document(each.video_id) is None]
-        observing = ObserveStage(self._bench, self._folder)
+        rows = [each.row() for each in by_id.values() if self.failure(each) is not None]
+        observing = ObserveStage(self._bench, self.folder)
         stage = Stage("observe", observing, lost=observing.lost)
         for _ in track(pick_runner(runner)(stage, rows, workers), "observe", len(rows)) if rows else ():
             pass
@@ -91,5 +91,6 @@ class Observations:
             return None if document["failure"] is not None else Observation.of_unit(unit.table(), document)
 
     def failure(self, watched: Watched) -> str | None:
+        """Why there is no observation; None where there is one."""
         document = self._units.document(watched.video_id)
         return "it was not looked at" if document is None else document["failure"]

@@ -50,7 +50,7 @@ def consistency_clip(output: Observation, fact: str) -> float | None:
 
 
 def flicker_levels(output: Observation) -> float | None:
-    """How much a picture changes beyond what moved, in luma levels of the mean pixel from sample to sample (1/12 s)."""
+    """Change of a picture beyond what moved, in luma levels of the mean pixel from sample to sample (about 1/12 s)."""
     warp_NC = output.facts.get("warp_levels")
     return None if warp_NC is None else float(warp_NC.mean())
 
@@ -82,12 +82,13 @@ def background_wobble_diag_per_s(output: Observation) -> float | None:
         return None
     times_s = output.times_s["flow_diag"]
     behind_NC = _background(output, times_s)
-    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1 / 12
+    # The first of them is the second sample, and the first sample the video's first frame.
+    steps_s_N = np.diff(times_s, prepend=0.0)
     size_2 = np.array([output.width_px, output.height_px]) / np.hypot(output.width_px, output.height_px)
     centres_C2 = cell_centres() * size_2
     speeds = []
-    for flow_2C, behind_C in zip(flow.reshape(-1, 2, CELLS), behind_NC, strict=True):
-        if np.count_nonzero(behind_C) >= _FEWEST_CELLS:
+    for flow_2C, behind_C, step_s in zip(flow.reshape(-1, 2, CELLS), behind_NC, steps_s_N, strict=True):
+        if np.count_nonzero(behind_C) >= _FEWEST_CELLS and step_s > 0:
             speeds.append(_beside_camera(centres_C2[behind_C], flow_2C.T[behind_C].astype(np.float64)) / step_s)
     return float(np.mean(speeds)) if speeds else None
 

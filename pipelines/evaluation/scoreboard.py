@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.evaluation.anchors import ANCHORS, COPIED, GROUND_TRUTH, Watched, driving_of
-from pipelines.evaluation.benchmark import Benchmark, Case, System
-from pipelines.evaluation.bootstrap import Estimate, draw_counts, interval, mean_estimate
+from pipelines.evaluation.anchors import Watched, driving_of
+from pipelines.evaluation.benchmark import ANCHORS, COPIED, GROUND_TRUTH, Benchmark, Case, System
+from pipelines.evaluation.bootstrap import FEWEST_GROUPS, Estimate, draw_counts, interval, mean_estimate
 from pipelines.evaluation.contenders import Shown, contenders, without_unwatched
-from pipelines.evaluation.frechet import Moments, frechet_distance, joined
+from pipelines.evaluation.frechet import Moments, frechet_distance, joined, projected
 from pipelines.evaluation.metrics import METRICS, SET_METRICS, Better, Metric, Seen, SetMetric
 from pipelines.evaluation.observation import Observation
 from pipelines.evaluation.observe_stage import Observations
@@ -62,7 +62,7 @@ def _figures(seen: Seen) -> CaseFigures:
 
 def _moments(metric: SetMetric, output: Observation) -> Moments | None:
     features_NF = output.facts.get(metric.fact)
-    return None if features_NF is None or not len(features_NF) else Moments.of(features_NF)
+    return None if features_NF is None or not len(features_NF) else Moments.of(projected(features_NF))
 
 
 def compare(benchmark: Benchmark, shown: Sequence[Shown], figures: Figures) -> dict[str, Any]:
@@ -93,14 +93,12 @@ class _Board:
 
     def __init__(self, cases: Sequence[Case], figures: Figures) -> None:
         self._cases, self._figures = cases, figures
-        self._counts_DN = draw_counts(len(cases)) if cases else np.zeros((0, 0), np.int64)
+        self._drivers = np.array([case.subjects[1] for case in cases])
+        self._counts_DN = draw_counts([case.subjects[1] for case in cases]) if cases else np.zeros((0, 0), np.int64)
+        self._drawn: dict[tuple[str, str], NDArray[np.float64] | None] = {}
 
     def row(self, metric: Metric | SetMetric, names: Sequence[str]) -> dict[str, Any]:
-        estimates: dict[str, dict[str, float | int]] = {}
-        for name in names:
-            estimate = self._estimate(metric, name)
-            if estimate is not None:
-                estimates[name] = estimate.row()
+        estimates = {name: each.row() for name in names if (each := self._estimate(metric, name)) is not None}
         judged = [(rival, self._against(metric, rival, metric.ideal)) for rival in metric.rivals if metric.ideal]
         systems = [name for name in names if name not in ANCHORS]
         pairs = [(one, other, self._against(metric, one, other)) for one, other in itertools.combinations(systems, 2)]
@@ -123,18 +121,17 @@ class _Board:
             return None
         if isinstance(metric, Metric):
             return mean_estimate(self._values(metric, name), self._counts_DN)
-        drawn_D = self._drawn_distances(metric, name)
-        if drawn_D is None:
+        drawn_D, whole = self._drawn_distances(metric, name), self._distance(metric, name)
+        if drawn_D is None or whole is None:
             return None
-        own = [self._case(name, case) for case in self._cases]
-        whole = self._distance(metric, name, np.ones(len(self._cases), np.int64))
-        measured = sum(metric.name in each.moments for each in own if each is not None)
-        return None if whole is None else Estimate(whole, *interval(drawn_D), measured)
+        low, high = interval(drawn_D)
+        measured = sum(bool(self._moments(metric, name, case)) for case in self._cases)
+        return Estimate(whole, max(0.0, low), high, measured)
 
     def _against(self, metric: Metric | SetMetric, one: str, other: str) -> str | None:
         """Whether `one` is better, worse or the same: the interval of the paired difference holds 0.
 
-        None where no case has both.
+        None where too few cases have both.
         """
         drawn_D = self._differences(metric, one, other)
         if drawn_D is None or metric.better == "neither":
@@ -148,36 +145,47 @@ class _Board:
         if not self._cases:
             return None
         if isinstance(metric, SetMetric):
+            both_N = np.array([all(self._moments(metric, name, case) for name in (one, other)) for case in self._cases])
             drawn = [self._drawn_distances(metric, name) for name in (one, other)]
-            return None if drawn[0] is None or drawn[1] is None else drawn[0] - drawn[1]
-        pairs = list(zip(self._values(metric, one), self._values(metric, other), strict=True))
-        both = np.array([first is not None and second is not None for first, second in pairs])
-        if not both.any():
-            return None
-        apart_N = np.array([0.0 if a is None or b is None else a - b for a, b in pairs])
-        weight_D = self._counts_DN @ both
-        return np.asarray((self._counts_DN @ apart_N)[weight_D > 0] / weight_D[weight_D > 0])
+            if drawn[0] is None or drawn[1] is None:
+                return None
+            apart_D = drawn[0] - drawn[1]
+        else:
+            pairs = list(zip(self._values(metric, one), self._values(metric, other), strict=True))
+            both_N = np.array([first is not None and second is not None for first, second in pairs])
+            apart_N = np.array([0.0 if a is None or b is None else a - b for a, b in pairs])
+            weight_D = self._counts_DN @ both_N
+            apart_D = (self._counts_DN @ apart_N)[weight_D > 0] / weight_D[weight_D > 0]
+        return apart_D if len(np.unique(self._drivers[both_N])) >= FEWEST_GROUPS else None
 
     def _values(self, metric: Metric, name: str) -> list[float | None]:
-        found = [self._case(name, case) for case in self._cases]
+        found = [self._figures[name].get(case.case_id) for case in self._cases]
         return [None if each is None else each.values[metric.name] for each in found]
 
-    def _case(self, name: str, case: Case) -> CaseFigures | None:
-        return self._figures[name].get(case.case_id)
+    def _moments(self, metric: SetMetric, name: str, case: Case) -> Moments | None:
+        figures = self._figures[name].get(case.case_id)
+        return None if figures is None else figures.moments.get(metric.name)
 
     def _drawn_distances(self, metric: SetMetric, name: str) -> NDArray[np.float64] | None:
-        drawn = [self._distance(metric, name, counts_N) for counts_N in self._counts_DN[:SET_DRAWS]]
-        found = [distance for distance in drawn if distance is not None]
-        return np.array(found) if len(found) == len(drawn) else None
+        """About the distance of the cases as they are: a draw holds fewer different ones, which makes it larger."""
+        key = metric.name, name
+        if key not in self._drawn:
+            whole = self._distance(metric, name)
+            drawn = [self._distance(metric, name, counts_N) for counts_N in self._counts_DN[:SET_DRAWS]]
+            found = np.array([distance for distance in drawn if distance is not None])
+            usable = whole is not None and len(found) == len(drawn)
+            self._drawn[key] = found - found.mean() + whole if usable else None
+        return self._drawn[key]
 
-    def _distance(self, metric: SetMetric, name: str, counts_N: NDArray[np.int64]) -> float | None:
-        """To the driving videos of the drawn cases; None where one of both has no vector."""
+    def _distance(self, metric: SetMetric, name: str, counts_N: NDArray[np.int64] | None = None) -> float | None:
+        """To the driving videos of these cases; None where one of both has no vector."""
+        times = np.ones(len(self._cases), np.int64) if counts_N is None else counts_N
         sets = []
         for contender in (name, metric.ideal):
             parts = [
-                each.moments[metric.name].times(float(count))
-                for case, count in zip(self._cases, counts_N, strict=True)
-                if count and (each := self._case(contender, case)) is not None and metric.name in each.moments
+                moments.times(float(count))
+                for case, count in zip(self._cases, times, strict=True)
+                if count and (moments := self._moments(metric, contender, case)) is not None
             ]
             if not parts:
                 return None

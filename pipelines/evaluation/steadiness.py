@@ -29,20 +29,20 @@ Luma = NDArray[np.uint8]
 
 
 class Steadiness:
-    """Facts of sampled frames about the one before. At most 12 frames a second: whatever the rate of a video, its
-    neighbours are equally far apart, so that videos of different rates can be compared.
+    """Facts of sampled frames about the one before. At most 12 frames a second, so that the neighbours of videos of
+    different rates are about equally far apart: exactly where 12 divides the rate, else by turns a frame more or less.
 
     warp_levels (C):   mean absolute difference, in luma levels, between the frame and the one before moved along the
                        optical flow.
     flow_diag (2C):    where each cell was in the frame before, as (x, y) in frame diagonals.
-    midpoint_levels:   mean absolute difference, in luma levels, between the frame before and the middle of its two
-                       neighbours along the flow between these.
+    midpoint_levels:   mean absolute difference, in luma levels, between the frame before and what lies between its
+                       two neighbours at its time, along the flow between these.
     features (F):      log energies of detail (mean and spread over the cells) and of change in BANDS octaves; mean and
                        spread of luma and of both chroma.
     """
 
     name: ClassVar[str] = "steadiness"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[FrameRequest] = FrameRequest("steadiness", fps=12.0, short_side_px=144, pixels="yuv")
     fact_names: ClassVar[tuple[str, ...]] = ("warp_levels", "flow_diag", "midpoint_levels", "features")
     specs: ClassVar[tuple[ScoreSpec, ...]] = ()
@@ -58,6 +58,7 @@ class Steadiness:
 class _Session:
     def __init__(self) -> None:
         self._lumas: list[Luma] = []
+        self._times_s: list[float] = []
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def measure(self, frames: LumaBatch) -> Mapping[str, Fact]:
@@ -71,14 +72,18 @@ class _Session:
                 continue
             if self._lumas and self._lumas[-1].shape != luma_HW.shape:
                 self._lumas.clear()
+                self._times_s.clear()
             if self._lumas:
                 paired_T[t] = True
                 warp_TC[t], flow_T2C[t] = self._step(self._lumas[-1], luma_HW)
                 features_TF[t] = _features(self._lumas[-1], luma_HW, frames.chroma_THW2[t])
             if len(self._lumas) == 2:
                 tripled_T[t] = True
-                midpoint_T1[t] = self._off_the_middle(self._lumas[0], self._lumas[1], luma_HW)
+                first_s, middle_s = self._times_s
+                share = (middle_s - first_s) / (float(frames.pts_s_T[t]) - first_s)
+                midpoint_T1[t] = self._off_the_middle(self._lumas[0], self._lumas[1], luma_HW, share)
             self._lumas = [*self._lumas[-1:], luma_HW.copy()]
+            self._times_s = [*self._times_s[-1:], float(frames.pts_s_T[t])]
         return {
             "warp_levels": Fact(warp_TC, paired_T),
             "flow_diag": Fact(flow_T2C, paired_T),
@@ -91,10 +96,13 @@ class _Session:
         change_HW = cv2.absdiff(now_HW, _moved(before_HW, flow_HW2))
         return _cells(change_HW), (_cells(flow_HW2) / np.float32(np.hypot(now_HW.shape[0], now_HW.shape[1]))).T.ravel()
 
-    def _off_the_middle(self, first_HW: Luma, middle_HW: Luma, last_HW: Luma) -> float:
-        """The flow between the outer two is taken where it starts, half of it for each: a middle without its holes."""
-        half_HW2 = self._flow.calc(first_HW, last_HW, None) / np.float32(2)
-        between_HW = cv2.addWeighted(_moved(first_HW, -half_HW2), 0.5, _moved(last_HW, half_HW2), 0.5, 0)
+    def _off_the_middle(self, first_HW: Luma, middle_HW: Luma, last_HW: Luma, share: float) -> float:
+        """share: of the time from first to last, where the middle lies. The flow between the outer two is taken where
+        it starts, a part of it for each: a middle without its holes."""
+        flow_HW2 = self._flow.calc(first_HW, last_HW, None)
+        before_HW = _moved(first_HW, flow_HW2 * np.float32(-share))
+        after_HW = _moved(last_HW, flow_HW2 * np.float32(1 - share))
+        between_HW = cv2.addWeighted(before_HW, 1 - share, after_HW, share, 0)
         return float(cv2.norm(middle_HW, between_HW, cv2.NORM_L1)) / middle_HW.size
 
 

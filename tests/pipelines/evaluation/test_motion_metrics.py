@@ -45,6 +45,21 @@ def test_another_build_in_another_place_at_another_rate_follows_exactly() -> Non
     assert slower == pytest.approx(0.0, abs=1e-6), "times are compared, not frame numbers"
 
 
+def test_a_body_whose_hips_only_one_of_both_shows_is_as_large() -> None:
+    """The shoulders are 40 px wide and the torso as long, where three halves of the width are the rule of thumb."""
+    track = walking()
+    conf = track.conf_PTJ.copy()
+    conf[0, :, 23:25] = 0.1
+    cut = replace(track, conf_PTJ=conf)
+    assert pose_error(track, cut) == pytest.approx(0.0, abs=1e-6)
+    hips_J = np.isin((0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28), (23, 24))
+    errors_TJ = motion.pose_errors_TJ(cut, END_S, track)
+    assert errors_TJ[:, hips_J] == pytest.approx(1.0), "joints that are missing"
+    assert errors_TJ[:, ~hips_J] == pytest.approx(0.0, abs=1e-6)
+    conf[0, :2, 23:25] = 0.9
+    assert pose_error(track, replace(track, conf_PTJ=conf)) == pytest.approx(0.0, abs=1e-6), "seen twice is not enough"
+
+
 def test_a_joint_that_is_off_by_a_known_part_of_the_torso() -> None:
     track = walking()
     px = track.joints_px_PTJ2.copy()
@@ -80,6 +95,9 @@ def test_amplitude_counts_in_octaves_of_the_drivers() -> None:
         return motion.amplitude_log2(Of(output), Of(driving))  # type: ignore[arg-type]
 
     assert log2(walking(), walking()) == 0.0
+    conf = walking().conf_PTJ.copy()
+    conf[0, :, 23:25] = 0.1
+    assert log2(walking(), replace(walking(), conf_PTJ=conf)) == pytest.approx(0.0, abs=1e-6)
     assert log2(walking(swing=5.0), walking(swing=10.0)) == pytest.approx(-1.0, abs=1e-6)
     assert log2(walking(stretch=3.0, swing=10.0), walking(swing=10.0)) == pytest.approx(0.0, abs=1e-6)
     assert log2(walking(swing=0.0), walking()) == -4.0

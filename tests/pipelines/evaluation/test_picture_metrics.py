@@ -69,6 +69,16 @@ def test_even_motion_is_smooth_and_a_jump_to_and_fro_is_not() -> None:
     assert shaken < even - 0.01
 
 
+def test_samples_that_are_not_evenly_apart() -> None:
+    """As of a file of 30 frames a second: every second frame, then every third."""
+    frames = moving(1.0)
+    uneven = np.array([0, 2, 5, 7, 10])
+    chroma = np.full((5, SIDE_PX // 2, SIDE_PX // 2, 2), 128, np.uint8)
+    batch = LumaBatch(np.ascontiguousarray(frames[uneven]), uneven / 30.0, chroma)
+    off_N = Steadiness().open().measure(batch)["midpoint_levels"].measured_N
+    assert off_N.max() < 3.0, "the frame is compared with what lies at its time, not in the middle"
+
+
 def test_a_camera_is_no_wobble_and_a_crawling_background_is() -> None:
     turning, still = seen(moving(3.0)), seen(np.repeat(moving()[:1], FRAMES, axis=0))
     whole = texture()
