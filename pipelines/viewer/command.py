@@ -126,8 +126,9 @@ def _serve(args: argparse.Namespace, tables: Any) -> int:
     from pipelines.web.tokens import secret_of
     from schemas.storage import resolved
 
-    secret = secret_of(cache_folder(args.cache))
-    app = make_app(resolved(args.dataset), tables, secret, served_names(args))
+    dataset = resolved(args.dataset)
+    secret = secret_of(cache_folder(args.cache), f"{dataset} {args.run}")
+    app = make_app(dataset, tables, secret, served_names(args))
     serve(app, args, args.port or 0, secret, "viewers")
     return 0
 

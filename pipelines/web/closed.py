@@ -6,14 +6,18 @@ Pages work under a content security policy that allows nothing but the server's 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, redirect, request, send_from_directory
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException
 
 from pipelines.web.tokens import refusal
+
+# A name or an address with its port; one of IPv6 stands in brackets. Werkzeug's own check knows no brackets.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 SHARED_PAGES = Path(__file__).parent / "pages"
 CSP = "; ".join(
@@ -33,13 +37,14 @@ def closed_app(
     kept:   what somebody whose link has expired wants to know.
     """
     app = Flask(name, static_folder=None)
-    app.config.update(TRUSTED_HOSTS=list(hosts), MAX_CONTENT_LENGTH=max_body_bytes)
+    app.config.update(MAX_CONTENT_LENGTH=max_body_bytes)
+    names = {host.lower() for host in hosts}
 
     @app.before_request
     def _let_in() -> Any:
-        if isinstance(request.routing_exception, SecurityError):
-            # Asked for under a name that is not this server's.
-            raise request.routing_exception
+        asked = _HOST.fullmatch(request.headers.get("Host", ""))
+        if asked is None or asked[1].lower() not in names:
+            abort(400, "this server does not answer to that name (--allow-host)")
         if request.path.startswith("/pages/"):
             return None
         token = request.args.get("token")

@@ -12,17 +12,39 @@ from pathlib import Path
 SECRET_FILE = ".secret"
 
 
-def secret_of(folder: Path) -> bytes:
-    """A key of its own for what is served from this folder, made once, readable by its owner alone."""
+_SECRET_BYTES = 32
+
+
+def secret_of(folder: Path, served: str = "") -> bytes:
+    """A key for what is served from this folder, readable by its owner alone; made once, and anew where it was not
+    written whole: with a short key anybody could make a link.
+
+    served: what it is good for: a link of one thing opens no other.
+    """
     path = folder / SECRET_FILE
+    while (secret := _whole_secret(path)) is None:
+        fresh = folder / f"{SECRET_FILE}.{secrets.token_hex(8)}"
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+        try:
+            if path.exists():
+                fresh.replace(path)
+            else:
+                # Unlike a rename, a link does not take the place of what another process made in the meantime.
+                os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink(missing_ok=True)
+    return hmac.new(secret, served.encode(), hashlib.sha256).digest()
+
+
+def _whole_secret(path: Path) -> bytes | None:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        secret = secrets.token_bytes(32)
-        file.write(secret)
-    return secret
+        secret = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return secret if len(secret) == _SECRET_BYTES else None
 
 
 def make_token(secret: bytes, hours: float, now_s: float | None = None) -> str:

@@ -5,6 +5,9 @@ import { Painter } from "/pages/draw.js";
 import { Timeline } from "/pages/timeline.js";
 import { unpacked } from "/pages/tracks.js";
 
+// As many as the first page asks for (server.py).
+const PAGE_ROWS = 60;
+
 const LAYERS = ["body", "face", "hands", "camera", "things"];
 const KEPT = "motionloom-layers";
 
@@ -58,7 +61,9 @@ function step(frames) {
   if (!times || !times.length) { seek(nowS + frames * stepS); return; }
   let row = 0;
   while (row + 1 < times.length && Math.abs(times[row + 1] - nowS) <= Math.abs(times[row] - nowS)) row += 1;
-  seek(times[Math.min(Math.max(row + frames, 0), times.length - 1)] + 0.25 * stepS);
+  const target = Math.min(Math.max(row + frames, 0), times.length - 1);
+  // A second seek into the last frame of a video that loops would land on the first.
+  if (target !== row) seek(times[target] + 0.25 * stepS);
 }
 
 function drawLayers() {
@@ -122,9 +127,13 @@ async function showRejected() {
 async function neighbour(by) {
   const at = (state.at ?? NaN) + by;
   if (!(at >= 0)) return;
-  const { rows } = await ask("/api/page", { ...question(state), offset: at, limit: 1 });
-  if (!rows.length) { say("that was the last one"); return; }
-  location.href = pageAddress("/sample", { key: rows[0].key ?? rows[0].clip_id, at });
+  try {
+    const { rows } = await ask("/api/page", { ...question(state), offset: at, limit: 1 });
+    if (!rows.length) { say("that was the last one"); return; }
+    location.href = pageAddress("/sample", { key: rows[0].key ?? rows[0].clip_id, at });
+  } catch (error) {
+    say(error.message, true);
+  }
 }
 
 function toggle() {
@@ -154,7 +163,7 @@ addEventListener("keydown", (event) => {
 
 document.title = state.key;
 element("name").textContent = state.key;
-element("back").href = pageAddress("/", state.at === null ? {} : { offset: Math.floor(state.at / 60) * 60 });
+element("back").href = pageAddress("/", state.at === null ? {} : { offset: Math.floor(state.at / PAGE_ROWS) * PAGE_ROWS });
 element("back").textContent = isSample ? "All samples" : "All rejected clips";
 element("previous").disabled = !state.at;
 element("next").disabled = state.at === null;
