@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -22,29 +23,25 @@ def secret_of(folder: Path, served: str = "") -> bytes:
     served: what it is good for: a link of one thing opens no other.
     """
     path = folder / SECRET_FILE
-    while (secret := _whole_secret(path)) is None:
+    while (secret := _read(path)) is None or len(secret) != _SECRET_BYTES:
         fresh = folder / f"{SECRET_FILE}.{secrets.token_hex(8)}"
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(_SECRET_BYTES))
-        try:
-            if path.exists():
-                fresh.replace(path)
-            else:
-                # Unlike a rename, a link does not take the place of what another process made in the meantime.
-                os.link(fresh, path)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink(missing_ok=True)
+        if secret is not None:
+            fresh.replace(path)
+            continue
+        # Unlike a rename, a link does not take the place of what another process made in the meantime.
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
     return hmac.new(secret, served.encode(), hashlib.sha256).digest()
 
 
-def _whole_secret(path: Path) -> bytes | None:
+def _read(path: Path) -> bytes | None:
     try:
-        secret = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return None
-    return secret if len(secret) == _SECRET_BYTES else None
 
 
 def make_token(secret: bytes, hours: float, now_s: float | None = None) -> str:
