@@ -42,7 +42,7 @@ def _read(field: str, row: Mapping[str, Any]) -> TimedLabel | None:
     try:
         start_s, end_s = float(row["start_s"]), float(row["end_s"])
         sure = None if confidence is None else float(confidence)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     if (
         not isinstance(name, str)
@@ -54,4 +54,7 @@ def _read(field: str, row: Mapping[str, Any]) -> TimedLabel | None:
         return None
     thing, hand = row.get("object"), row.get("hand")
     parts = [name, *([str(thing)] if thing else []), *([f"({hand})"] if hand else [])]
-    return TimedLabel(field, " ".join(parts), start_s, end_s, sure)
+    # JSON has no infinity, and whoever draws or sends it on needs a number.
+    return TimedLabel(
+        field, " ".join(parts), start_s, end_s, sure if sure is not None and math.isfinite(sure) else None
+    )

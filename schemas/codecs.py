@@ -111,7 +111,8 @@ def decode_json(data: bytes) -> Any:
     """Raises: SchemaError when the bytes are not JSON."""
     try:
         return json.loads(data, parse_constant=_refuse_constant)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:
+        # Bytes that are no text, text that is no JSON, an integer of thousands of digits.
         raise SchemaError(f"not readable JSON ({error})") from error
     except RecursionError as error:
         raise SchemaError("not readable JSON (nested too deep)") from error

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipelines.arguments import local_path, location
+from pipelines.logs import tell
+from pipelines.sink import check_new
 from pipelines.web.serving import DEFAULT_HOST, add_serving_arguments, check_serving, serve, served_names
 from schemas.errors import RecipeError
 
@@ -21,7 +24,7 @@ _MODES = {
     "fiftyone": {"where", "sort", "descending", "limit", "cache"},
     "key": {"output", "no_video", "rerun"},
 }
-_DEFAULTS: dict[str, Any] = {"host": DEFAULT_HOST, "hours": 24.0}
+_HOURS = 24.0
 _OPTIONS = sorted({option for options in _MODES.values() for option in options})
 
 
@@ -44,7 +47,9 @@ def add_arguments(view: argparse.ArgumentParser) -> None:
     one.add_argument("--rerun", action="store_true", help="also KEY.rrd for the Rerun viewer (needs the extra rerun)")
     served = view.add_argument_group("with --serve")
     served.add_argument("--run", type=location, metavar="RUN", help="also show what this run rejected, and why")
-    add_serving_arguments(served, hours=_DEFAULTS["hours"], default_port="a free one")
+    add_serving_arguments(served, hours=_HOURS, default_port="a free one")
+    # Whether one was given has to be seen: --static takes none.
+    view.set_defaults(host=None, hours=None)
     chosen = view.add_argument_group("with --static or --fiftyone")
     chosen.add_argument(
         "--where", action="append", default=[], metavar="CONDITION",
@@ -69,10 +74,42 @@ def run(args: argparse.Namespace) -> int:
 
         args.output = args.output or Path("views")
         return view_sample(args)
-    if mode == "serve":
-        check_serving(args)
+    _check(mode, args)
     with _tables(args) as tables:
         return {"serve": _serve, "static": _static, "fiftyone": _fiftyone}[mode](args, tables)
+
+
+def _check(mode: str, args: argparse.Namespace) -> None:
+    """Everything that can be told before all samples are read, which takes minutes.
+
+    Raises: RecipeError.
+    """
+    try:
+        import duckdb  # noqa: F401 - whether it is there
+
+        if mode == "serve":
+            import flask  # noqa: F401
+            import waitress  # noqa: F401
+    except ImportError as error:
+        raise RecipeError(f"{_NEEDED} ({error})") from error
+    if mode == "serve":
+        args.host = DEFAULT_HOST if args.host is None else args.host
+        args.hours = _HOURS if args.hours is None else args.hours
+        check_serving(args)
+        return
+    _selection(args)
+    if mode == "fiftyone":
+        if not args.fiftyone.name:
+            raise RecipeError("--fiftyone: expected the name of a new folder")
+        check_new(args.fiftyone, "--fiftyone")
+        return
+    _page_limit(args)
+    if not args.static.name or args.static.is_dir():
+        raise RecipeError(f"--static {args.static}: expected the name of a file, such as page.html")
+    try:
+        args.static.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"--static {args.static}: {error.strerror or error}") from error
 
 
 def _mode(args: argparse.Namespace) -> str:
@@ -85,7 +122,7 @@ def _mode(args: argparse.Namespace) -> str:
     mode = chosen[0]
     for option in _OPTIONS:
         value = getattr(args, option)
-        is_given = value is not None and value is not False and value != [] and value != _DEFAULTS.get(option)
+        is_given = value is not None and value is not False and value != []
         if is_given and option not in _MODES[mode]:
             takers = " or ".join("KEY" if mode == "key" else f"--{mode}" for mode in _MODES if option in _MODES[mode])
             raise RecipeError(f"--{option.replace('_', '-')} is for {takers}")
@@ -96,36 +133,43 @@ def _mode(args: argparse.Namespace) -> str:
 
 @contextlib.contextmanager
 def _tables(args: argparse.Namespace) -> Iterator[Any]:
-    try:
-        import duckdb  # noqa: F401 - whether it is there
+    from pipelines.viewer.samples import SAMPLES
+    from pipelines.viewer.side_tables import (
+        cache_folder,
+        clear_left_behind,
+        has_kept_of,
+        rejected_table,
+        remove_once,
+        samples_table,
+    )
+    from pipelines.viewer.tables import Tables
 
-        from pipelines.viewer.samples import SAMPLES
-        from pipelines.viewer.side_tables import cache_folder, rejected_table, samples_table
-        from pipelines.viewer.tables import Tables
-    except ImportError as error:
-        raise RecipeError(f"{_NEEDED} ({error})") from error
     cache = cache_folder(args.cache)
+    clear_left_behind(cache)
+    # First what takes seconds: a wrong RUN is told before all samples are read.
+    rejected = None if args.run is None else rejected_table(args.run, cache)
     files = {SAMPLES: samples_table(args.dataset, cache)}
-    if args.run is not None:
-        files["rejected"] = rejected_table(args.run, cache)
-    tables = Tables(files)
     try:
-        yield tables
+        if rejected is not None:
+            files["rejected"] = rejected
+            if not has_kept_of(args.run, files[SAMPLES]):
+                tell(
+                    "warning", f"no clip that --run {args.run} kept is a sample of {args.dataset}: is it another's run?"
+                )
+        with contextlib.closing(Tables(files)) as tables:
+            yield tables
     finally:
-        tables.close()
+        remove_once(files[SAMPLES])
 
 
 def _serve(args: argparse.Namespace, tables: Any) -> int:
-    try:
-        import waitress  # noqa: F401 - whether it is there
-
-        from pipelines.viewer.server import make_app
-    except ImportError as error:
-        raise RecipeError(f"{_NEEDED} ({error})") from error
+    from pipelines.viewer.server import make_app
     from pipelines.viewer.side_tables import cache_folder
     from pipelines.web.tokens import secret_of
     from schemas.storage import resolved
 
+    # A browser that stops loading a video is nothing to tell.
+    logging.getLogger("waitress").setLevel(logging.WARNING)
     dataset = resolved(args.dataset)
     secret = secret_of(cache_folder(args.cache), f"{dataset} {args.run}")
     app = make_app(dataset, tables, secret, served_names(args))
@@ -141,15 +185,20 @@ def _selection(args: argparse.Namespace) -> Any:
     return Query(parsed_conditions(args.where), args.sort, args.descending)
 
 
-def _static(args: argparse.Namespace, tables: Any) -> int:
-    from pipelines.terminal import print_json, print_lines, size_text
-    from pipelines.viewer.static_page import MAX_SAMPLES, write_static_page
+def _page_limit(args: argparse.Namespace) -> int:
+    from pipelines.viewer.static_page import MAX_SAMPLES
 
-    query, limit = _selection(args), args.limit or _DEFAULT_LIMIT
+    limit: int = args.limit or _DEFAULT_LIMIT
     if limit > MAX_SAMPLES:
         raise RecipeError(f"--limit {limit}: a page of more than {MAX_SAMPLES} samples is none that a browser shows")
-    args.static.parent.mkdir(parents=True, exist_ok=True)
-    written = write_static_page(args.dataset, tables, query, limit, args.static, args.where)
+    return limit
+
+
+def _static(args: argparse.Namespace, tables: Any) -> int:
+    from pipelines.terminal import print_json, print_lines, size_text
+    from pipelines.viewer.static_page import write_static_page
+
+    written = write_static_page(args.dataset, tables, _selection(args), _page_limit(args), args.static, args.where)
     if args.json:
         print_json(written)
     else:

@@ -26,6 +26,7 @@ from pipelines.shards import labels_of
 from pipelines.sink import check_new, made_whole, write_text
 from pipelines.viewer.columns import Column
 from pipelines.viewer.media import open_member
+from pipelines.viewer.numbers import with_finite_numbers
 from pipelines.viewer.query import Query
 from pipelines.viewer.samples import SAMPLES
 from pipelines.viewer.tables import MAX_PAGE, Tables
@@ -51,6 +52,11 @@ _FACE_DRAWN = sorted({landmark for _, line in FACE_LINES for landmark in line})
 _SIDES = ("left", "right")
 # Columns that FiftyOne has a place of its own for, or that say where bytes lie.
 _NOT_FIELDS = ("key", "shard", "offset", "bytes", "sha256", "width_px", "height_px", "frames", "fps", "duration_s")
+# Facts of a sample's JSON under these names would take the place of FiftyOne's own.
+_FIFTYONES = frozenset(
+    ("id", "_id", "filepath", "tags", "metadata", "media_type", "frames", "_media_type", "_rand", "_dataset_id",
+     "dataset_id", "created_at", "last_modified_at", "key")
+)  # fmt: skip
 _LOADER = '''"""Loads this folder into FiftyOne: python load.py, then `fiftyone app launch NAME`."""
 
 import json
@@ -88,11 +94,19 @@ def export_fiftyone(dataset: Location, tables: Tables, query: Query, limit: int 
             for number, row in enumerate(track(_rows(tables, query, wanted), "exporting", wanted)):
                 document, video_bytes = _export_sample(dataset, row, tables.columns[SAMPLES], part)
                 bytes_written += video_bytes
-                file.write((",\n" if number else "\n") + json.dumps(document, allow_nan=False))
+                file.write((",\n" if number else "\n") + _json(document))
             file.write("\n]}\n")
         write_text(part / "metadata.json", json.dumps(_about(name_of(dataset)), indent=1) + "\n")
         write_text(part / LOADER, _LOADER)
     return {"folder": str(folder), "samples": wanted, "bytes": bytes_written}
+
+
+def _json(document: dict[str, Any]) -> str:
+    try:
+        return json.dumps(document, allow_nan=False)
+    except ValueError:
+        # Rare, and looking at every number of every frame takes longer than writing them.
+        return json.dumps(with_finite_numbers(document), allow_nan=False)
 
 
 def _rows(tables: Tables, query: Query, wanted: int) -> Iterator[dict[str, Any]]:
@@ -129,7 +143,7 @@ def _export_sample(
     if not len(pts_s_T):
         pts_s_T = np.arange(entry.frames) / (entry.fps or 1)
     frames = {str(t + 1): _frame(t, float(pts_s), tracks, entry) for t, pts_s in enumerate(pts_s_T)}
-    write_text(folder / "frames" / f"{entry.key}.json", json.dumps({"frames": frames}, allow_nan=False))
+    write_text(folder / "frames" / f"{entry.key}.json", _json({"frames": frames}))
     document = {
         "filepath": f"data/{entry.key}.mp4",
         "tags": [str(row["split"])] if row.get("split") else [],
@@ -151,7 +165,10 @@ def _fields(row: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, 
     return {
         name.replace(".", "_"): row[name]
         for name, column in columns.items()
-        if column.kind != "labels" and name not in _NOT_FIELDS and row[name] is not None
+        if column.kind != "labels"
+        and name not in _NOT_FIELDS
+        and row[name] is not None
+        and name.replace(".", "_").lower() not in _FIFTYONES
     }
 
 

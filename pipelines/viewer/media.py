@@ -105,11 +105,14 @@ def _within(width: int, height: int) -> tuple[int, int]:
 
 
 class PictureCache:
-    """Thumbnails that were asked for lately, in bounded memory; a few are decoded at a time."""
+    """Thumbnails that were asked for lately, in bounded memory; a few are decoded at a time.
+
+    One that could not be made is tried again when it is asked for: what it lacked may have come back.
+    """
 
     def __init__(self, max_bytes: int = _CACHE_BYTES) -> None:
         self._max_bytes, self._bytes = max_bytes, 0
-        self._kept: OrderedDict[str, bytes | None] = OrderedDict()
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._lock, self._decoding = threading.Lock(), threading.Semaphore(_AT_ONCE)
 
     def picture(self, name: str, make: Callable[[], bytes | None]) -> bytes | None:
@@ -119,10 +122,12 @@ class PictureCache:
                 return self._kept[name]
         with self._decoding:
             made = make()
+        if made is None:
+            return None
         with self._lock:
             if name not in self._kept:
                 self._kept[name] = made
-                self._bytes += len(made or b"")
+                self._bytes += len(made)
             while self._bytes > self._max_bytes:
-                self._bytes -= len(self._kept.popitem(last=False)[1] or b"")
+                self._bytes -= len(self._kept.popitem(last=False)[1])
         return made

@@ -19,11 +19,15 @@ from schemas.errors import RecipeError
 MAX_CONDITIONS = 24
 MAX_TEXT = 400
 _CONDITION = re.compile(
-    r"\s*(?P<column>[\w.]+)(?:\s*(?P<sign>>=|<=|!=|>|<|=)|\s+(?P<word>[a-z]+(?: not)?)(?=\s|\Z))\s*(?P<value>.*)\Z",
+    r"\s*(?P<column>[\w.]+)(?:\s*(?P<sign>>=|<=|!=|>|<|=)|\s+(?P<word>[a-z]+(?:\s+not)?)(?=\s|\Z))\s*(?P<value>.*)\Z",
     re.DOTALL,
 )
 _SURE = re.compile(r"(?P<name>.+?)\s+at\s+(?P<at_least>[0-9.]+)\Z", re.DOTALL)
+# "at" where no such number follows. A label may have the word in it: "look at camera".
+_UNSURE = re.compile(r".*\sat(?:\s+[-+.0-9]\S*)?\Z", re.DOTALL)
 _COMPARISONS = {">=": ">=", "<=": "<=", ">": ">", "<": "<", "=": "=", "!=": "<>"}
+
+_WITH_VALUE = {each for operators in OPERATORS.values() for each in operators} - set(WITHOUT_VALUE)
 
 
 class BadQueryError(RecipeError):
@@ -141,15 +145,24 @@ def _value(condition: Condition, column: Column) -> Any:
         if text not in ("true", "false", "yes", "no"):
             raise BadQueryError(f"{column.name} is yes or no, not {text[:40]!r}")
         return text in ("true", "yes")
-    if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT or not _is_utf8(value):
         raise BadQueryError(f"{column.name} {condition.operator}: a text of 1 to {MAX_TEXT} characters is wanted")
     return value.strip()
+
+
+def _is_utf8(text: str) -> bool:
+    """Half a pair of surrogates, or what a terminal sent as bytes, is no text that DuckDB takes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(value: Any, what: str) -> float:
     try:
         number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not math.isfinite(number):
         raise BadQueryError(f"{what} is compared with a number, not {str(value)[:40]!r}")
@@ -193,8 +206,15 @@ def _parsed(text: str) -> Condition:
     match = _CONDITION.match(text)
     if match is None:
         raise BadQueryError(f"--where {text[:120]!r}: expected COLUMN OPERATOR VALUE, such as 'duration_s >= 2'")
-    column, operator, value = match["column"], match["sign"] or match["word"], match["value"].strip()
+    column, value = match["column"], match["value"].strip()
+    operator = match["sign"] or " ".join(match["word"].split())
+    if operator in WITHOUT_VALUE and value:
+        raise BadQueryError(f"--where {text[:120]!r}: {operator} takes no value")
+    if operator in _WITH_VALUE and not value:
+        raise BadQueryError(f"--where {text[:120]!r}: {operator} is followed by a value")
     sure = _SURE.match(value) if operator in ("has", "has not") else None
     if sure is not None:
         return Condition(column, operator, sure["name"], _number(sure["at_least"], f"{column}'s confidence"))
+    if operator in ("has", "has not") and _UNSURE.match(value):
+        raise BadQueryError(f"--where {text[:120]!r}: 'at' is followed by a confidence, such as 'at 0.6'")
     return Condition(column, operator, value or None)

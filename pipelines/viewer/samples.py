@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from annotation.base import ClipFrame
 from annotation.timed_labels import timed_labels
 from pipelines.shards import labels_of
+from pipelines.viewer.numbers import with_finite_numbers
 from pipelines.viewer.query import Query
 from pipelines.viewer.tables import Tables
 from pipelines.viewer.track_arrays import track_blob
 from schemas.codecs import decode_json
 from schemas.errors import CorruptShard, DataError
-from schemas.index import OVERLAY_NAME_PATTERN, SAMPLE_COLUMNS, SHARD_NAME_PATTERN, SampleEntry
+from schemas.index import INDEX_JSON, OVERLAY_NAME_PATTERN, SAMPLE_COLUMNS, SHARD_NAME_PATTERN, SampleEntry
 from schemas.label_quality import LABEL_QUALITY, LABEL_QUALITY_NAMES
 from schemas.shard import read_members
 from schemas.storage import Location
@@ -31,6 +33,10 @@ _RIGHTS = ("licence", "consent", "subject")
 _ELSEWHERE = ("caption", "clip_id", "duration_s", "width_px", "height_px", "fps", "frames")
 
 
+class DatasetChangedError(DataError):
+    """The dataset is not the one that the table was made of."""
+
+
 class Samples:
     """The samples of a dataset by key. Those of pages that were asked for lately are known without another question: a
     page asks for sixty pictures."""
@@ -40,6 +46,24 @@ class Samples:
         self._columns = [name for name in _ENTRY if tables.has(SAMPLES, name)]
         self._kept: OrderedDict[str, SampleEntry] = OrderedDict()
         self._lock = threading.Lock()
+        self._stamp = self._index_stamp()
+
+    def check_unchanged(self) -> None:
+        """Of a dataset on this machine; asking a store would cost a request for every picture.
+
+        Raises: DatasetChangedError when its index was written again since.
+        """
+        if self._index_stamp() != self._stamp:
+            raise DatasetChangedError("the dataset has changed; start the viewer again")
+
+    def _index_stamp(self) -> tuple[int, int] | None:
+        if not isinstance(self.dataset, Path):
+            return None
+        try:
+            found = (self.dataset / INDEX_JSON).stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
 
     def page(self, query: Query, offset: int, limit: int, columns: Sequence[str]) -> list[dict[str, Any]]:
         """As `Tables.page`, of these columns. Raises: BadQueryError."""
@@ -99,7 +123,7 @@ class Samples:
             } if isinstance(made_by, dict) else {},
             "more": dict(sorted(plain.items())),
         }  # fmt: skip
-        return {
+        facts = {
             "key": entry.key,
             "caption": str(document.get("caption") or ""),
             "duration_s": entry.duration_s,
@@ -119,6 +143,7 @@ class Samples:
             "groups": groups,
             "notes": [f"{unreadable} labels are unreadable and not shown"] if unreadable else [],
         }
+        return {name: with_finite_numbers(value) for name, value in facts.items()}
 
     def tracks(self, entry: SampleEntry) -> bytes:
         """`track_blob` of the tracks that the sample has. Raises: CorruptShard, naming shard and key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from werkzeug.wsgi import wrap_file
 
 from pipelines.viewer.media import PictureCache, open_member, sample_thumbnail, source_thumbnail
 from pipelines.viewer.query import BadQueryError, Query, query_of
-from pipelines.viewer.samples import SAMPLES, Samples
-from pipelines.viewer.tables import Tables
+from pipelines.viewer.samples import SAMPLES, DatasetChangedError, Samples
+from pipelines.viewer.tables import TableGoneError, Tables
 from pipelines.web.closed import closed_app
 from schemas.errors import MotionloomError
 from schemas.index import SampleEntry
@@ -28,6 +29,7 @@ _CARD = {
     REJECTED: ("clip_id", "uri", "start_s", "end_s", "why"),
 }
 _KEY = {SAMPLES: "key", REJECTED: "clip_id"}
+_STATUS: dict[type[MotionloomError], int] = {BadQueryError: 400, DatasetChangedError: 409, TableGoneError: 503}
 
 
 def make_app(dataset: Location, tables: Tables, secret: bytes, hosts: list[str]) -> Flask:
@@ -40,7 +42,7 @@ def make_app(dataset: Location, tables: Tables, secret: bytes, hosts: list[str])
 
     @app.errorhandler(MotionloomError)
     def _said(error: MotionloomError) -> Any:
-        return jsonify(error=str(error)), 400 if isinstance(error, BadQueryError) else 500
+        return jsonify(error=str(error)), _STATUS.get(type(error), 500)
 
     @app.get("/")
     def _browse() -> Response:
@@ -66,10 +68,12 @@ def make_app(dataset: Location, tables: Tables, secret: bytes, hosts: list[str])
         table, query = _asked()
         offset, limit = _whole("offset", 0), _whole("limit", PAGE_ROWS)
         shown = [n for n in dict.fromkeys([*_CARD[table], query.sort or _KEY[table]]) if n in tables.columns[table]]
-        if table == SAMPLES:
-            rows = samples.page(query, offset, limit, shown)
-        else:
-            rows = tables.page(table, query, offset, limit, shown)
+        ask = samples.page if table == SAMPLES else functools.partial(tables.page, table)
+        rows = ask(query, offset, limit, shown)
+        if offset and not rows:
+            # An address from elsewhere may lie behind the last page: that is shown.
+            offset = max(0, tables.count(table, query) - 1) // limit * limit
+            rows = ask(query, offset, limit, shown)
         return jsonify(rows=rows, offset=offset)
 
     @app.get("/api/count")
@@ -131,6 +135,7 @@ def make_app(dataset: Location, tables: Tables, secret: bytes, hosts: list[str])
         return table, query_of(given.get("filters", ""), given.get("sort", ""), given.get("descending", ""))
 
     def _entry(key: str) -> SampleEntry:
+        samples.check_unchanged()
         entry = samples.entry(key)
         if entry is None:
             abort(404, f"this dataset has no sample {key[:80]!r}")
@@ -152,7 +157,10 @@ def _page(name: str) -> Response:
 def _picture(data: bytes | None) -> Response:
     """A placeholder where there is none: a missing picture is no error of the page."""
     if data is None:
-        return Response((PAGES / "missing.svg").read_bytes(), mimetype="image/svg+xml")
+        placeholder = Response((PAGES / "missing.svg").read_bytes(), mimetype="image/svg+xml")
+        # The picture may be there the next time.
+        placeholder.cache_control.no_store = True
+        return placeholder
     return Response(data, mimetype="image/jpeg")
 
 

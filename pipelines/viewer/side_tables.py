@@ -1,14 +1,17 @@
 """What the viewer asks: a parquet file with a row for every sample, and one for every clip that a RUN rejected.
 
-A dataset is never changed: both lie in a cache folder, named by what they were made from, and may be deleted.
+A dataset is never changed: both lie in a cache folder, named by what they were made from, and may be deleted. One that
+lacks what could not be read has a name of its own, `once-…`: it is not taken again.
 The dataset's index has neither scores nor labels, which stand in every sample's JSON: all of them are read once.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,6 +26,7 @@ from pipelines.logs import tell
 from pipelines.progress import track
 from pipelines.shards import labels_of
 from pipelines.viewer.columns import CONFIDENCE, LOWERED, NAME_PATTERN, ROW
+from pipelines.viewer.numbers import finite
 from pipelines.viewer.query import quoted
 from pipelines.viewer.tables import connection, sql_text
 from schemas.codecs import decode_json
@@ -34,13 +38,17 @@ from schemas.shard import read_members
 from schemas.storage import Location, download, is_remote, joined, listed_states, name_of
 
 # Of the form of the tables: another number makes them anew.
-_FORM = 1
+_FORM = 2
 _ROWS_AT_ONCE = 4096
 # Small groups, so that the rows of a page are found without reading many others; lz4, because unpacking zstd takes as
 # long as a filter (benchmarks/viewer_million.py).
 _ROW_GROUP, _COMPRESSION = 16_384, "lz4_raw"
 _MAX_COLUMNS = 400
 PROBLEM = "problem"
+_ONCE = "once-"
+_MAKING = ".making-"
+# Nothing is made for so long, and no link of a viewer is good for longer.
+_LEFT_BEHIND_S = {f"{_MAKING}*": 24 * 3600.0, ".*.part": 24 * 3600.0, f"{_ONCE}*": 366 * 24 * 3600.0}
 
 
 def cache_folder(stated: Path | None) -> Path:
@@ -54,20 +62,54 @@ def cache_folder(stated: Path | None) -> Path:
     return folder.resolve()
 
 
+def clear_left_behind(cache: Path) -> None:
+    """Removes what killed processes left in the cache."""
+    for pattern, age_s in _LEFT_BEHIND_S.items():
+        for path in cache.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > age_s:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def remove_once(table: Path) -> None:
+    """Of a table that is for one call only; others stay."""
+    if table.name.startswith(_ONCE):
+        table.unlink(missing_ok=True)
+
+
 def samples_table(dataset: Location, cache: Path) -> Path:
-    """The table of a dataset, made where the cache has none of these very shards. Raises: as load_samples."""
+    """The table of a dataset, made where the cache has none of these very shards. Raises: as load_samples.
+
+    Where a sample could not be read it is for this call only (`remove_once`): a shard may come back, a store recover.
+    """
     shards = [[shard.name, shard.sha256] for shard in load_shards(dataset)]
     overlays = [[overlay.name, overlay.sha256] for overlay in load_overlays(dataset)]
     target = cache / f"samples-{fingerprint([_FORM, shards, overlays])}.parquet"
-    if not target.is_file():
-        total = int(load_index(dataset)["samples"])
-        entries = track(iterate_samples(dataset), "reading", total)
-        write_table(_sample_rows(dataset, entries), target)
+    if _is_whole(target):
+        return target
+    total = int(load_index(dataset)["samples"])
+    entries = track(iterate_samples(dataset), "reading", total)
+    once = cache / f"{_ONCE}{os.getpid()}-{target.name}"
+    unread: list[str] = []
+    write_table(_sample_rows(dataset, entries, unread), once)
+    if unread:
+        tell("warning", f"{len(unread)} samples have no readable JSON; filter by {PROBLEM} known")
+        return once
+    once.replace(target)
     return target
 
 
-def _sample_rows(dataset: Location, entries: Iterable[SampleEntry]) -> Iterator[dict[str, Any]]:
-    unread = 0
+def _is_whole(table: Path) -> bool:
+    """Whether it is there and ends as such a file does: a full disk cuts one short, or leaves nothing of it."""
+    try:
+        with pq.ParquetFile(table):
+            return True
+    except (OSError, pa.ArrowException):
+        return False
+
+
+def _sample_rows(dataset: Location, entries: Iterable[SampleEntry], unread: list[str]) -> Iterator[dict[str, Any]]:
+    """unread: gets the keys of those whose JSON could not be read."""
     for entry in entries:
         row = {name: value for name, value in entry.row().items() if name not in LABEL_QUALITY_NAMES}
         row |= {"subject": entry.subject or None, f"caption{LOWERED}": entry.caption.lower(), **entry.label_quality}
@@ -75,11 +117,9 @@ def _sample_rows(dataset: Location, entries: Iterable[SampleEntry]) -> Iterator[
             members = read_members(dataset, entry, ("json",))
             row |= json_columns(decode_json(members["json"]), row)
         except (DataError, KeyError) as error:
-            unread += 1
+            unread.append(entry.key)
             row[PROBLEM] = f"its JSON cannot be read: {error}"
         yield row
-    if unread:
-        tell("warning", f"{unread} samples have no readable JSON; filter by {PROBLEM} known")
 
 
 def json_columns(document: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,12 +130,15 @@ def json_columns(document: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[
     if isinstance(camera, dict):
         facts["camera.shake_rad"] = camera.get("shake_rad")
     columns: dict[str, Any] = {}
+    labels_by_field = labels_of(dict(document))
+    # DuckDB takes names that differ in case only for the same.
+    theirs = {name.lower() for name in (*taken, *labels_by_field, ROW, PROBLEM)}
     for name, value in facts.items():
-        if name not in taken and name not in (ROW, PROBLEM) and NAME_PATTERN.match(name):
+        if NAME_PATTERN.match(name) and name.lower() not in theirs:
             known = _plain(value)
             if known is not None:
                 columns[name] = known
-    labels, _ = timed_labels(labels_of(dict(document)))
+    labels, _ = timed_labels(labels_by_field)
     for field in {label.field for label in labels}:
         best: dict[str, float] = {}
         for label in labels:
@@ -109,16 +152,18 @@ def json_columns(document: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[
 def _plain(value: Any) -> float | str | bool | None:
     if isinstance(value, bool | str):
         return value
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return finite(value) if isinstance(value, int | float) else None
 
 
 def write_table(rows: Iterable[dict[str, Any]], target: Path) -> None:
     """A parquet file of rows whose columns need not be the same, numbered in the column `row`.
 
-    Rows lie in memory a few thousand at a time. The file appears under its name when it is complete.
+    Rows lie in memory a few thousand at a time. The file appears under its name when it is complete. Names that differ
+    in case only are one column, spelled as it comes first.
     """
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder:
-        numbered = ({ROW: number, **row} for number, row in enumerate(rows))
+    spelled: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix=_MAKING, dir=target.parent) as folder:
+        numbered = (_spelled({ROW: number, **row}, spelled) for number, row in enumerate(rows))
         parts: list[Path] = []
         while batch := list(islice(numbered, _ROWS_AT_ONCE)):
             parts.append(Path(folder) / f"{len(parts):06d}.parquet")
@@ -126,6 +171,14 @@ def write_table(rows: Iterable[dict[str, Any]], target: Path) -> None:
         if not parts:
             raise RecipeError("there is no sample to show")
         _join(parts, target, Path(folder))
+
+
+def _spelled(row: Mapping[str, Any], spelled: dict[str, str]) -> dict[str, Any]:
+    """The row under the names that `spelled` has for them in small letters, which gets those that it lacks."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found.setdefault(spelled.setdefault(name.lower(), name), value)
+    return found
 
 
 def _arrow(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -167,7 +220,7 @@ def rejected_table(run: Location, cache: Path) -> Path:
         raise RecipeError(f"--run {run}: it has no clips and decisions (motionloom curate writes them)")
     states = {name: [[str(path), *map(str, state.values())] for path, state in found] for name, found in parts.items()}
     target = cache / f"rejected-{fingerprint([_FORM, states])}.parquet"
-    if target.is_file():
+    if _is_whole(target):
         return target
     try:
         _write_rejected(parts, target)
@@ -177,11 +230,8 @@ def rejected_table(run: Location, cache: Path) -> Path:
 
 
 def _write_rejected(parts: Mapping[str, list[tuple[Location, dict[str, Any]]]], target: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder, connection() as duck:
-        files = {}
-        for name, found in parts.items():
-            here = [_here(path, Path(folder) / name) for path, _ in found]
-            files[name] = "read_parquet([" + ", ".join(map(sql_text, here)) + "], union_by_name = true)"
+    with tempfile.TemporaryDirectory(prefix=_MAKING, dir=target.parent) as folder, connection() as duck:
+        files = {name: _read_parts(found, Path(folder) / name) for name, found in parts.items()}
         duck.execute(f"SET temp_directory = {sql_text(folder)}")
         known = [row[0] for row in duck.execute(f"DESCRIBE SELECT * FROM {files['clips']}").fetchall()]
         clips = ", ".join(f"c.{quoted(name)}" for name in known if name not in ("reasons", "why", ROW))
@@ -194,6 +244,29 @@ def _write_rejected(parts: Mapping[str, list[tuple[Location, dict[str, Any]]]], 
             "WHERE NOT d.kept ORDER BY clip_id",
             target,
         )
+
+
+def has_kept_of(run: Location, table: Path) -> bool:
+    """Whether any clip that a RUN kept is a sample of this table: otherwise the dataset was made of another run.
+
+    Raises: DataError when the run's decisions cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix=_MAKING, dir=table.parent) as folder, connection() as duck:
+        decisions = _read_parts(_parts(joined(run, "decisions")), Path(folder))
+        try:
+            found = duck.execute(
+                f"SELECT 1 FROM {decisions} AS d JOIN read_parquet({sql_text(table)}) AS s ON s.key = d.clip_id "
+                "WHERE d.kept LIMIT 1"
+            ).fetchall()
+        except duckdb.Error as error:
+            raise DataError(f"--run {run}: its decisions cannot be read: {str(error).splitlines()[0]}") from error
+    return bool(found)
+
+
+def _read_parts(parts: Sequence[tuple[Location, Any]], folder: Path) -> str:
+    """As SQL reads them; folder: takes copies of remote ones."""
+    here = ", ".join(sql_text(_here(path, folder)) for path, _ in parts)
+    return f"read_parquet([{here}], union_by_name = true)"
 
 
 def _parts(folder: Location) -> list[tuple[Location, dict[str, Any]]]:

@@ -6,8 +6,9 @@ the few rows that are shown, which the parquet statistics of the row column find
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import pyarrow.parquet as pq
 
 from pipelines.viewer.columns import ROW, Column, columns_of
 from pipelines.viewer.query import BadQueryError, Compiled, Query, compiled, quoted
+from schemas.errors import ResourceError
 
 MAX_PAGE = 200
 _BINS = 24
 _MAX_VALUES = 300
 _MEMORY = "1GB"
 _THREADS = 2
+# What DuckDB says of a file that is cut short or is not there: then it looks for a folder of that name, and may not.
+_GONE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException, duckdb.PermissionException)
 
 
 def connection(memory: str = _MEMORY) -> duckdb.DuckDBPyConnection:
@@ -38,8 +42,15 @@ def sql_text(text: object) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
+class TableGoneError(ResourceError):
+    """A table's file was removed, or damaged, after it was opened."""
+
+
 class Tables:
-    """Parquet files by name, as views. May be asked from several threads at once."""
+    """Parquet files by name, as views. May be asked from several threads at once.
+
+    Every question raises TableGoneError when a file is no longer there.
+    """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._connection = connection()
@@ -146,14 +157,22 @@ class Tables:
         return compiled(query, self.columns[table])
 
     def _rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with self._cursor() as cursor:
+        with self._asking() as cursor:
             return cursor.execute(sql, list(parameters)).fetchall()
 
     def _dicts(self, sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
-        with self._cursor() as cursor:
+        with self._asking() as cursor:
             answer = cursor.execute(sql, list(parameters))
             names = [column[0] for column in answer.description or ()]
             return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            with self._cursor() as cursor:
+                yield cursor
+        except _GONE as error:
+            raise TableGoneError("the viewer's table is gone or damaged; start the viewer again") from error
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         # A connection is one thread's at a time; its cursors are connections of their own to the same views.

@@ -65,6 +65,7 @@ def closed_app(
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "no-referrer"
         is_media = request.path.startswith("/media/") and answer.status_code in (200, 206, 304)
+        is_media = is_media and not answer.cache_control.no_store
         answer.headers["Cache-Control"] = "private, max-age=3600" if is_media else "no-store"
         return answer
 

@@ -113,6 +113,8 @@ async function show() {
   try {
     const page = await ask("/api/page", { ...question(state), offset: state.offset, limit: about.page_rows });
     if (turn !== asked) return;
+    // Behind the end there is the last page.
+    state.offset = page.offset;
     element("cards").replaceChildren(...page.rows.map(card));
     const total = about.tables[state.table].total;
     count = (await ask("/api/count", question(state))).count;

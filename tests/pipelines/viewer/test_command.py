@@ -15,6 +15,7 @@ from pipelines.cli import main
 from schemas.index import load_samples
 from schemas.shard import read_members
 from schemas.tracks import BodyTrack
+from tests import builders
 from tests.pipelines.viewer.conftest import MARKUP
 
 
@@ -30,6 +31,8 @@ from tests.pipelines.viewer.conftest import MARKUP
         (["--static", "page.html", "--port", "80"], "--port is for --serve"),
         (["--serve", "--limit", "0"], "--limit is for --static or --fiftyone"),
         (["--static", "page.html", "--port", "0"], "--port is for --serve"),
+        (["--static", "page.html", "--host", "127.0.0.1"], "--host is for --serve"),
+        (["--static", "page.html", "--hours", "24"], "--hours is for --serve"),
         (["--serve", "--json"], "--json: --serve"),
         (["--serve", "--hours", "0"], "--hours 0"),
         (["--serve", "--port", "70000"], "--port 70000"),
@@ -46,12 +49,15 @@ def test_options_that_contradict_each_other(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_package_is_one_line(viewed: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+@pytest.mark.parametrize("package", ["duckdb", "flask", "waitress"])
+def test_a_missing_package_is_one_line(
+    viewed: Path, tmp_path: Path, package: str, monkeypatch: Any, capsys: Any
+) -> None:
     plain = builtins.__import__
 
     def without(name: str, *arguments: Any, **more: Any) -> Any:
-        if name == "duckdb":
-            raise ModuleNotFoundError("No module named 'duckdb'")
+        if name == package:
+            raise ModuleNotFoundError(f"No module named {package!r}")
         return plain(name, *arguments, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
@@ -59,9 +65,34 @@ def test_a_missing_package_is_one_line(viewed: Path, tmp_path: Path, monkeypatch
     told = capsys.readouterr().err
     assert "pip install 'motionloom[viewer]'" in told
     assert len(told.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == [], "before anything is read"
 
 
 pytest.importorskip("duckdb", reason="needs the extra viewer")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--static", "page.html", "--where", "quality >="], "followed by a value"),
+        (["--static", "page.html", "--limit", "0"], "--limit 0"),
+        (["--static", "page.html", "--limit", "5000"], "--limit 5000"),
+        (["--static", "."], "expected the name of a file"),
+        (["--static="], "expected the name of a file"),
+        (["--fiftyone", "."], "expected the name of a new folder"),
+        (["--fiftyone", "full"], "full is not empty; choose another --fiftyone"),
+        (["--serve", "--run", "none"], "no clips and decisions"),
+    ],
+)
+def test_mistakes_are_told_before_the_samples_are_read(
+    viewed: Path, tmp_path: Path, options: list[str], says: str, capsys: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    monkeypatch.setattr("pipelines.viewer.side_tables.samples_table", lambda *_: pytest.fail("it was read"))
+    assert main(["shards", "view", str(viewed), *options, "--cache", "cache"]) == 2
+    assert says in capsys.readouterr().err
 
 
 def call(dataset: Path, tmp_path: Path, *options: object) -> int:
@@ -83,6 +114,19 @@ def test_a_page_of_one_file(viewed: Path, tmp_path: Path, capsys: Any) -> None:
     assert "walking 0.90, dancing 0.90" in text
     assert MARKUP not in text
     assert "&lt;img src=x" in text
+
+
+def test_a_table_for_one_call_is_removed_and_another_run_told(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    dataset, run = builders.dataset(tmp_path / "dataset", n=3), builders.run_folder(tmp_path / "run")
+    (dataset / "shards" / "000001.tar").unlink()
+    monkeypatch.setattr("pipelines.viewer.command.serve", lambda *_: None)
+    assert call(dataset, tmp_path, "--serve", "--run", run) == 0
+    assert "no readable JSON" in (told := capsys.readouterr().err)
+    assert "another's run" not in told
+    assert not list((tmp_path / "cache").glob("*samples*"))
+    one = builders.dataset(tmp_path / "one", n=1)
+    assert call(one, tmp_path, "--serve", "--run", run) == 0
+    assert "another's run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -131,3 +175,18 @@ def test_a_folder_for_fiftyone(viewed: Path, tmp_path: Path) -> None:
 def test_an_empty_selection_is_an_empty_export(viewed: Path, tmp_path: Path) -> None:
     assert call(viewed, tmp_path, "--fiftyone", tmp_path / "none", "--where", "quality > 9") == 0
     assert json.loads((tmp_path / "none" / "samples.json").read_text()) == {"samples": []}
+
+
+def test_facts_do_not_take_the_place_of_fiftyones_fields(tmp_path: Path) -> None:
+    mp4 = builders.moving_square_video(tmp_path / "square.mp4").read_bytes()
+    members = builders.sample("a", mp4)
+    theirs = {"filepath": "/etc/passwd", "tags": "x", "metadata": "y", "id": "z", "mood": "glad"}
+    document = {**json.loads(members["json"]), **theirs}
+    document["actions"] = [{"label": "walking", "start_s": 0.0, "end_s": 1.0}]
+    text = json.dumps(document).replace('"end_s": 1.0}', '"end_s": 1.0, "confidence": 1e999}')
+    dataset = builders.dataset_of(tmp_path / "dataset", {"a": {**members, "json": text.encode()}})
+    assert call(dataset, tmp_path, "--fiftyone", tmp_path / "out") == 0
+    (found,) = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
+    assert (found["filepath"], found["tags"], found["metadata"]["mime_type"]) == ("data/a.mp4", [], "video/mp4")
+    assert "id" not in found
+    assert found["mood"] == "glad"

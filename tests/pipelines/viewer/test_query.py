@@ -56,6 +56,9 @@ def test_a_column_is_one_of_the_tables(name: str) -> None:
         (Condition("quality", ">", True), "compared with a number"),
         (Condition("caption", "contains", "  "), "a text of 1 to"),
         (Condition("caption", "contains", "x" * 401), "a text of 1 to"),
+        (Condition("quality", ">", 10**400), "compared with a number"),
+        (Condition("caption", "contains", "\ud800"), "a text of 1 to"),
+        (Condition("licence", "is", "\udcff"), "a text of 1 to"),
         (Condition("kept", "is", "perhaps"), "is yes or no"),
         (Condition("reasons", "has", "quality", 0.5), "no confidence is known"),
         (Condition("caption", "is", "x", 0.5), "no confidence is known"),
@@ -98,7 +101,8 @@ def test_what_an_address_says() -> None:
 
 def test_what_is_typed() -> None:
     texts = ["quality>=0.5", "caption contains  dance hall ", "actions has walking at 0.6", "actions has not a b",
-             "licence missing", "licence is not CC0", "quality < -1"]  # fmt: skip
+             "licence missing", "licence is  not CC0", "quality < -1",
+             "actions has  not nix", "actions has look at camera", "licence is notable"]  # fmt: skip
     assert parsed_conditions(texts) == (
         Condition("quality", ">=", "0.5"),
         Condition("caption", "contains", "dance hall"),
@@ -107,6 +111,26 @@ def test_what_is_typed() -> None:
         Condition("licence", "missing"),
         Condition("licence", "is not", "CC0"),
         Condition("quality", "<", "-1"),
+        Condition("actions", "has not", "nix"),
+        Condition("actions", "has", "look at camera"),
+        Condition("licence", "is", "notable"),
     )
     with pytest.raises(BadQueryError, match="expected COLUMN OPERATOR VALUE"):
         parsed_conditions(["quality"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("licence missing x", "missing takes no value"),
+        ("quality known 1", "known takes no value"),
+        ("quality >=", ">= is followed by a value"),
+        ("licence is not", "is not is followed by a value"),
+        ("actions has walking at", "followed by a confidence"),
+        ("actions has walking at 60%", "followed by a confidence"),
+        ("actions has  not walking  at -1", "followed by a confidence"),
+    ],
+)
+def test_what_is_typed_by_half_is_said(text: str, says: str) -> None:
+    with pytest.raises(BadQueryError, match=says):
+        parsed_conditions([text])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from schemas.shard import read_members
 from tests import builders
 from tests.conftest import REPOSITORY
 from tests.pipelines.viewer.conftest import MARKUP
+from tests.pipelines.viewer.test_track_arrays import unpacked
 
 SECRET = b"s" * 32
 
@@ -110,13 +112,21 @@ def test_markup_stays_text(client: Any) -> None:
 @pytest.mark.parametrize(
     "query",
     ["filters={", "filters=[[1,2]]", 'filters=[["quality","> 0; DROP TABLE samples"]]', "sort=quality;--", "offset=-1",
-     "offset=x", "limit=100000", "limit=0", 'filters=[["quality%22","is","x"]]'],
+     "offset=x", "limit=100000", "limit=0", f'filters=[["quality",">",1{"0" * 400}]]',
+     r'filters=[["caption","contains","\ud800"]]', 'filters=[["quality%22","is","x"]]'],
 )  # fmt: skip
 def test_a_bad_question_is_said(client: Any, query: str) -> None:
     answer = client.get(f"/api/page?{query}")
     assert answer.status_code == 400
     assert answer.json["error"]
     assert client.get("/api/count").json == {"count": 5}, "and the table is still there"
+
+
+def test_behind_the_last_page(client: Any) -> None:
+    answer = client.get("/api/page?offset=1000000000&limit=2").json
+    assert (answer["offset"], [row["key"] for row in answer["rows"]]) == (4, ["clip-004"])
+    asked = json.dumps([["quality", ">", 9]])
+    assert client.get(f"/api/page?offset=60&filters={asked}").json == {"rows": [], "offset": 0}
 
 
 def test_a_clip_in_ranges(client: Any, viewed: Path) -> None:
@@ -147,7 +157,11 @@ def test_a_sample_and_a_rejected_clip(client: Any) -> None:
     assert [label["name"] for label in facts["labels"] if label["field"] == "actions"] == ["walking", "dancing"]
     assert facts["groups"]["scores"]["quality"] == 0.8
     assert facts["groups"]["rights"] == {"licence": None, "consent": None, "subject": None}
-    assert client.get("/api/tracks?key=clip-004").data[:1]
+    answer = client.get("/api/tracks?key=clip-004")
+    assert answer.status_code == 200
+    header, arrays = unpacked(answer.data)
+    assert header["size_wh"] == [96, 64]
+    assert arrays["body_px"].shape[1] == 16
     assert client.get("/api/rejected?key=clip-002").json["why"] == "quality 0.5 < 0.6"
     for path in ("/api/sample?key=none", "/api/tracks?key=", "/api/rejected?key=clip-001", "/api/page?table=x"):
         answer = client.get(path)
@@ -163,6 +177,11 @@ def test_a_source_that_is_gone_has_a_placeholder(viewed: Path, tmp_path: Path) -
         client.get(f"/?token={make_token(SECRET, 1.0)}")
         answer = client.get("/media/rejected/clip-002.jpg", buffered=True)
         assert (answer.status_code, answer.mimetype) == (200, "image/svg+xml")
+        assert answer.headers["Cache-Control"] == "no-store"
+        builders.moving_square_video(run / "footage" / "square.mp4", frames=32)
+        answer = client.get("/media/rejected/clip-002.jpg", buffered=True)
+        assert answer.mimetype == "image/jpeg", "it came back"
+        assert "max-age" in answer.headers["Cache-Control"]
     tables.close()
 
 
@@ -177,4 +196,43 @@ def test_a_damaged_shard_is_told(tmp_path: Path) -> None:
             assert answer.status_code == 500
             assert "clip-000" in answer.json["error"]
         assert client.get("/media/sample/clip-000.jpg", buffered=True).mimetype == "image/svg+xml"
+    tables.close()
+
+
+def test_a_dataset_that_changed_and_a_table_that_is_gone(tmp_path: Path) -> None:
+    dataset = builders.dataset(tmp_path / "dataset", n=1)
+    tables = Tables({"samples": samples_table(dataset, tmp_path)})
+    with make_app(dataset, tables, SECRET, ["localhost"]).test_client() as client:
+        client.get(f"/?token={make_token(SECRET, 1.0)}")
+        paths = ("/api/sample?key=clip-000", "/api/tracks?key=clip-000", "/media/clip/clip-000.mp4",
+                 "/media/sample/clip-000.jpg")  # fmt: skip
+        for path in paths:
+            assert client.get(path, buffered=True).status_code == 200
+        os.utime(dataset / "index.json", ns=(1, 1))
+        for path in paths:
+            answer = client.get(path, buffered=True)
+            assert (answer.status_code, answer.headers["Cache-Control"]) == (409, "no-store")
+            assert "the dataset has changed" in answer.json["error"]
+        next(tmp_path.glob("samples-*.parquet")).unlink()
+        asked = json.dumps([["caption", "contains", "x"]])
+        for path in ("/api/page", f"/api/count?filters={asked}"):
+            answer = client.get(path)
+            assert answer.status_code == 503
+            assert "start the viewer again" in answer.json["error"]
+    tables.close()
+
+
+def test_numbers_that_json_has_not(tmp_path: Path) -> None:
+    mp4 = builders.moving_square_video(tmp_path / "square.mp4").read_bytes()
+    members = builders.sample("a", mp4)
+    odd = f', "a": 1e999, "b": 1{"0" * 400}, "fine": 2}}'
+    text = members["json"].decode().rstrip().removesuffix("}").rstrip() + odd
+    dataset = builders.dataset_of(tmp_path / "dataset", {"a": {**members, "json": text.encode()}})
+    tables = Tables({"samples": samples_table(dataset, tmp_path)})
+    with make_app(dataset, tables, SECRET, ["localhost"]).test_client() as client:
+        client.get(f"/?token={make_token(SECRET, 1.0)}")
+        answer = client.get("/api/sample?key=a")
+        assert "Infinity" not in answer.text
+        more = answer.json["groups"]["more"]
+        assert (more["a"], more["b"], more["fine"]) == (None, None, 2)
     tables.close()

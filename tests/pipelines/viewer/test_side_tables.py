@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import pytest
 pytest.importorskip("duckdb", reason="needs the extra viewer")
 import pyarrow.parquet as pq
 
-from pipelines.viewer.side_tables import cache_folder, rejected_table, samples_table
-from schemas.errors import DataError, RecipeError
+from pipelines.viewer.side_tables import (
+    cache_folder,
+    clear_left_behind,
+    has_kept_of,
+    rejected_table,
+    remove_once,
+    samples_table,
+)
+from schemas.codecs import decode_json, encode_json
+from schemas.errors import DataError, RecipeError, SchemaError
 from schemas.index import load_samples
 from tests import builders
 
@@ -86,3 +95,85 @@ def test_where_the_cache_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "file").touch()
     with pytest.raises(RecipeError, match="--cache"):
         cache_folder(tmp_path / "file")
+
+
+def test_a_failed_read_is_not_kept(viewed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A shard is moved away, then comes back: the next table is whole."""
+    dataset = builders.dataset(tmp_path / "dataset", n=3)
+    shard, away = dataset / "shards" / "000000.tar", tmp_path / "away.tar"
+    shard.rename(away)
+    for _ in range(2):
+        table = samples_table(dataset, tmp_path)
+        assert pq.read_table(table)["problem"].null_count == 1
+        assert "2 samples have no readable JSON" in capsys.readouterr().err
+    away.rename(shard)
+    whole = samples_table(dataset, tmp_path)
+    assert "problem" not in pq.read_table(whole).column_names
+    remove_once(table)
+    remove_once(whole)
+    assert [path.name for path in tmp_path.glob("*.parquet")] == [whole.name]
+
+
+@pytest.mark.parametrize("left", [0, 1000])
+def test_a_table_that_was_cut_short_is_made_again(viewed: Path, tmp_path: Path, left: int) -> None:
+    run = builders.run_folder(tmp_path / "run")
+    for make, source in ((samples_table, viewed), (rejected_table, run)):
+        table = make(source, tmp_path)
+        whole = pq.read_table(table)
+        table.write_bytes(table.read_bytes()[:left])
+        assert make(source, tmp_path) == table
+        assert pq.read_table(table).equals(whole)
+
+
+def dataset_with(folder: Path, texts: list[str]) -> Path:
+    """A sample for each text, which is JSON that its own is extended by."""
+    mp4 = builders.moving_square_video(folder / "square.mp4").read_bytes()
+    samples = {}
+    for i, text in enumerate(texts):
+        members = builders.sample(f"s{i}", mp4)
+        body = encode_json(json.loads(members["json"])).decode().rstrip().removesuffix("}").rstrip()
+        samples[f"s{i}"] = {**members, "json": f"{body}, {text}}}".encode()}
+    return builders.dataset_of(folder / "dataset", samples)
+
+
+def test_numbers_that_no_float_holds_are_none(tmp_path: Path) -> None:
+    label = '{"label": "x", "start_s": 0, "end_s": 1, "confidence": 1e999}'
+    odd = f'"a": 1e999, "b": 1{"0" * 400}, "c": 1, "actions": [{label}]'
+    rows = pq.read_table(samples_table(dataset_with(tmp_path, [odd]), tmp_path)).to_pylist()
+    assert "a" not in rows[0]
+    assert "b" not in rows[0]
+    assert rows[0]["c"] == 1.0
+    assert (rows[0]["actions"], rows[0]["actions:confidence"]) == (["x"], [1.0])
+
+
+def test_an_integer_of_thousands_of_digits_is_no_readable_json() -> None:
+    with pytest.raises(SchemaError, match="digits"):
+        decode_json(b"1" * 5000)
+
+
+def test_names_that_differ_in_case_are_one_column(tmp_path: Path) -> None:
+    dataset = dataset_with(tmp_path, ['"Caption": "other", "Mood": "a", "Actions": 1, "Row": 2', '"mood": "b"'])
+    table = pq.read_table(samples_table(dataset, tmp_path))
+    names = [name.lower() for name in table.column_names]
+    assert len(names) == len(set(names))
+    assert not [name for name in names if name.endswith("_1")]
+    assert table["Mood"].to_pylist() == ["a", "b"]
+    assert "other" not in table["caption"].to_pylist()
+
+
+def test_whether_a_run_made_the_dataset(viewed: Path, tmp_path: Path) -> None:
+    run = builders.run_folder(tmp_path / "run")
+    assert has_kept_of(run, samples_table(viewed, tmp_path))
+    assert not has_kept_of(run, samples_table(dataset_with(tmp_path, ['"a": 1']), tmp_path))
+
+
+def test_what_a_killed_maker_left_is_removed(tmp_path: Path) -> None:
+    for name in (".making-old", ".making-new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").touch()
+    for name in (".t.parquet.1.part", "samples-x.parquet"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1, 1))
+    os.utime(tmp_path / ".making-old", (1, 1))
+    clear_left_behind(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".making-new", "samples-x.parquet"]

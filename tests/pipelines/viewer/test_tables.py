@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipelines.viewer.query import BadQueryError, Condition, Query
 from pipelines.viewer.side_tables import write_table
-from pipelines.viewer.tables import Tables, connection
+from pipelines.viewer.tables import TableGoneError, Tables, connection
 
 ROWS = 50_000
 
@@ -133,8 +134,8 @@ def test_several_threads_at_once(tables: Tables) -> None:
 )  # fmt: skip
 def test_nothing_but_the_tables_can_be_reached(tables: Tables, table: Path, tmp_path: Path, sql: str) -> None:
     (tmp_path / "other.parquet").write_bytes(table.read_bytes())
-    with pytest.raises(duckdb.Error):
-        tables._rows(sql.format(tmp_path), [])
+    with tables._cursor() as cursor, pytest.raises(duckdb.Error):
+        cursor.execute(sql.format(tmp_path)).fetchall()
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -148,3 +149,16 @@ def test_columns_need_not_be_the_same_everywhere(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
     with pq.ParquetFile(tmp_path / "t.parquet") as file:
         assert file.metadata.num_rows == 5001
+
+
+@pytest.mark.parametrize("left", [None, 0, 100])
+def test_a_table_that_went_away_is_told(tmp_path: Path, left: int | None) -> None:
+    path = tmp_path / "t.parquet"
+    write_table((row(i) for i in range(50)), path)
+    with contextlib.closing(Tables({"samples": path})) as tables:
+        if left is None:
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:left])
+        with pytest.raises(TableGoneError, match="start the viewer again"):
+            tables.count("samples", where("quality", ">", 0.5))
