@@ -27,14 +27,14 @@ def score_page(result: dict[str, Any]) -> str:
         Section("figures", "Figures", render("scoreboard.html", rows=charts)),
         table_section("table", "Table", columns, [_cells(row, systems, anchors) for row in result["metrics"]], _NOTE),
     ]
-    pairs = [
-        [pair["one"], pair["other"], *_decided(result["metrics"], pair["one"], pair["other"])]
-        for pair in (result["metrics"][0]["systems"] if result["metrics"] else [])
-    ]
+    judged = dict.fromkeys((pair["one"], pair["other"]) for row in result["metrics"] for pair in row["systems"])
+    pairs = [[one, other, *_decided(result["metrics"], one, other)] for one, other in judged]
     if pairs:
         note = "The interval of the paired difference over the cases does not hold 0."
         names = ["one", "other", "one is better in", "one is worse in", "no difference in"]
-        sections.append(table_section("pairs", "System against system", names, pairs, note))
+        sections.append(
+            table_section("pairs", "Systems against each other and against a reference held still", names, pairs, note)
+        )
     tags = [
         [tag, row["cases"], metric, *(number_text(row[metric].get(system)) for system in systems)]
         for tag, row in result["by_tag"].items()

@@ -100,7 +100,8 @@ class _Board:
     def row(self, metric: Metric | SetMetric, names: Sequence[str]) -> dict[str, Any]:
         estimates = {name: each.row() for name in names if (each := self._estimate(metric, name)) is not None}
         judged = [(rival, self._against(metric, rival, metric.ideal)) for rival in metric.rivals if metric.ideal]
-        systems = [name for name in names if name not in ANCHORS]
+        # A system that does worse than holding its reference has learnt nothing of that.
+        systems = [name for name in names if name not in ANCHORS or name == COPIED]
         pairs = [(one, other, self._against(metric, one, other)) for one, other in itertools.combinations(systems, 2)]
         return {
             "metric": metric.name,

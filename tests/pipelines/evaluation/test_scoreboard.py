@@ -87,11 +87,16 @@ def test_differences_are_paired_so_that_hard_cases_do_not_hide_them() -> None:
     pose = row(result, "pose_error_torso")
     teacher, student = pose["figures"]["teacher"], pose["figures"]["student"]
     assert teacher["high"] > student["low"], "the intervals of the means overlap"
-    assert pose["systems"] == [{"one": "teacher", "other": "student", "one_is": "better"}]
+    assert pose["systems"] == [
+        {"one": "teacher", "other": "student", "one_is": "better"},
+        {"one": "teacher", "other": COPIED, "one_is": "better"},
+        {"one": "student", "other": COPIED, "one_is": "better"},
+    ]
     assert teacher["low"] < 0.3 < teacher["high"]
     distance = row(result, "frechet_lite")
     assert distance["figures"]["teacher"]["value"] == pytest.approx(1.0, abs=0.2)
-    assert distance["systems"] == [{"one": "teacher", "other": "student", "one_is": "better"}]
+    assert distance["systems"][0] == {"one": "teacher", "other": "student", "one_is": "better"}
+    assert "against a reference held still" in score_page(result)
 
 
 def test_only_cases_that_every_system_has_are_compared() -> None:
