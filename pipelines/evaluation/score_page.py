@@ -30,11 +30,12 @@ def score_page(result: dict[str, Any]) -> str:
     judged = dict.fromkeys((pair["one"], pair["other"]) for row in result["metrics"] for pair in row["systems"])
     pairs = [[one, other, *_decided(result["metrics"], one, other)] for one, other in judged]
     if pairs:
-        note = "The interval of the paired difference over the cases does not hold 0."
-        names = ["one", "other", "one is better in", "one is worse in", "no difference in"]
-        sections.append(
-            table_section("pairs", "Systems against each other and against a reference held still", names, pairs, note)
+        note = (
+            "Each system against the others and against a reference held still. Better and worse: the interval of the "
+            "paired difference does not hold 0."
         )
+        names = ["one", "other", "one is better in", "one is worse in", "no difference in"]
+        sections.append(table_section("pairs", "Pairs", names, pairs, note))
     tags = [
         [tag, row["cases"], metric, *(number_text(row[metric].get(system)) for system in systems)]
         for tag, row in result["by_tag"].items()
