@@ -111,12 +111,10 @@ def rights_rows(facts: DatasetFacts) -> list[tuple[str, object, str]]:
 
 def unstated(facts: DatasetFacts) -> str:
     """A sentence about the samples whose rights nobody stated, or nothing."""
-    missing = [
-        f"{count} of {facts.samples} samples state no {what}"
-        for what, count in (("licence", facts.unlicensed), ("consent", facts.unconsented))
-        if count
-    ]
-    return f"{' and '.join(missing)}; {facts.neither} state neither." if missing else ""
+    if not facts.unlicensed and not facts.unconsented:
+        return ""
+    stated = f"{facts.unlicensed} state no licence, {facts.unconsented} no consent, {facts.neither} neither"
+    return f"Of {facts.samples} samples {stated}."
 
 
 def number_rows(specs: Iterable[ScoreSpec], found: Mapping[str, NumberCounts]) -> list[tuple[object, ...]]:

@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("bench", type=local_path, metavar="BENCH", help="folder that evaluate cases wrote")
     add.add_argument("name", metavar="NAME", help="of the system, as reports call it")
     add.add_argument("folder", type=local_path, metavar="FOLDER", help="with CASE.mp4 (.webm, .mov, .mkv, .avi)")
+    add.add_argument("--replace", action="store_true", help="the outputs that a system of this name has go")
     add.add_argument("--about", default="", metavar="TEXT", help="version, settings, date: kept with the outputs")
 
 
@@ -134,10 +135,14 @@ def _run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add(args: argparse.Namespace) -> dict[str, Any]:
-    from pipelines.evaluation.benchmark import load_benchmark
+    from pipelines.evaluation.benchmark import load_benchmark, system_names
     from pipelines.evaluation.outputs import add_outputs
+    from schemas.errors import RecipeError
 
-    system = add_outputs(args.bench, load_benchmark(args.bench), args.name, args.folder, {"about": args.about})
+    benchmark = load_benchmark(args.bench)
+    if args.name in system_names(args.bench) and not args.replace:
+        raise RecipeError(f"{args.bench} has a system {args.name}; --replace takes these outputs in its place")
+    system = add_outputs(args.bench, benchmark, args.name, args.folder, {"about": args.about})
     return {"system": system.name, "outputs": len(system.files), "failed": system.failed}
 
 
@@ -146,7 +151,7 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
     from pipelines.evaluation.score_page import score_page
     from pipelines.evaluation.scoreboard import figures_csv, score_benchmark
     from pipelines.sink import write_text
-    from schemas.errors import RecipeError
+    from schemas.errors import DataError, RecipeError
 
     if args.workers < 0:
         raise RecipeError(f"--workers {args.workers}: 0 (one per processor) or a positive number")
@@ -154,6 +159,12 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
     names = list(dict.fromkeys(args.systems)) or system_names(args.bench)
     systems = [load_system(args.bench, name, benchmark) for name in names]
     result, figures = score_benchmark(args.bench, benchmark, systems, args.runner, args.workers)
+    if not result["cases_compared"]:
+        lacking = ", ".join(f"{name} {len(each['missing'])}" for name, each in result["systems"].items())
+        raise DataError(
+            f"no case has an output of every system ({lacking or 'none given'} missing of {result['cases']}); "
+            "name those to compare by --system"
+        )
     pages = {args.output: score_page(result), args.csv: figures_csv(figures)}
     for path, text in pages.items():
         if path is not None:
@@ -163,27 +174,30 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _print_scores(result: dict[str, Any]) -> None:
+    from pipelines.evaluation.benchmark import COPIED, GROUND_TRUTH
     from pipelines.terminal import number_text, print_lines, print_table
 
-    contenders = [*result["systems"], *result["anchors"]]
+    # The page and --json have all anchors; a terminal is narrow.
+    contenders = [*result["systems"], *(name for name in result["anchors"] if name in (GROUND_TRUTH, COPIED))]
     rows = [
         [
             row["metric"],
             row["better"],
             *(number_text(row["figures"].get(name, {}).get("value")) for name in contenders),
-            ", ".join(row["misled_by"]),
-            ", ".join(row["blind_to"]),
+            max(each["cases"] for each in row["figures"].values()),
+            ", ".join(row["misled_by"]) if result["judged"] else "not judged",
         ]
         for row in result["metrics"]
     ]
-    columns = ["metric", "better", *contenders, "misled by", "blind to"]
+    columns = ["metric", "better", *contenders, "cases", "misled by"]
     title = f"{result['cases_compared']} of {result['cases']} cases, of which every system has an output"
-    print_table(title, columns, rows, right=contenders)
+    print_table(title, columns, rows, right=[*contenders, "cases"])
     missing = [
         f"{name} lacks {len(each['missing'])} cases" for name, each in result["systems"].items() if each["missing"]
     ]
     unwatched = [f"driving video of case {case_id}: {why}" for case_id, why in result["cases_unwatched"].items()]
-    print_lines(*missing, *unwatched)
+    few = [] if result["judged"] else [result["why_not_judged"]]
+    print_lines(*missing, *unwatched, *few)
 
 
 if __name__ == "__main__":

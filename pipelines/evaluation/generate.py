@@ -9,7 +9,7 @@ from typing import Any
 
 from model.store import CONFIG_FILE, read_config
 from pipelines.animate import animate_file
-from pipelines.evaluation.benchmark import Benchmark, System, system_folder
+from pipelines.evaluation.benchmark import Benchmark, System, system_folder, system_names
 from pipelines.evaluation.outputs import add_outputs
 from pipelines.folder_lock import only_one
 from pipelines.progress import track
@@ -42,6 +42,8 @@ def generate_cases(
     if not terms.consent:
         raise RecipeError("--consent is missing: who agreed that these pictures are animated, or their licence")
     work = system_folder(bench, name).with_name(f".{name}.work")
+    if name in system_names(bench) and not (work / WORK_FILE).is_file():
+        raise RecipeError(f"system {name} of {bench} was added, not made here; choose another --name")
     work.mkdir(parents=True, exist_ok=True)
     with only_one(work, "evaluate run"):
         noted = work / WORK_FILE

@@ -21,8 +21,9 @@ def score_page(result: dict[str, Any]) -> str:
     intro = f"{result['cases_compared']} of {result['cases']} cases, of which every system has an output. " + " ".join(
         f"{name} lacks {len(each['missing'])}." for name, each in result["systems"].items() if each["missing"]
     )
+    intro += f" {result['why_not_judged']}." if not result["judged"] else ""
     charts = [_chart(row, systems, anchors) for row in result["metrics"]]
-    columns = ["metric", "unit", "better", *systems, *anchors, "ideal", "misled by", "blind to"]
+    columns = ["metric", "unit", "better", *systems, *anchors, "cases", "ideal", "misled by", "blind to"]
     sections = [
         Section("figures", "Figures", render("scoreboard.html", rows=charts)),
         table_section("table", "Table", columns, [_cells(row, systems, anchors) for row in result["metrics"]], _NOTE),
@@ -90,11 +91,14 @@ def _chart(row: dict[str, Any], systems: list[str], anchors: list[str]) -> dict[
 
 def _cells(row: dict[str, Any], systems: list[str], anchors: list[str]) -> list[Any]:
     figures = [_interval(row["figures"][name]) if name in row["figures"] else None for name in (*systems, *anchors)]
-    words = [row["ideal"], ", ".join(row["misled_by"]) or None, ", ".join(row["blind_to"]) or None]
+    cases = max(each["cases"] for each in row["figures"].values())
+    words = [cases, row["ideal"], ", ".join(row["misled_by"]) or None, ", ".join(row["blind_to"]) or None]
     return [row["metric"], row["unit"], row["better"], *figures, *words]
 
 
 def _interval(figure: dict[str, Any]) -> str:
+    if figure["cases"] < 2:
+        return f"{number_text(figure['value'])} (one case)"
     return f"{number_text(figure['value'])} ({number_text(figure['low'])} – {number_text(figure['high'])})"
 
 

@@ -25,6 +25,7 @@ from pipelines.evaluation.metrics import METRICS, SET_METRICS, Better, Metric, S
 from pipelines.evaluation.observation import Observation
 from pipelines.evaluation.observe_stage import Observations
 
+_FEW = f"{{}} drivers, fewer than {FEWEST_GROUPS}: no metric and no system is judged"
 SET_DRAWS = 200
 """Draws of a set's metric, which is calculated anew in each."""
 
@@ -73,13 +74,15 @@ def compare(benchmark: Benchmark, shown: Sequence[Shown], figures: Figures) -> d
     systems = [each for each in shown if each.name not in ANCHORS]
     names = [each.name for each in shown]
     compared = [case for case in benchmark.cases if all(case.case_id in figures[system.name] for system in systems)]
-    board = _Board(compared, figures)
+    board, drivers = _Board(compared, figures), len({case.subjects[1] for case in compared})
     rows = [board.row(metric, names) for metric in METRICS]
     rows += [board.row(metric, names) for metric in SET_METRICS]
     return {
         "cases_fingerprint": benchmark.cases_fingerprint,
         "cases": len(benchmark.cases),
         "cases_compared": len(compared),
+        "judged": drivers >= FEWEST_GROUPS,
+        "why_not_judged": None if drivers >= FEWEST_GROUPS else _FEW.format(drivers),
         "cases_unwatched": next((dict(each.missing) for each in shown if each.name == GROUND_TRUTH), {}),
         "systems": {each.name: {"outputs": len(each.videos), "missing": dict(each.missing)} for each in systems},
         "anchors": [name for name in names if name in ANCHORS],

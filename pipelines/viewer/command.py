@@ -53,7 +53,7 @@ def add_arguments(view: argparse.ArgumentParser) -> None:
     chosen = view.add_argument_group("with --static or --fiftyone")
     chosen.add_argument(
         "--where", action="append", default=[], metavar="CONDITION",
-        help="'quality >= 0.5', 'caption contains dance', 'actions has walking at 0.6'; may be repeated: all must hold",
+        help="'quality >= 0.5', 'caption contains dance', 'actions has walk at 0.6'; may be repeated: all must hold",
     )  # fmt: skip
     chosen.add_argument("--sort", metavar="COLUMN", help="in the order of this column, the lowest first")
     chosen.add_argument("--descending", action="store_true", help="the highest first")
@@ -198,12 +198,33 @@ def _static(args: argparse.Namespace, tables: Any) -> int:
     from pipelines.terminal import print_json, print_lines, size_text
     from pipelines.viewer.static_page import write_static_page
 
-    written = write_static_page(args.dataset, tables, _selection(args), _page_limit(args), args.static, args.where)
+    query = _selection(args)
+    written = write_static_page(args.dataset, tables, query, _page_limit(args), args.static, args.where)
     if args.json:
         print_json(written)
     else:
-        print_lines(f"{args.static}: {written['samples']} of {written['found']} samples, {size_text(written['bytes'])}")
+        shown = f"{written['samples']} of {written['found']} that match, of {written['total']} samples"
+        print_lines(f"{args.static}: {shown}, {size_text(written['bytes'])}")
+    _tell_if_nothing(written["found"], query, tables)
     return 0
+
+
+def _tell_if_nothing(found: int, query: Any, tables: Any) -> None:
+    """A label that no sample has is most likely another word for one that some have."""
+    from pipelines.logs import tell
+    from pipelines.viewer.samples import SAMPLES
+
+    if found:
+        return
+    tell("warning", "nothing matches")
+    for condition in query.conditions:
+        if condition.operator == "has":
+            known = [value for value, _ in tables.values(SAMPLES, condition.column)]
+            if condition.value not in known:
+                tell(
+                    "warning",
+                    f"no sample has the {condition.column} {condition.value}; there are {', '.join(known[:20])}",
+                )
 
 
 def _fiftyone(args: argparse.Namespace, tables: Any) -> int:

@@ -195,7 +195,7 @@ def _condition_of(row: Any) -> Condition:
 
 
 def parsed_conditions(texts: Iterable[str]) -> tuple[Condition, ...]:
-    """Conditions as they are typed: "quality >= 0.5", "caption contains dance", "actions has walking at 0.6".
+    """Conditions as they are typed: "quality >= 0.5", "caption contains dance", "actions has walk at 0.6".
 
     Raises: BadQueryError.
     """

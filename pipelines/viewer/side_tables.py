@@ -38,7 +38,9 @@ from schemas.shard import read_members
 from schemas.storage import Location, download, is_remote, joined, listed_states, name_of
 
 # Of the form of the tables: another number makes them anew.
-_FORM = 2
+_FORM = 3
+ALWAYS = ("licence", "consent", "source", "style", "split", "subject")
+"""What a manifest says: whether nobody stated it is a question, too."""
 _ROWS_AT_ONCE = 4096
 # Small groups, so that the rows of a page are found without reading many others; lz4, because unpacking zstd takes as
 # long as a filter (benchmarks/viewer_million.py).
@@ -119,7 +121,7 @@ def _sample_rows(dataset: Location, entries: Iterable[SampleEntry], unread: list
         except (DataError, KeyError) as error:
             unread.append(entry.key)
             row[PROBLEM] = f"its JSON cannot be read: {error}"
-        yield row
+        yield {**row, **{name: None for name in ALWAYS if name not in row}}
 
 
 def json_columns(document: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def _spelled(row: Mapping[str, Any], spelled: dict[str, str]) -> dict[str, Any]:
 
 
 def _arrow(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Columns of one type each: values of several are texts. What nobody has is left out."""
+    """Columns of one type each: values of several are texts. What nobody has is left out, but for ALWAYS."""
     names = list(dict.fromkeys(name for row in rows for name in row))[:_MAX_COLUMNS]
     columns: dict[str, Any] = {}
     for name in names:
@@ -192,6 +194,8 @@ def _arrow(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
             values = [None if value is None else str(value) for value in values]
         if kinds and not (kinds == {list} and not any(values)):
             columns[name] = pa.array(values)
+        elif name in ALWAYS:
+            columns[name] = pa.nulls(len(rows), pa.string())
     return pa.table(columns)
 
 

@@ -45,7 +45,13 @@ def write_static_page(
     intro = f"{len(cards)} of {total} samples{chosen}{order}; {tables.total(SAMPLES)} in the dataset."
     html = build_page(name_of(dataset), [Section("samples", "Samples", render("samples.html", cards=cards))], intro)
     write_text(page, html)
-    return {"page": str(page), "samples": len(cards), "found": total, "bytes": page.stat().st_size}
+    return {
+        "page": str(page),
+        "samples": len(cards),
+        "found": total,
+        "total": tables.total(SAMPLES),
+        "bytes": page.stat().st_size,
+    }
 
 
 def _card(dataset: Location, row: Mapping[str, Any], columns: Mapping[str, Column], sort: str | None) -> dict[str, Any]:

@@ -54,9 +54,9 @@ def refusal(secret: bytes, token: str, now_s: float | None = None) -> str | None
     """Why a token lets nobody in; None when it does."""
     until, _, proof = token.partition(".")
     if not until.isascii() or not until.isdigit() or len(until) > 12:
-        return "this link is not one of this server; ask for a new one"
+        return "this is not the link that the server printed; open that one, or ask for a new one"
     if not hmac.compare_digest(proof.encode(), _proof(secret, int(until)).encode()):
-        return "this link is not one of this server; ask for a new one"
+        return "this is not the link that the server printed; open that one, or ask for a new one"
     if int(until) <= (time.time() if now_s is None else now_s):
         return "this link has expired; ask for a new one"
     return None

@@ -187,7 +187,7 @@ def test_the_card_counts_what_is_there(tmp_path: Path) -> None:
     assert "| samples | 3 |" in counts
     assert "| frames | 48 |" in counts
     assert "| subjects that are named | 1 |" in counts
-    assert "1 of 3 samples state no licence and 2 of 3 samples state no consent; 1 state neither." in card
+    assert "Of 3 samples 1 state no licence, 2 no consent, 1 neither." in card
     assert "| licence | 2 | CC0 2 |" in card
     assert front_matter(card)["license"] == ["cc0-1.0", "other"]
     assert "| quality | 0-1 | higher | 3 | 0.2 | 0.2 | 0.8 | 0.8 | 0.8 | ▅▁▁▁▁▁▁▁▁▁▁█ |" in section(card, "Scores")

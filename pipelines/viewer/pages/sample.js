@@ -83,7 +83,7 @@ function drawLayers() {
 
 function drawGroups(groups, open) {
   element("groups").replaceChildren(...Object.entries(groups).filter(([, values]) => Object.keys(values).length).map(([name, values]) => {
-    const list = made("dl", {}, ...Object.entries(values).flatMap(([what, value]) => [made("dt", { textContent: what.replaceAll("_", " ") }), made("dd", { textContent: shown(value) })]));
+    const list = made("dl", {}, ...Object.entries(values).flatMap(([what, value]) => [made("dt", { textContent: what }), made("dd", { textContent: shown(value) })]));
     return made("details", { open: open.includes(name) }, made("summary", { textContent: name }), list);
   }));
 }

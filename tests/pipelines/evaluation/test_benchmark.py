@@ -156,7 +156,12 @@ def test_outputs_that_are_missing_or_do_not_play_are_named(
     with pytest.raises(DataError, match="is not the file that was added"):
         output_of(bench, system, "0000")
 
-    add_outputs(bench, benchmark, "other", folder, {})
+    again = ["evaluate", "add", str(bench), "other", str(folder), "--json"]
+    assert main(again) == 2
+    assert "--replace takes these outputs in its place" in capsys.readouterr().err
+    assert not shown.read_bytes().startswith(b"\0\0"), "nothing was touched"
+    assert main([*again, "--replace"]) == 0
+    capsys.readouterr()
     assert main(["evaluate", "show", str(bench), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["systems"] == {"other": {"outputs": 1, "failed": 11}}
 

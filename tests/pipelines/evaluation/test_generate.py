@@ -16,6 +16,7 @@ from model.video import png_bytes
 from pipelines.cli import main
 from pipelines.demo import footage_files
 from pipelines.evaluation.benchmark import Case, load_benchmark, load_system, write_benchmark
+from pipelines.evaluation.outputs import add_outputs
 from pipelines.responsible_use import UseTerms
 from schemas.errors import RecipeError
 from schemas.fingerprint import file_sha256
@@ -81,5 +82,8 @@ def test_a_call_that_broke_off_goes_on(
     with av.open(str(bench / "systems" / "ours" / "0000.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 4
 
+    add_outputs(bench, load_benchmark(bench), "theirs", bench / "systems" / "ours", {})
+    with pytest.raises(RecipeError, match="was added, not made here"):
+        generate.generate_cases(bench, load_benchmark(bench), teacher, "theirs", 0, UseTerms("own"))
     with pytest.raises(RecipeError, match="begun with another model, seed or cases"):
         generate.generate_cases(bench, load_benchmark(bench), teacher, "ours", 7, UseTerms("own"))

@@ -90,7 +90,7 @@ def test_anchors_stand_where_they_should(bench: Path, tmp_path: Path, capsys: py
     assert all(row["misled_by"] == row["blind_to"] == [] for row in rows.values()), "three cases decide nothing"
     assert rows["frechet_lite"]["figures"]["driver"]["value"] == 0.0
     assert rows["frechet_lite"]["figures"][NOISE]["value"] > rows["frechet_lite"]["figures"][BLURRED]["value"] > 0.1
-    assert "Blind to" in page.read_text()
+    assert "3 drivers, fewer than 6: no metric and no system is judged." in page.read_text()
     with values.open() as file:
         contenders = {row["contender"] for row in csv.DictReader(file)}
     assert contenders == {"driver", "reference", *ANCHORS}
@@ -116,7 +116,23 @@ def test_a_missing_output_takes_its_case_out_for_all_and_is_named(
     assert result["cases_compared"] == 2
     assert result["systems"]["part"] == {"outputs": 2, "missing": {"0001": "no output"}}
     assert main(["evaluate", "score", str(bench)]) == 0
-    assert "part lacks 1 cases" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "part lacks 1 cases" in told
+    assert "2 drivers, fewer than 6: no metric and no system is judged" in told
+    assert "not judged" in told
+
+
+def test_no_case_that_all_have(bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "bench"
+    for name in ("media", OBSERVATIONS_DIR):
+        shutil.copytree(bench / name, copy / name)
+    benchmark = write_benchmark(copy, load_benchmark(bench).cases, {})
+    for n in (0, 1):
+        (tmp_path / str(n)).mkdir()
+        shutil.copyfile(bench / f"media/head{n}.mp4", tmp_path / f"{n}/000{n}.mp4")
+        add_outputs(copy, benchmark, f"only{n}", tmp_path / str(n), {})
+    assert main(["evaluate", "score", str(copy)]) == 1
+    assert "no case has an output of every system (only0 2, only1 2 missing of 3)" in capsys.readouterr().err
 
 
 def test_a_driving_video_that_cannot_be_watched_is_named(

@@ -99,6 +99,20 @@ def call(dataset: Path, tmp_path: Path, *options: object) -> int:
     return main(["shards", "view", str(dataset), *map(str, options), "--cache", str(tmp_path / "cache")])
 
 
+def test_what_nobody_stated_can_be_asked(viewed: Path, tmp_path: Path, capsys: Any) -> None:
+    for name in ("consent", "subject", "split"):
+        assert call(viewed, tmp_path, "--static", tmp_path / "page.html", "--where", f"{name} missing", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["found"] > 0
+
+
+def test_a_label_that_no_sample_has_is_told(viewed: Path, tmp_path: Path, capsys: Any) -> None:
+    assert call(viewed, tmp_path, "--static", tmp_path / "page.html", "--where", "actions has flying") == 0
+    told = capsys.readouterr()
+    assert "0 of 0 that match, of 5 samples" in told.out
+    assert "no sample has the actions flying; there are " in told.err
+    assert "walking" in told.err
+
+
 def test_a_page_of_one_file(viewed: Path, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "pages" / "page.html"
     options = ["--sort", "quality", "--descending", "--where", "quality known", "--limit", "3", "--json"]
