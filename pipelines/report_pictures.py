@@ -14,7 +14,12 @@ _JPEG_QUALITY = 80
 
 
 def jpeg_uri(rgb_HWC: NDArray[np.uint8], max_side_px: int) -> str:
-    """The picture, reduced so that no side exceeds max_side_px, as a JPEG data URI."""
+    """As `jpeg_bytes`, for a page."""
+    return data_uri("image/jpeg", jpeg_bytes(rgb_HWC, max_side_px))
+
+
+def jpeg_bytes(rgb_HWC: NDArray[np.uint8], max_side_px: int) -> bytes:
+    """The picture as a JPEG file, reduced so that no side exceeds max_side_px."""
     import cv2
 
     height, width = rgb_HWC.shape[:2]
@@ -22,19 +27,19 @@ def jpeg_uri(rgb_HWC: NDArray[np.uint8], max_side_px: int) -> str:
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     bgr_HWC = cv2.cvtColor(cv2.resize(rgb_HWC, size_wh, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr_HWC, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return _uri("image/jpeg", data.tobytes())
+    return data.tobytes()
 
 
 def png_uri(path: Path) -> str:
     """A PNG file as it is."""
-    return _uri("image/png", path.read_bytes())
+    return data_uri("image/png", path.read_bytes())
 
 
 def video_uri(path: Path, max_bytes: int = MAX_VIDEO_BYTES) -> str | None:
     """An mp4 file as it is; None when it is missing or too large to carry in a page."""
     if not path.is_file() or path.stat().st_size > max_bytes:
         return None
-    return _uri("video/mp4", path.read_bytes())
+    return data_uri("video/mp4", path.read_bytes())
 
 
 def frame_at(path: Path, time_s: float) -> NDArray[np.uint8] | None:
@@ -72,5 +77,6 @@ def _first_after(container: Any, time_s: float) -> NDArray[np.uint8] | None:
     return np.ascontiguousarray(np.rot90(rgb_HWC, round(shown.rotation / 90) % 4))
 
 
-def _uri(kind: str, data: bytes) -> str:
+def data_uri(kind: str, data: bytes) -> str:
+    """A file of this kind, such as image/png, inside the page itself."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

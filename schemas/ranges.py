@@ -1,10 +1,10 @@
-"""A remote file as Python reads files: seekable, in ranges, over connections that break."""
+"""Parts of files as Python reads files: of an open one, or of a remote one over connections that break."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from schemas.retries import retried
 
@@ -12,22 +12,11 @@ BLOCK_BYTES = 4 << 20
 """Read at a time: a request costs about as much as a megabyte."""
 
 
-class Ranges(io.RawIOBase):
-    """A file of another machine: every read is a request of its own, which can be made again."""
+class SeekableBytes(io.RawIOBase):
+    """A file for reading of which a subclass knows how to get bytes from a place."""
 
-    def __init__(self, location: str, open_file: Callable[[], Any]) -> None:
-        """open_file: the file as pyarrow has it, anew each time; location names it in messages. Raises: OSError."""
-        self._location, self._open = location, open_file
-        self._file = retried(self._open)
-        self._size, self._at = int(self._file.size()), 0
-
-    def are_given(self) -> bool:
-        """Whether the server answers for a part of a file; fsspec says by a ValueError that it does not."""
-        try:
-            retried(lambda: self._file.read_at(1, self._size // 2))
-        except ValueError:
-            return False
-        return True
+    def __init__(self, size_bytes: int) -> None:
+        self._size, self._at = size_bytes, 0
 
     def readable(self) -> bool:
         return True
@@ -57,12 +46,52 @@ class Ranges(io.RawIOBase):
 
     def _next(self, most: int) -> bytes:
         wanted = min(most, max(0, self._size - self._at))
-        if wanted == 0:
-            return b""
+        data = self._read_at(self._at, wanted) if wanted else b""
+        self._at += len(data)
+        return data
 
+    def _read_at(self, offset: int, wanted: int) -> bytes:
+        """Bytes from offset on: `wanted` of them, or fewer where the file ends early."""
+        raise NotImplementedError
+
+
+class FilePart(SeekableBytes):
+    """Bytes [offset, offset + size_bytes) of an open file, as a file; closing it closes the other."""
+
+    def __init__(self, file: IO[bytes], offset: int, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self._file, self._offset = file, offset
+
+    def _read_at(self, offset: int, wanted: int) -> bytes:
+        self._file.seek(self._offset + offset)
+        return self._file.read(wanted)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class Ranges(SeekableBytes):
+    """A file of another machine: every read is a request of its own, which can be made again."""
+
+    def __init__(self, location: str, open_file: Callable[[], Any]) -> None:
+        """open_file: the file as pyarrow has it, anew each time; location names it in messages. Raises: OSError."""
+        self._location, self._open = location, open_file
+        self._file = retried(self._open)
+        super().__init__(int(self._file.size()))
+
+    def are_given(self) -> bool:
+        """Whether the server answers for a part of a file; fsspec says by a ValueError that it does not."""
+        try:
+            retried(lambda: self._file.read_at(1, self._size // 2))
+        except ValueError:
+            return False
+        return True
+
+    def _read_at(self, offset: int, wanted: int) -> bytes:
         def read() -> bytes:
             try:
-                data = bytes(self._file.read_at(wanted, self._at))
+                data = bytes(self._file.read_at(wanted, offset))
             except OSError:
                 # The connection may be what is broken.
                 self._file = self._open()
@@ -71,6 +100,4 @@ class Ranges(io.RawIOBase):
                 raise ConnectionError(f"{self._location}: {len(data)} of {wanted} bytes came")
             return data
 
-        data = retried(read)
-        self._at += len(data)
-        return data
+        return retried(read)

@@ -7,58 +7,21 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
 
 import av
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from curation.container import open_video, video_stream
 from curation.planes import frame_rgb
-from pipelines.report_pictures import frame_at
+from pipelines.report_pictures import frame_at, jpeg_bytes
 from schemas.errors import DataError
 from schemas.index import SampleEntry
+from schemas.ranges import FilePart
 from schemas.shard import find_member
 from schemas.storage import Location, opened
 
 THUMBNAIL_PX = 320
-_JPEG_QUALITY = 80
 _CACHE_BYTES = 64 << 20
 _AT_ONCE = 2
-
-
-class FilePart(io.RawIOBase):
-    """Bytes [offset, offset + size_bytes) of an open file, as a file; closing it closes the other."""
-
-    def __init__(self, file: IO[bytes], offset: int, size_bytes: int) -> None:
-        self._file, self._offset, self._size, self._at = file, offset, size_bytes, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, start + offset)
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        wanted = min(len(buffer), max(0, self._size - self._at))
-        self._file.seek(self._offset + self._at)
-        data = self._file.read(wanted)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 def open_member(dataset: Location, entry: SampleEntry, suffix: str) -> tuple[io.BufferedReader, int]:
@@ -80,7 +43,7 @@ def sample_thumbnail(dataset: Location, entry: SampleEntry) -> bytes | None:
             start = stream.start_time or 0
             container.seek(start + int(entry.duration_s / 2 / stream.time_base), stream=stream)
             frame = next(container.decode(stream))
-            return jpeg(frame_rgb(frame, _within(frame.width, frame.height), 0))
+            return jpeg_bytes(frame_rgb(frame, _within(frame.width, frame.height), 0), THUMBNAIL_PX)
     except (DataError, av.FFmpegError, OSError, StopIteration, ValueError):
         return None
 
@@ -88,15 +51,7 @@ def sample_thumbnail(dataset: Location, entry: SampleEntry) -> bytes | None:
 def source_thumbnail(uri: str, time_s: float) -> bytes | None:
     """The frame that a source file of this machine shows at time_s as a JPEG; None when the file is not there."""
     rgb_HWC = frame_at(Path(uri), time_s)
-    if rgb_HWC is None:
-        return None
-    size_wh = _within(rgb_HWC.shape[1], rgb_HWC.shape[0])
-    return jpeg(np.asarray(cv2.resize(rgb_HWC, size_wh, interpolation=cv2.INTER_AREA), np.uint8))
-
-
-def jpeg(rgb_HWC: NDArray[np.uint8]) -> bytes:
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return data.tobytes()
+    return None if rgb_HWC is None else jpeg_bytes(rgb_HWC, THUMBNAIL_PX)
 
 
 def _within(width: int, height: int) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from markupsafe import Markup
 
 from pipelines.progress import track
 from pipelines.report_pages import Section, build_page, render
+from pipelines.report_pictures import data_uri
 from pipelines.sink import write_text
 from pipelines.terminal import number_text
 from pipelines.viewer.columns import CONFIDENCE, ROW, Column
@@ -56,7 +56,7 @@ def write_static_page(
 
 def _card(dataset: Location, row: Mapping[str, Any], columns: Mapping[str, Column], sort: str | None) -> dict[str, Any]:
     data = sample_thumbnail(dataset, SampleEntry.from_row(row))
-    picture = None if data is None else Markup("data:image/jpeg;base64,") + base64.b64encode(data).decode("ascii")
+    picture = None if data is None else Markup(data_uri("image/jpeg", data))
     facts = [
         (name, number_text(value) if isinstance(value, float) else value)
         for name, value in row.items()
