@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,17 @@ from curation.decode import SAME_TIME_S, DecodeResult, decode_for
 from curation.scorers.base import FrameScorer, LateSession
 from curation.segments import WHOLE, Segment
 from schemas.errors import DecodeError
+from schemas.frames import FrameRequest
 from schemas.scores import Fact, FrameFacts
 from schemas.storage import Location
+
+
+class Watchers(Protocol):
+    """Somebody who looks at frames and is no scorer. The names of their requests are no scorer's."""
+
+    def requests(self) -> Sequence[FrameRequest]: ...
+
+    def observe(self, request_name: str, frames: Any) -> None: ...
 
 
 def measure_video(
@@ -28,6 +37,7 @@ def measure_video(
     between: Sequence[tuple[float, float]] | None = None,
     segment: Segment = WHOLE,
     header_fps: float | None = None,
+    others: Watchers | None = None,
 ) -> tuple[FrameFacts, DecodeResult]:
     """Facts of every decoded frame; a scorer that samples more rarely is absent on the frames between.
 
@@ -35,6 +45,7 @@ def measure_video(
     between: measures only inside these intervals of presentation time (rising); facts are absent elsewhere.
     segment: facts and result of its frames alone; a file may end before its later segments, which then have none.
     header_fps: of the file, which tells how far around a segment its scorers look.
+    others: who else looks at the same pass.
     Raises: ProbeError, DecodeError.
     """
     sessions = {scorer.name: scorer.open() for scorer in scorers}
@@ -42,10 +53,13 @@ def measure_video(
     real_s: list[float] = []
 
     def deliver(name: str, batch: Any) -> None:
+        if name not in sessions and others is not None:
+            others.observe(name, batch)
+            return
         # The pixels are let go at once: only times and facts are kept.
         measured[name].append((batch.pts_s_T, sessions[name].measure(batch)))
 
-    requests = [scorer.needs for scorer in scorers]
+    requests = [*(scorer.needs for scorer in scorers), *(others.requests() if others is not None else ())]
     clock = Clock(real_time_factor)
     start_s, end_s = segment.decoded_s(real_time_factor, header_fps)
     result = decode_for(

@@ -185,7 +185,7 @@ def _print_scores(result: dict[str, Any]) -> None:
             row["better"],
             *(number_text(row["figures"].get(name, {}).get("value")) for name in contenders),
             max(each["cases"] for each in row["figures"].values()),
-            ", ".join(row["misled_by"]) if result["judged"] else "not judged",
+            "not judged" if result["why_not_judged"] else ", ".join(row["misled_by"]),
         ]
         for row in result["metrics"]
     ]
@@ -196,7 +196,7 @@ def _print_scores(result: dict[str, Any]) -> None:
         f"{name} lacks {len(each['missing'])} cases" for name, each in result["systems"].items() if each["missing"]
     ]
     unwatched = [f"driving video of case {case_id}: {why}" for case_id, why in result["cases_unwatched"].items()]
-    few = [] if result["judged"] else [result["why_not_judged"]]
+    few = [result["why_not_judged"]] if result["why_not_judged"] else []
     print_lines(*missing, *unwatched, *few)
 
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.decode import decode_for
 from curation.probe import probe
 from model.video import iterate_mp4
 from pipelines.clip_encoder import ClipEncoder
@@ -98,13 +99,15 @@ def make_anchor(bench: Path, watched: Watched, target: Path) -> None:
     Raises: ProbeError, DecodeError.
     """
     fps = probe(bench / watched.path).fps
-    driving = (bench / watched.path).read_bytes()
-    frames = iterate_mp4(driving, watched.path)
     if watched.making == COPIED:
         assert watched.reference is not None
-        pictures = _held(bench / watched.reference, [time_s for _, time_s in frames])
+        times_s: list[float] = []
+        # Nobody asks for pictures: only their times are needed.
+        decode_for(bench / watched.path, [], lambda _name, _batch: None, on_frame=lambda at, _: times_s.append(at))
+        pictures = _held(bench / watched.reference, times_s)
     else:
         change = _CHANGES[str(watched.making)]
+        frames = iterate_mp4((bench / watched.path).read_bytes(), watched.path)
         pictures = ((change(rgb_HWC, number), time_s) for number, (rgb_HWC, time_s) in enumerate(frames))
     encoder, first_s = ClipEncoder(VideoEncoding(), fps, 0), None
     for rgb_HWC, time_s in pictures:

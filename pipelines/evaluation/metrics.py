@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.evaluation import motion_metrics as motion
 from pipelines.evaluation import picture_metrics as picture
@@ -19,17 +21,28 @@ from pipelines.evaluation.observation import Observation
 Better = Literal["lower", "higher", "neither"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """What a metric is calculated from. reference: its picture, held; None where it cannot be watched.
 
-    is_cross: whether reference and driver are two people.
+    is_cross: whether reference and driver are two people. What two metrics need is calculated once.
     """
 
     output: Observation
     driving: Observation
     reference: Observation | None
     is_cross: bool
+
+    @cached_property
+    def pose_errors_N(self) -> NDArray[np.float64]:
+        """Of the joints that the driving video shows, in torso lengths."""
+        errors_TJ = motion.pose_errors_TJ(self.output.body, self.output.end_s, self.driving.body)
+        shown_N: NDArray[np.float64] = errors_TJ[np.isfinite(errors_TJ)]
+        return shown_N
+
+    @cached_property
+    def amplitude_log2(self) -> float | None:
+        return motion.amplitude_log2(self.output, self.driving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +73,15 @@ class SetMetric:
 
 
 def _pose_error(seen: Seen) -> float | None:
-    errors_TJ = motion.pose_errors_TJ(seen.output.body, seen.output.end_s, seen.driving.body)
-    return float(np.nanmean(errors_TJ)) if np.isfinite(errors_TJ).any() else None
+    return float(seen.pose_errors_N.mean()) if len(seen.pose_errors_N) else None
 
 
 def _pose_pck(seen: Seen) -> float | None:
-    errors_TJ = motion.pose_errors_TJ(seen.output.body, seen.output.end_s, seen.driving.body)
-    shown_N = errors_TJ[np.isfinite(errors_TJ)]
-    return float((shown_N < motion.PCK_SHARE).mean()) if len(shown_N) else None
+    return float((seen.pose_errors_N < motion.PCK_SHARE).mean()) if len(seen.pose_errors_N) else None
 
 
 def _amplitude_error(seen: Seen) -> float | None:
-    log2 = motion.amplitude_log2(seen.output, seen.driving)
-    return None if log2 is None else abs(log2)
+    return None if seen.amplitude_log2 is None else abs(seen.amplitude_log2)
 
 
 def _of_reference(function: Callable[[Observation, Observation], float | None]) -> Callable[[Seen], float | None]:
@@ -116,7 +125,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "amplitude_log2", "octaves", "neither", "body motion against the driver's: 0 as large, -1 half",
-        lambda seen: motion.amplitude_log2(seen.output, seen.driving), ideal=None, rivals=(),
+        lambda seen: seen.amplitude_log2, ideal=None, rivals=(),
     ),
     Metric(
         "camera_obedience", "0-1", "higher", "share of the camera's named moves that are the driving video's",

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from annotation.base import Annotator, ClipFrame
 from annotation.catalog import ClipAnnotation, annotator_versions, make_annotators
 from curation.backends.clip_images import model_files
-from curation.decode import decode_for
 from curation.measure import measure_video
 from curation.probe import probe
 from curation.scorers.base import FrameScorer
@@ -27,7 +26,6 @@ from pipelines.evaluation.steadiness import Steadiness
 from schemas.codecs import decode_npz, encode_npz
 from schemas.errors import ClipTooShort
 from schemas.fingerprint import file_sha256, fingerprint
-from schemas.frames import FrameBatch
 from schemas.tracks import BodyTrack, CameraTrack, FaceTrack, HandsTrack
 
 _TRACKS = {"body.npz": BodyTrack, "face.npz": FaceTrack, "hands.npz": HandsTrack, "camera.npz": CameraTrack}
@@ -102,21 +100,15 @@ class Observer:
         self._scorers = _scorers()
 
     def observe(self, path: Path) -> Observation:
-        """Decodes twice, once for the annotators and once for the scorers: each has its own pass to share.
-
-        Raises: ProbeError, DecodeError; ClipTooShort for a single picture.
-        """
+        """One decode for annotators and scorers. Raises: ProbeError, DecodeError; ClipTooShort for a single picture."""
         header = probe(path)
-        facts, result = measure_video(path, header.rotation_deg, self._scorers, header_fps=header.fps)
-        if result.frames < _SHORTEST_FRAMES:
-            raise ClipTooShort(f"{result.frames} frame: a video needs two")
         shape = ClipFrame(header.width_px, header.height_px, header.fps)
         annotation = ClipAnnotation(self._annotators, shape)
-
-        def observe(request_name: str, frames: FrameBatch) -> None:
-            annotation.observe(request_name, frames)
-
-        decode_for(path, annotation.requests(), observe, header.rotation_deg)
+        facts, result = measure_video(
+            path, header.rotation_deg, self._scorers, header_fps=header.fps, others=annotation
+        )
+        if result.frames < _SHORTEST_FRAMES:
+            raise ClipTooShort(f"{result.frames} frame: a video needs two")
         tracks = annotation.finish()
         scores: dict[str, float | None] = {}
         for scorer in self._scorers:

@@ -21,7 +21,7 @@ def score_page(result: dict[str, Any]) -> str:
     intro = f"{result['cases_compared']} of {result['cases']} cases, of which every system has an output. " + " ".join(
         f"{name} lacks {len(each['missing'])}." for name, each in result["systems"].items() if each["missing"]
     )
-    intro += f" {result['why_not_judged']}." if not result["judged"] else ""
+    intro += f" {result['why_not_judged']}." if result["why_not_judged"] else ""
     charts = [_chart(row, systems, anchors) for row in result["metrics"]]
     columns = ["metric", "unit", "better", *systems, *anchors, "cases", "ideal", "misled by", "blind to"]
     sections = [

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.evaluation.anchors import Watched, driving_of
+from pipelines.evaluation.anchors import Watched
 from pipelines.evaluation.benchmark import ANCHORS, COPIED, GROUND_TRUTH, Benchmark, Case, System
 from pipelines.evaluation.bootstrap import FEWEST_GROUPS, Estimate, draw_counts, interval, mean_estimate
 from pipelines.evaluation.contenders import Shown, contenders, without_unwatched
@@ -44,10 +44,10 @@ Figures = Mapping[str, Mapping[str, CaseFigures]]
 
 def case_figures(case: Case, watched: Mapping[str, Watched], observations: Observations) -> dict[str, CaseFigures]:
     """Of every contender that has a video of this case; memory holds the videos of one case."""
-    driving = observations.load(driving_of(case))
+    seen = {name: observations.load(each) for name, each in watched.items()}
+    driving = seen.get(GROUND_TRUTH)
     if driving is None:
         return {}
-    seen = {name: observations.load(each) for name, each in watched.items()}
     reference, is_cross = seen.get(COPIED), case.tags.get("identity") != "same"
     return {
         name: _figures(Seen(output, driving, reference, is_cross))
@@ -81,7 +81,6 @@ def compare(benchmark: Benchmark, shown: Sequence[Shown], figures: Figures) -> d
         "cases_fingerprint": benchmark.cases_fingerprint,
         "cases": len(benchmark.cases),
         "cases_compared": len(compared),
-        "judged": drivers >= FEWEST_GROUPS,
         "why_not_judged": None if drivers >= FEWEST_GROUPS else _FEW.format(drivers),
         "cases_unwatched": next((dict(each.missing) for each in shown if each.name == GROUND_TRUTH), {}),
         "systems": {each.name: {"outputs": len(each.videos), "missing": dict(each.missing)} for each in systems},
