@@ -16,7 +16,7 @@ from pipelines.terminal import number_text, printable, size_text
 from pipelines.value_counts import NumberCounts, TextCounts
 from schemas.fingerprint import fingerprint
 from schemas.overlay import load_overlay
-from schemas.scores import ScoreSpec
+from schemas.scores import BETTER, ScoreSpec
 from schemas.storage import Location
 
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
@@ -25,7 +25,6 @@ MOST_LABELS = 40
 # What is markup, a link, a formula or somebody's name in the middle of a line; after a backslash it is a character.
 # An underscore inside a word is one already.
 _MARKUP = re.compile(r"([\\`*\[\]|~$:@]|(?<!\w)_|_(?!\w)|(?<=www)\.)", re.IGNORECASE)
-_BETTER = {"higher_is_better": "higher", "lower_is_better": "lower", "neutral": "–"}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -119,7 +118,7 @@ def unstated(facts: DatasetFacts) -> str:
 
 def number_rows(specs: Iterable[ScoreSpec], found: Mapping[str, NumberCounts]) -> list[tuple[object, ...]]:
     """Those of `specs` first, then scores that a dataset has from elsewhere, without a unit."""
-    known = {spec.name: (spec.unit, _BETTER[spec.direction]) for spec in specs}
+    known = {spec.name: (spec.unit, BETTER[spec.direction]) for spec in specs}
     names = [name for name in known if name in found] + sorted(set(found) - set(known))
     return [
         (as_text(name), *known.get(name, ("?", "?")), found[name].count, *_quantiles(found[name]), found[name].bars())

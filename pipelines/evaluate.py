@@ -176,13 +176,14 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
 def _print_scores(result: dict[str, Any]) -> None:
     from pipelines.evaluation.benchmark import COPIED, GROUND_TRUTH
     from pipelines.terminal import number_text, print_lines, print_table
+    from schemas.scores import BETTER
 
     # The page and --json have all anchors; a terminal is narrow.
     contenders = [*result["systems"], *(name for name in result["anchors"] if name in (GROUND_TRUTH, COPIED))]
     rows = [
         [
             row["metric"],
-            row["better"],
+            BETTER[row["direction"]],
             *(number_text(row["figures"].get(name, {}).get("value")) for name in contenders),
             max(each["cases"] for each in row["figures"].values()),
             "not judged" if result["why_not_judged"] else ", ".join(row["misled_by"]),

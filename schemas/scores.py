@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from schemas.errors import SchemaError
 
 Direction = Literal["higher_is_better", "lower_is_better", "neutral"]
+BETTER: Mapping[Direction, str] = {"higher_is_better": "higher", "lower_is_better": "lower", "neutral": "–"}
+"""How a table says it, in a column "better"."""
 
 
 @dataclass(frozen=True, slots=True)

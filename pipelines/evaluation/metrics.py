@@ -1,4 +1,4 @@
-"""The metrics of a case, by name: unit, which way is better, and which anchors a metric that works puts in which order.
+"""The metrics of a case, by name: unit, direction, and which anchors a metric that works puts in which order.
 
 Adding one: a function of `Seen`, one `Metric` here, a row in docs/evaluation.md.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,11 @@ from pipelines.evaluation import motion_metrics as motion
 from pipelines.evaluation import picture_metrics as picture
 from pipelines.evaluation.benchmark import ANCHORS, BLURRED, COPIED, GROUND_TRUTH, NOISE, SHUFFLED
 from pipelines.evaluation.observation import Observation
+from schemas.scores import Direction
 
-Better = Literal["lower", "higher", "neither"]
+
+HIGHER: Direction = "higher_is_better"
+LOWER: Direction = "lower_is_better"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Metric:
 
     name: str
     unit: str
-    better: Better
+    direction: Direction
     about: str
     of_case: Callable[[Seen], float | None]
     ideal: str | None = GROUND_TRUTH
@@ -66,7 +68,7 @@ class SetMetric:
     fact: str
     unit: str
     about: str
-    better: Better = "lower"
+    direction: Direction = "lower_is_better"
     ideal: str = GROUND_TRUTH
     # The driving videos of other cases are the same set.
     rivals: tuple[str, ...] = (COPIED, BLURRED, NOISE)
@@ -99,84 +101,84 @@ def _score(name: str) -> Callable[[Seen], float | None]:
 
 METRICS: tuple[Metric, ...] = (
     Metric(
-        "pose_error_torso", "torso lengths", "lower",
+        "pose_error_torso", "torso lengths", LOWER,
         "distance of joints from the driver's, each in its own build; 1 where a joint is missing", _pose_error,
     ),
-    Metric("pose_pck", "share of joints", "higher", "joints within 0.2 torso lengths of the driver's", _pose_pck),
+    Metric("pose_pck", "share of joints", HIGHER, "joints within 0.2 torso lengths of the driver's", _pose_pck),
     Metric(
-        "hand_error_palm", "palm lengths", "lower", "distance of finger joints from the driver's, wrist on wrist",
+        "hand_error_palm", "palm lengths", LOWER, "distance of finger joints from the driver's, wrist on wrist",
         lambda seen: motion.hand_error_palm(seen.output.hands, seen.output.end_s, seen.driving.hands),
     ),
     Metric(
-        "expression_error", "0-1", "lower", "difference of expression coefficients, each about its median",
+        "expression_error", "0-1", LOWER, "difference of expression coefficients, each about its median",
         lambda seen: motion.expression_error(seen.output.face, seen.output.end_s, seen.driving.face),
     ),
     Metric(
-        "expression_agreement", "-1 to 1", "higher", "correlation of expression coefficients with the driver's",
+        "expression_agreement", "-1 to 1", HIGHER, "correlation of expression coefficients with the driver's",
         lambda seen: motion.expression_agreement(seen.output.face, seen.output.end_s, seen.driving.face),
     ),
     Metric(
-        "head_error_deg", "degrees", "lower", "angle between the heads",
+        "head_error_deg", "degrees", LOWER, "angle between the heads",
         lambda seen: motion.head_error_deg(seen.output.face, seen.output.end_s, seen.driving.face),
     ),
     Metric(
-        "amplitude_error_log2", "octaves", "lower", "how far body motion is from being as large as the driver's",
+        "amplitude_error_log2", "octaves", LOWER, "how far body motion is from being as large as the driver's",
         _amplitude_error,
     ),
     Metric(
-        "amplitude_log2", "octaves", "neither", "body motion against the driver's: 0 as large, -1 half",
+        "amplitude_log2", "octaves", "neutral", "body motion against the driver's: 0 as large, -1 half",
         lambda seen: seen.amplitude_log2, ideal=None, rivals=(),
     ),
     Metric(
-        "camera_obedience", "0-1", "higher", "share of the camera's named moves that are the driving video's",
+        "camera_obedience", "0-1", HIGHER, "share of the camera's named moves that are the driving video's",
         lambda seen: motion.camera_obedience(seen.output.camera, seen.output.end_s, seen.driving.camera),
     ),
     Metric(
-        "covered_fraction", "share of time", "higher", "how much of the driving video the output lasts",
+        "covered_fraction", "share of time", HIGHER, "how much of the driving video the output lasts",
         lambda seen: motion.covered_fraction(seen.output, seen.driving), ideal=None, rivals=(),
     ),
     Metric(
-        "reference_similarity", "0-1", "higher",
+        "reference_similarity", "0-1", HIGHER,
         "the reference's looks: colours of head and torso, light and dark of the face",
         _of_reference(picture.similarity), COPIED, (GROUND_TRUTH, SHUFFLED, BLURRED, NOISE),
     ),
     Metric(
-        "driver_similarity", "0-1", "lower", "the same of the driver, in cross-identity cases: what leaks",
+        "driver_similarity", "0-1", LOWER, "the same of the driver, in cross-identity cases: what leaks",
         _of_driver(picture.similarity), COPIED, (GROUND_TRUTH,),
     ),
-    Metric("sharpness", "0-1", "higher", "detail (docs/scores.md)", _score("sharpness")),
+    Metric("sharpness", "0-1", HIGHER, "detail (docs/scores.md)", _score("sharpness")),
     Metric(
-        "flicker_levels", "luma levels", "lower", "change beyond what moved, between samples 1/12 s apart",
+        "flicker_levels", "luma levels", LOWER, "change beyond what moved, between samples 1/12 s apart",
         lambda seen: picture.flicker_levels(seen.output),
     ),
     Metric(
-        "motion_smoothness_lite", "0-1", "higher", "nearness of frames to the middle of their neighbours",
+        "motion_smoothness_lite", "0-1", HIGHER, "nearness of frames to the middle of their neighbours",
         lambda seen: picture.motion_smoothness_lite(seen.output),
     ),
-    Metric("motion_fluency", "0-1", "higher", "evenness of motion (docs/scores.md)", _score("motion_fluency")),
+    Metric("motion_fluency", "0-1", HIGHER, "evenness of motion (docs/scores.md)", _score("motion_fluency")),
     Metric(
-        "background_flicker_levels", "luma levels", "lower", "flicker of what is not a person",
+        "background_flicker_levels", "luma levels", LOWER, "flicker of what is not a person",
         lambda seen: picture.background_flicker_levels(seen.output),
     ),
     Metric(
-        "background_wobble_diag_per_s", "frame diagonals per second", "lower",
+        "background_wobble_diag_per_s", "frame diagonals per second", LOWER,
         "motion of the background beside that of a camera",
         lambda seen: picture.background_wobble_diag_per_s(seen.output),
     ),
     Metric(
-        "reference_similarity_clip", "cosine", "higher", "open_clip's vectors of the subject: the reference's",
+        "reference_similarity_clip", "cosine", HIGHER, "open_clip's vectors of the subject: the reference's",
         _of_reference(picture.similarity_clip), COPIED, (GROUND_TRUTH, SHUFFLED, BLURRED, NOISE),
     ),
     Metric(
-        "driver_similarity_clip", "cosine", "lower", "open_clip's vectors of the driver, in cross-identity cases",
+        "driver_similarity_clip", "cosine", LOWER, "open_clip's vectors of the driver, in cross-identity cases",
         _of_driver(picture.similarity_clip), COPIED, (GROUND_TRUTH,),
     ),
     Metric(
-        "subject_consistency_clip", "0-1", "higher", "VBench's formula on open_clip's vectors of the subject",
+        "subject_consistency_clip", "0-1", HIGHER, "VBench's formula on open_clip's vectors of the subject",
         lambda seen: picture.consistency_clip(seen.output, "subject_embedding"),
     ),
     Metric(
-        "background_consistency_clip", "0-1", "higher", "VBench's formula on open_clip's vectors of the frame",
+        "background_consistency_clip", "0-1", HIGHER, "VBench's formula on open_clip's vectors of the frame",
         lambda seen: picture.consistency_clip(seen.output, "frame_embedding"),
     ),
 )  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.report_pages import Section, build_page, render, table_section
 from pipelines.terminal import number_text
+from schemas.scores import BETTER, Direction
 
-_ARROWS = {"lower": "↓", "higher": "↑", "neither": ""}
+_ARROWS: Mapping[Direction, str] = {"lower_is_better": "↓", "higher_is_better": "↑", "neutral": ""}
 _NOTE = (
     "Misled by: an anchor that is known to be worse and that this metric takes for better than the ideal one. "
     "Blind to: an anchor that it cannot tell from the ideal one. What such a metric says of a system has to be read "
@@ -84,7 +86,7 @@ def _chart(row: dict[str, Any], systems: list[str], anchors: list[str]) -> dict[
     warnings = [f"misled by {', '.join(row['misled_by'])}"] if row["misled_by"] else []
     warnings += [f"blind to {', '.join(row['blind_to'])}"] if row["blind_to"] else []
     return {
-        "metric": row["metric"], "unit": row["unit"], "arrow": _ARROWS[row["better"]], "contenders": contenders,
+        "metric": row["metric"], "unit": row["unit"], "arrow": _ARROWS[row["direction"]], "contenders": contenders,
         "warning": "; ".join(warnings),
     }  # fmt: skip
 
@@ -93,7 +95,7 @@ def _cells(row: dict[str, Any], systems: list[str], anchors: list[str]) -> list[
     figures = [_interval(row["figures"][name]) if name in row["figures"] else None for name in (*systems, *anchors)]
     cases = max(each["cases"] for each in row["figures"].values())
     words = [cases, row["ideal"], ", ".join(row["misled_by"]) or None, ", ".join(row["blind_to"]) or None]
-    return [row["metric"], row["unit"], row["better"], *figures, *words]
+    return [row["metric"], row["unit"], BETTER[row["direction"]], *figures, *words]
 
 
 def _interval(figure: dict[str, Any]) -> str:

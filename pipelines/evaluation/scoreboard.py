@@ -21,9 +21,10 @@ from pipelines.evaluation.benchmark import ANCHORS, COPIED, GROUND_TRUTH, Benchm
 from pipelines.evaluation.bootstrap import FEWEST_GROUPS, Estimate, draw_counts, interval, mean_estimate
 from pipelines.evaluation.contenders import Shown, contenders, without_unwatched
 from pipelines.evaluation.frechet import Moments, frechet_distance, joined, projected
-from pipelines.evaluation.metrics import METRICS, SET_METRICS, Better, Metric, Seen, SetMetric
+from pipelines.evaluation.metrics import METRICS, SET_METRICS, Metric, Seen, SetMetric
 from pipelines.evaluation.observation import Observation
 from pipelines.evaluation.observe_stage import Observations
+from schemas.scores import Direction
 
 _FEW = f"{{}} drivers, fewer than {FEWEST_GROUPS}: no metric and no system is judged"
 SET_DRAWS = 200
@@ -108,7 +109,7 @@ class _Board:
         return {
             "metric": metric.name,
             "unit": metric.unit,
-            "better": metric.better,
+            "direction": metric.direction,
             "about": metric.about,
             "figures": estimates,
             "ideal": metric.ideal,
@@ -137,12 +138,12 @@ class _Board:
         None where too few cases have both.
         """
         drawn_D = self._differences(metric, one, other)
-        if drawn_D is None or metric.better == "neither":
+        if drawn_D is None or metric.direction == "neutral":
             return None
         low, high = interval(drawn_D)
         if low <= 0 <= high:
             return "same"
-        return _verdict(low, metric.better)
+        return _verdict(low, metric.direction)
 
     def _differences(self, metric: Metric | SetMetric, one: str, other: str) -> NDArray[np.float64] | None:
         if not self._cases:
@@ -196,8 +197,8 @@ class _Board:
         return frechet_distance(sets[0], sets[1])
 
 
-def _verdict(difference: float, better: Better) -> str:
-    return "better" if (difference < 0) == (better == "lower") else "worse"
+def _verdict(difference: float, direction: Direction) -> str:
+    return "better" if (difference < 0) == (direction == "lower_is_better") else "worse"
 
 
 def _by_tag(cases: Sequence[Case], systems: Sequence[str], figures: Figures) -> dict[str, Any]:
