@@ -18,7 +18,6 @@ from pipelines.evaluation.benchmark import ANCHORS, BLURRED, COPIED, GROUND_TRUT
 from pipelines.evaluation.observation import Observation
 from schemas.scores import Direction
 
-
 HIGHER: Direction = "higher_is_better"
 LOWER: Direction = "lower_is_better"
 
