@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -38,18 +40,72 @@ from model.guidance import GuidanceRecipe
 from model.store import LoadedModel, load_model
 
 VIEWS: tuple[View, ...] = ("subject", "face", "right_hand")
+ALL = "all conditions"
 
 
-def ablations(model: LoadedModel, judges: Judges, cases: Mapping[View, list[Case]], steps: int, seed: int) -> None:
-    """Every view with all conditions and without each of them, one branch."""
+class Part(NamedTuple):
+    """What a condition owns: the metrics of a view, and by how many percent they are to rise without it."""
+
+    view: View
+    metrics: tuple[str, ...]
+    wanted: int
+
+
+OWN = {
+    "body": Part("subject", ("pose_px",), 60),
+    "face": Part("face", ("mouth", "smile", "gaze", "turn"), 30),
+    "hands": Part("right_hand", ("fingers_px", "hand_px"), 25),
+    "text": Part("subject", ("backdrop_colour",), 400),
+}
+OTHERS_AT_MOST = 30
+"""Percent by which what another condition owns may rise."""
+
+
+def ablations(
+    model: LoadedModel,
+    judges: Judges,
+    cases: Mapping[View, list[Case]],
+    steps: int,
+    seeds: Sequence[int],
+    one_branch: bool,
+) -> None:
+    """Every view with all conditions and without each of them, sampled as `animate` does or by one branch."""
+    recipe = model.config.sampling.guidance
+    found: dict[str, dict[View, Mapping[str, float]]] = {}
     for view, chosen in cases.items():
-        rows = {f"anchor: {name}": metrics_of(judges, chosen, made) for name, made in anchors_of(chosen).items()}
-        rows["all conditions"] = metrics_of(judges, chosen, in_batches(model, chosen, single(model), steps, seed))
-        for group in GROUPS:
-            given = tuple(name for name in GROUPS if name != group)
-            made = in_batches(model, chosen, single(model, given), steps, seed)
-            rows[f"without {group}"] = metrics_of(judges, chosen, made)
-        print(f"\n### {view}, {len(chosen)} windows, {steps} steps, seed {seed}\n\n{table(rows)}", flush=True)
+        rows: dict[str, Mapping[str, float]] = {
+            f"anchor: {name}": metrics_of(judges, chosen, made) for name, made in anchors_of(chosen).items()
+        }
+        for label, given in {ALL: GROUPS, **{group: without(group) for group in GROUPS}}.items():
+            way = single(model, given) if one_branch or recipe is None else dual(model, recipe, given)
+            of_seeds = [metrics_of(judges, chosen, in_batches(model, chosen, way, steps, seed)) for seed in seeds]
+            row = {name: statistics.fmean(each[name] for each in of_seeds) for name in of_seeds[0]}
+            rows[label if label == ALL else f"without {label}"] = row
+            found.setdefault(label, {})[view] = row
+        print(
+            f"\n### {view}, {len(chosen)} windows, {steps} steps, mean of seeds {[*seeds]}\n\n{table(rows)}", flush=True
+        )
+    raises = {group: {part: _raised(found, group, part) for part in OWN} for group in OWN}
+    print("\n### What dropping one raises, in % of the error with everything (mean over a part's metrics)\n")
+    print("| dropped | " + " | ".join(f"{part}: {', '.join(OWN[part].metrics)}" for part in OWN) + " | |")
+    print("|---" * (len(OWN) + 2) + "|")
+    for group, row in raises.items():
+        others = max(row[part] for part in OWN if part != group)
+        met = row[group] >= OWN[group].wanted and others <= OTHERS_AT_MOST
+        cells = [f"{row[part]:+.0f}" + (f" (wanted {OWN[part].wanted:+d})" if part == group else "") for part in OWN]
+        print(f"| {group} | " + " | ".join(cells) + f" | {'PASS' if met else 'FALLS SHORT'} |")
+
+
+def without(group: str) -> tuple[str, ...]:
+    return tuple(name for name in GROUPS if name != group)
+
+
+def _raised(found: Mapping[str, Mapping[View, Mapping[str, float]]], group: str, part: str) -> float:
+    """Percent, the mean over the part's metrics."""
+    own = OWN[part]
+    return statistics.fmean(
+        100 * (found[group][own.view][name] / found[ALL][own.view][name] - 1) for name in own.metrics
+    )
 
 
 def guidance(model: LoadedModel, judges: Judges, cases: Mapping[View, list[Case]], steps: int, seed: int) -> None:
@@ -81,7 +137,9 @@ def main() -> None:
     parser.add_argument("--judges", type=Path, default=Path("judges"))
     parser.add_argument("--windows", type=int, default=48)
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the windows")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the noise, for ablations")
+    parser.add_argument("--one-branch", action="store_true", help="ablations without guidance")
     parser.add_argument("--only", nargs="+", choices=("ablations", "guidance"), default=["ablations", "guidance"])
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--device", default="cpu")
@@ -97,7 +155,7 @@ def main() -> None:
         for view, chosen in cases.items():
             sheet(model, chosen[:6], args.steps, args.seed, args.sheet.with_name(f"{args.sheet.stem}_{view}.png"))
     if "ablations" in args.only:
-        ablations(model, judges, cases, args.steps, args.seed)
+        ablations(model, judges, cases, args.steps, args.seeds, args.one_branch)
     if "guidance" in args.only:
         guidance(model, judges, cases, args.steps, args.seed)
     print(f"\n{time.perf_counter() - began:.0f} s")

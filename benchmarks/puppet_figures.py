@@ -106,10 +106,12 @@ def single(model: LoadedModel, given: Sequence[str] = GROUPS) -> Callable[[Condi
     return made
 
 
-def dual(model: LoadedModel, recipe: GuidanceRecipe) -> Callable[[Conditions], Predictor]:
+def dual(
+    model: LoadedModel, recipe: GuidanceRecipe, given: Sequence[str] = GROUPS
+) -> Callable[[Conditions], Predictor]:
     def made(conditions: Conditions) -> Predictor:
-        branches = DualBranch(model.net, conditions, window_grid(model), recipe)
-        return with_one_backdrop(model, branches, conditions)
+        branches = DualBranch(model.net, conditions, window_grid(model), recipe, given)
+        return with_one_backdrop(model, branches, conditions, given)
 
     return made
 
@@ -171,7 +173,9 @@ def metrics_of(judges: Judges, cases: Sequence[Case], made: Pictures) -> dict[st
         pairs = zip(made, points, truth, true_points, strict=True)
         out["identity"] = mean_of([identity_error(m, seen, t, there) for m, seen, t, there in pairs])
         masks = [backdrop_mask(each) for each in true_points]
-        out["backdrop_colour"] = mean_of([_colour_error(m, t, k) for m, t, k in zip(made, truth, masks, strict=True)])
+        # Neither the true puppet nor one that stands elsewhere is backdrop.
+        free = [mask & backdrop_mask(each) for mask, each in zip(masks, points, strict=True)]
+        out["backdrop_colour"] = mean_of([_colour_error(m, t, k) for m, t, k in zip(made, truth, free, strict=True)])
         out["texture_ratio"] = _texture(made, masks) / _texture(truth, masks)
     elif view == "face":
         seen = np.stack([case.conditions.face_present_BT[0].numpy() for case in cases])

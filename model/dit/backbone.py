@@ -13,7 +13,8 @@ from pydantic import model_validator
 from model.codec.base import VideoCodec
 from model.codec.pixel import PixelCodec
 from model.dit.config import InputDims, NetConfig, TransformerRecipe, WanConfig
-from model.dit.net import ConditionState, VideoDit
+from model.dit.net import VideoDit
+from model.dit.state import ConditionState
 from model.dit.wan import WanBackbone, WanState, wan_from_folder
 from schemas.recipe import StrictModel
 

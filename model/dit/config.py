@@ -22,6 +22,8 @@ class TransformerRecipe(StrictModel):
     """Share of the starting noise's variance that moves with the camera (model/noise.py), where tokens are pixels."""
     detail_channels: int = Field(default=48, ge=0)
     """Of the convolution over the picture at the end (model/dit/detail.py), where tokens are pixels; 0 is none."""
+    render_channels: int = Field(default=48, ge=0)
+    """Of the network that redraws what is painted (model/dit/render.py), where that convolution is; 0 is none."""
     rope_theta: float = Field(default=100.0, gt=1)
     """Base of the rotary frequencies; 100 suits grids of 8 cells, 10000 the grids of large models."""
     rope_units_per_s: float = Field(default=12.5, gt=0)

@@ -13,8 +13,9 @@ Axis legend: see model/conditions.py; f latent frames.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +24,14 @@ from torch import Tensor, nn
 from model.codec.base import Triple
 from model.conditions import GROUPS, MOTION_GROUPS, Conditions
 from model.dit.attention import AttentionKernel
-from model.dit.block import Block, KeyValue
+from model.dit.block import Block
 from model.dit.config import NetConfig
-from model.dit.detail import CELLS, DetailHead, Painted, canvas, painted_tokens
+from model.dit.detail import CELLS, DetailHead, canvas, painted_tokens
 from model.dit.mask import EVERY_FRAME, video_block_mask, video_mask
+from model.dit.render import Renderer, Rendering
 from model.dit.rope import grid_coordinates, rotary_table
+from model.dit.state import ConditionState, ConditionStream
+from model.motion.completion import JointCompletion
 from model.motion.encoders import (
     FACE_STROKES,
     PAINT_CELLS,
@@ -38,7 +42,7 @@ from model.motion.encoders import (
     where_kept,
 )
 from model.motion.limb_maps import compiled_segments_cover, cover_tokens, over, segments_cover
-from model.motion.wholes import CameraEncoder, DirectionsEncoder, SemanticEncoder
+from model.motion.wholes import SEMANTIC_TOKENS, CameraEncoder, DirectionsEncoder, SemanticEncoder
 from model.parallel.context import ContextGroup
 from schemas.errors import RecipeError
 
@@ -53,32 +57,6 @@ REFERENCE_MERGE = 2
 SINUSOIDS = 64
 CANVAS_CHANNELS = 4 * (PAINT_CELLS // CELLS) ** 2 + 5
 """Of a pixel frame: the painted picture and the fingers, on the cells of the detail head."""
-
-
-class ConditionStream(NamedTuple):
-    """The condition tokens with their rotary places, which are real, and the latent frame each belongs to."""
-
-    tokens_BND: Tensor
-    coordinates_BN3: Tensor
-    visible_BN: Tensor
-    frame_N: Tensor
-    pooled_BD: Tensor
-
-
-@dataclass(frozen=True)
-class ConditionState:
-    """What the video stream needs of the conditions; independent of noise and timestep, so reusable."""
-
-    grid_thw: Triple
-    layers: tuple[KeyValue, ...]
-    rope_video: tuple[Tensor, Tensor]
-    mask_video: Tensor | BlockMask
-    pooled_BD: Tensor
-    added_BND: Tensor
-    reference_BNC: Tensor
-    painted: Painted | None
-    canvas_BfChw: Tensor | None
-    """Limbs and hands in the reference's colours for the detail head, if there is one."""
 
 
 class VideoDit(nn.Module):
@@ -102,6 +80,7 @@ class VideoDit(nn.Module):
         self.face = FaceEncoder(patch_frames, config.face_dim, size.face_bottleneck, width)
         self.hands = HandsEncoder(patch_frames, config.hand_dim, width)
         self.semantic = SemanticEncoder(config.semantic_dim, config.semantic_moments, config.text_dim, width)
+        self.completion = JointCompletion(SEMANTIC_TOKENS + 1, width)
         self.camera = CameraEncoder(patch_frames, config.camera_dim, width)
         self.directions = DirectionsEncoder(patch_frames, config.direction_dim, width)
         self.text_in = nn.Linear(config.text_dim, width)
@@ -119,10 +98,12 @@ class VideoDit(nn.Module):
         self.out = nn.Linear(width, config.token_dim)
         self.copy_gate = nn.Linear(width, config.token_dim)
         self.detail: DetailHead | None = None
+        self.render: Renderer | None = None
         if config.pixels and size.detail_channels and DetailHead.fits(config.patch_thw):
-            self.detail = DetailHead(
-                width, config.patch_thw, CANVAS_CHANNELS * patch_frames + FACE_STROKES, size.detail_channels
-            )
+            canvas_channels = CANVAS_CHANNELS * patch_frames + FACE_STROKES
+            self.detail = DetailHead(width, config.patch_thw, canvas_channels, size.detail_channels)
+            if size.render_channels:
+                self.render = Renderer(patch_frames, PAINT_CELLS // CELLS, canvas_channels, size.render_channels)
         self._start_small()
 
     def _start_small(self) -> None:
@@ -151,17 +132,28 @@ class VideoDit(nn.Module):
         keep = dict(zip(GROUPS, keep_BG.unbind(dim=1), strict=True))
         batch, frames = keep_BG.shape[0], grid_thw[0]
         time_Bf = conditions.time_s_BT.reshape(batch, frames, -1).mean(dim=2) * self.config.transformer.rope_units_per_s
-        stream = self._stream(conditions, keep, time_Bf, grid_thw)
+        semantic = self.semantic(conditions.semantic_BSF, conditions.actions_BD, keep["semantic"])
+        joints = self.completion.completed(conditions.body_BTJ3, conditions.body_world_BTJ3, semantic)
+        conditions = replace(conditions, body_BTJ3=joints[0], body_world_BTJ3=joints[1])
+        stream = self._stream(conditions, semantic, keep, time_Bf, grid_thw)
         stated_BfD = self.directions(conditions.directions_BTF, frames, keep["text"])
 
         first_image = conditions.reference_BKNC[:, 0].repeat(1, frames, 1)
         first_image = where_kept(keep["reference"], first_image, torch.zeros_like(first_image))
         added = self.body.added_map(conditions.body_BTJ3, grid_thw, keep["body"])
         hands_BTLhw = self.hands.cover(conditions.hands_BT2H3, grid_thw, keep["hands"])
+        face = (conditions.face_BTF, conditions.face_place_BT7, conditions.face_present_BT, grid_thw, keep["face"])
         # Nothing of it is learnt.
         with torch.no_grad():
             painted_BT4hw = self._painted(conditions, keep, grid_thw)
-        face = (conditions.face_BTF, conditions.face_place_BT7, conditions.face_present_BT, grid_thw, keep["face"])
+        strokes = () if self.detail is None else (self.hands.fingers(hands_BTLhw), self.face.paint(*face))
+        rendering: Rendering | None = None
+        if self.render is not None:
+            rendered_BT4hw = self.render(canvas((painted_BT4hw, *strokes), grid_thw), painted_BT4hw)
+            tokens_of = partial(painted_tokens, patch_thw=self.config.patch_thw, grid_thw=grid_thw)
+            rendering = Rendering(tokens_of(painted_BT4hw), tokens_of(rendered_BT4hw))
+            # It learns from its own loss alone (model/objectives/rendering.py).
+            painted_BT4hw = rendered_BT4hw.detach()
         added = added + self.painted_in(cover_tokens(painted_BT4hw, grid_thw))
         added = added + self.hands.added_map(hands_BTLhw, grid_thw, keep["hands"])
         added = added + self.face.added_field(*face)
@@ -195,10 +187,15 @@ class VideoDit(nn.Module):
             added_BND=added,
             reference_BNC=first_image,
             painted=None if self.detail is None else painted_tokens(painted_BT4hw, self.config.patch_thw, grid_thw),
-            canvas_BfChw=None
-            if self.detail is None
-            else canvas((painted_BT4hw, self.hands.fingers(hands_BTLhw), self.face.paint(*face)), grid_thw),
+            canvas_BfChw=None if self.detail is None else canvas((painted_BT4hw, *strokes), grid_thw),
+            rendering=rendering,
         )
+
+    def completion_loss_B(self, conditions: Conditions, keep_BG: Tensor, hidden_BJ: Tensor) -> Tensor:
+        """How well joints that were seen are guessed when hidden_BJ (of BODY_JOINTS) hides them, per sample."""
+        kept_B = keep_BG[:, GROUPS.index("semantic")]
+        semantic = self.semantic(conditions.semantic_BSF, conditions.actions_BD, kept_B)
+        return self.completion.loss_B(conditions.body_BTJ3, conditions.body_world_BTJ3, hidden_BJ, semantic)
 
     def _painted(self, conditions: Conditions, keep: dict[str, Tensor], grid_thw: Triple) -> Tensor:
         """A first guess of the picture, hands over limbs in the reference's looks, (B, T, 4, h, w)."""
@@ -207,14 +204,13 @@ class VideoDit(nn.Module):
         return over(hands_BT4hw, self.body.paint(conditions, grid_thw, keep, cover_of))
 
     def _stream(
-        self, conditions: Conditions, keep: dict[str, Tensor], time_Bf: Tensor, grid_thw: Triple
+        self, conditions: Conditions, semantic: Tensor, keep: dict[str, Tensor], time_Bf: Tensor, grid_thw: Triple
     ) -> ConditionStream:
         """Tokens of all groups with places, frames and visibility."""
         batch, device = time_Bf.shape[0], time_Bf.device
         text = where_kept(keep["text"], self.text_in(conditions.text_BLD), self.null_text)
         text_mask_BL = conditions.text_mask_BL.bool() & keep["text"].unsqueeze(1)
         text_mask_BL = text_mask_BL | (torch.arange(text.shape[1], device=device) == 0)
-        semantic = self.semantic(conditions.semantic_BSF, conditions.actions_BD, keep["semantic"])
         motion = (
             self.body(conditions.body_BTJ3, conditions.body_world_BTJ3, time_Bf, grid_thw, keep["body"]),
             self.face(

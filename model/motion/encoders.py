@@ -248,7 +248,7 @@ class HandsEncoder(nn.Module):
         hands_BT2H3 = where_kept(kept_B, conditions.hands_BT2H3, torch.zeros_like(conditions.hands_BT2H3))
         cells_hw = (grid_thw[1] * PAINT_CELLS, grid_thw[2] * PAINT_CELLS)
         colours_B24 = where_kept(kept_B, colours_B24, torch.zeros_like(colours_B24))
-        return painted_hands(hands_BT2H3, colours_B24, cells_hw, cover_of)
+        return painted_hands(hands_BT2H3, conditions.hands_shape_BT2F, colours_B24, cells_hw, cover_of)
 
     @staticmethod
     def fingers(cover_BTLhw: Tensor) -> Tensor:

@@ -138,12 +138,22 @@ def limb_radii(body_BTJ3: Tensor) -> Tensor:
     return radii
 
 
-def hand_radii(hand_BTH3: Tensor) -> Tensor:
-    """(B, L) of one hand for HAND_BONES in crop units: by the longest palm of the window; 0 where none is seen."""
+def hand_radii(hand_BTH3: Tensor, shape_BTF: Tensor) -> Tensor:
+    """(B, L) of one hand for HAND_BONES in crop units; 0 where no frame shows it.
+
+    shape_BTF: its joints from the wrist in palm lengths, x y z each, along the axes of the picture. How large a palm is
+    they tell better than the picture, where one that points at the camera is short.
+    """
     hand = hand_BTH3.float()
-    palm_BT = torch.linalg.vector_norm(hand[:, :, MIDDLE_KNUCKLE, :2] - hand[:, :, WRIST, :2], dim=-1)
-    seen_BT = hand[:, :, [WRIST, MIDDLE_KNUCKLE], 2].amin(dim=2) >= MIN_CONF
-    radii: Tensor = (palm_BT * seen_BT).amax(dim=1, keepdim=True) * torch.tensor(HAND_RADII, device=hand.device)
+    shape_BTH3 = shape_BTF[..., : 3 * hand.shape[2]].float().reshape(hand.shape)
+    off_BTH2 = (hand[..., :2] - hand[:, :, WRIST : WRIST + 1, :2]) * (hand[..., 2:] >= MIN_CONF)
+    known_BT = (shape_BTH3.abs().amax(dim=(2, 3)) > 0).float() * (hand[:, :, WRIST, 2] >= MIN_CONF)
+    seen_B, told_B = (
+        (part.square().sum(dim=(2, 3)) * known_BT).sum(dim=1).sqrt() for part in (off_BTH2, shape_BTH3[..., :2])
+    )
+    palm_BT = torch.linalg.vector_norm(off_BTH2[:, :, MIDDLE_KNUCKLE], dim=-1) * (hand[:, :, WRIST, 2] >= MIN_CONF)
+    palm_B = torch.where(told_B > 0, seen_B / told_B.clamp_min(1e-6), palm_BT.amax(dim=1))
+    radii: Tensor = palm_B[:, None] * torch.tensor(HAND_RADII, device=hand.device)
     return radii
 
 
@@ -194,14 +204,19 @@ def plain(colour_B4: Tensor) -> Tensor:
 
 
 def painted_hands(
-    hands_BT2H3: Tensor, colours_B24: Tensor, cells_hw: tuple[int, int], cover_of: SegmentsCover = segments_cover
+    hands_BT2H3: Tensor,
+    shape_BT2F: Tensor,
+    colours_B24: Tensor,
+    cells_hw: tuple[int, int],
+    cover_of: SegmentsCover = segments_cover,
 ) -> Tensor:
-    """Both hands as `Painting` gives them, (B, T, 4, h, w), as thick as hands are."""
+    """Both hands as `Painting` gives them, (B, T, 4, h, w), as thick as hands are. shape_BT2F: see `hand_radii`."""
     batch, frames = hands_BT2H3.shape[:2]
     painting = Painting(batch, frames, cells_hw, hands_BT2H3.device)
     alike_BT = torch.ones(batch, frames, device=hands_BT2H3.device)
-    for hand_BTH3, colour_B4 in zip(hands_BT2H3.unbind(dim=2), colours_B24.unbind(dim=1), strict=True):
-        radii_BL = hand_radii(hand_BTH3)
+    each = (hands_BT2H3.unbind(dim=2), shape_BT2F.unbind(dim=2), colours_B24.unbind(dim=1))
+    for hand_BTH3, shape_BTF, colour_B4 in zip(*each, strict=True):
+        radii_BL = hand_radii(hand_BTH3, shape_BTF)
         covers = (
             one_limb(hand_BTH3, bone, cells_hw, radii_BL[:, index], cover_of) for index, bone in enumerate(HAND_BONES)
         )

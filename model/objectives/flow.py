@@ -10,16 +10,21 @@ import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from model.conditions import GROUPS, MOTION_GROUPS, Batch
 from model.dit.backbone import Backbone
-from model.dit.net import ConditionState
+from model.dit.net import VideoDit
+from model.dit.state import ConditionState
+from model.motion.encoders import BODY_JOINTS
 from model.noise import starting_noise
 from model.objectives.base import PRIMARY, Losses, noised, primary_losses, to_tensor, velocity_loss_B
 from model.objectives.misplaced import misplaced
+from model.objectives.rendering import rendering_loss_B
 from model.rng import StepRng
 from schemas.recipe import StrictModel
 
@@ -39,6 +44,8 @@ class FlowRecipe(StrictModel):
     path is often absent, so that stated moves have to be obeyed). drop_motion leaves the meaning of the motion without
     its geometry. detail_weight: weight in the loss of tokens that show a face or a hand, over the others' 1.
     misplaced: how far the subject may stand beside its place in the noisy input, in sides of the picture.
+    render_weight: of the loss of what is painted and redrawn (model/dit/render.py). completion_weight: of the loss of
+    joints that are hidden to be guessed (model/motion/completion.py).
     """
 
     t_mean: float = -1.0
@@ -51,6 +58,8 @@ class FlowRecipe(StrictModel):
     drop_all: float = Field(default=0.06, ge=0, le=1)
     detail_weight: float = Field(default=2.0, ge=1)
     misplaced: float = Field(default=0.0, ge=0, le=0.5)
+    render_weight: float = Field(default=1.0, ge=0)
+    completion_weight: float = Field(default=0.1, ge=0)
 
     @field_validator("groups", "drop")
     @classmethod
@@ -72,18 +81,33 @@ class FlowMatching:
         return {PRIMARY: self._net}
 
     def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
-        clean = batch.tokens_BNC
-        t_B = to_tensor(draw_times(self._recipe, len(clean), rng), clean)
-        keep_BG = draw_keep(self._recipe, len(clean), rng).to(clean.device)
-        state = self._net.encode(batch.conditions, keep_BG, batch.grid_thw)
+        clean, net, recipe = batch.tokens_BNC, self._net, self._recipe
+        t_B = to_tensor(draw_times(recipe, len(clean), rng), clean)
+        keep_BG = draw_keep(recipe, len(clean), rng).to(clean.device)
+        state = net.encode(batch.conditions, keep_BG, batch.grid_thw)
         shown = clean
-        if self._recipe.misplaced and isinstance(state, ConditionState) and state.painted is not None:
-            patch_thw, largest = self._net.config.patch_thw, self._recipe.misplaced
-            shown = misplaced(clean, state.painted, patch_thw, batch.grid_thw, t_B, largest, rng)
-        noise = starting_noise(self._net.config, batch.conditions, batch.grid_thw, rng, "noise")
-        predicted = self._net(noised(shown, noise, t_B), t_B, state)
-        weight_BN = 1.0 + (self._recipe.detail_weight - 1.0) * batch.detail_BN
-        return primary_losses(velocity_loss_B(predicted, clean, t_B, weight_BN))
+        if recipe.misplaced and isinstance(state, ConditionState) and state.painted is not None:
+            patch_thw = net.config.patch_thw
+            shown = misplaced(clean, state.painted, patch_thw, batch.grid_thw, t_B, recipe.misplaced, rng)
+        noise = starting_noise(net.config, batch.conditions, batch.grid_thw, rng, "noise")
+        predicted = net(noised(shown, noise, t_B), t_B, state)
+        weight_BN = 1.0 + (recipe.detail_weight - 1.0) * batch.detail_BN
+        loss_B = velocity_loss_B(predicted, clean, t_B, weight_BN)
+        if isinstance(net, VideoDit) and isinstance(state, ConditionState):
+            loss_B = loss_B + self._first_guess_loss_B(net, batch, state, keep_BG, weight_BN, rng)
+        return primary_losses(loss_B)
+
+    def _first_guess_loss_B(
+        self, net: VideoDit, batch: Batch, state: ConditionState, keep_BG: Tensor, weight_BN: Tensor, rng: StepRng
+    ) -> Tensor:
+        """Of what makes the first guess: joints that nobody saw, and the picture painted of them."""
+        hidden_BJ = to_tensor(draw_hidden(len(batch.keys), rng), batch.tokens_BNC) > 0
+        loss_B = self._recipe.completion_weight * net.completion_loss_B(batch.conditions, keep_BG, hidden_BJ)
+        if state.rendering is not None:
+            patch_thw = net.config.patch_thw
+            rendering_B = rendering_loss_B(state.rendering, batch.tokens_BNC, patch_thw, batch.grid_thw, weight_BN)
+            loss_B = loss_B + self._recipe.render_weight * rendering_B
+        return loss_B
 
 
 def draw_times(recipe: FlowRecipe, batch: int, rng: StepRng) -> list[float]:
@@ -103,6 +127,16 @@ def draw_times(recipe: FlowRecipe, batch: int, rng: StepRng) -> list[float]:
         normal = NormalDist().inv_cdf(min(max(share, 1e-6), 1.0 - 1e-6))
         times.append(1.0 / (1.0 + math.exp(-(recipe.t_mean + recipe.t_std * normal))))
     return times
+
+
+def draw_hidden(batch: int, rng: StepRng) -> NDArray[np.float32]:
+    """(B, J): 1 for the joints of BODY_JOINTS to hide and guess, up to two thirds of them, the same over a window."""
+    out = np.zeros((batch, len(BODY_JOINTS)), np.float32)
+    for slot in range(batch):
+        draw = rng.numpy(slot, "hidden joints")
+        count = int(draw.integers(1, 2 * len(BODY_JOINTS) // 3 + 1))
+        out[slot, draw.permutation(len(BODY_JOINTS))[:count]] = 1.0
+    return out
 
 
 def draw_keep(recipe: FlowRecipe, batch: int, rng: StepRng) -> Tensor:

@@ -1,6 +1,7 @@
-"""Muon: momentum whose update is orthogonalised, for the matrices inside the transformer blocks.
+"""Muon: momentum whose update is orthogonalised, for the matrices inside transformer blocks and for convolutions.
 
-Source: Jordan et al., Muon (2024), including the quintic Newton-Schulz coefficients.
+Source: Jordan et al., Muon (2024), including the quintic Newton-Schulz coefficients and that a convolution's kernels
+are a matrix of outputs by everything that one sees.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def orthogonalised(matrices: Tensor, in_bf16: bool = True) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised; decoupled weight decay. Every parameter must be a matrix.
+    """Nesterov momentum, orthogonalised; decoupled weight decay. Every parameter must be a matrix, or the kernels of a
+    convolution.
 
     in_bf16 False keeps the iteration in fp32, so that runs with other numbers of processes, which add up gradients in
     another order, stay close (measured over 10 steps: losses 6e-8 apart instead of 6e-6).
@@ -68,12 +70,13 @@ class Muon(torch.optim.Optimizer):
                 alike.setdefault(weight.shape, []).append((weight, moved))
             if moving:
                 torch._foreach_mul_([own(weight) for weight in moving], 1.0 - group["lr"] * group["weight_decay"])
-            for (rows, columns), pairs in alike.items():
+            for shape, pairs in alike.items():
                 # A spread matrix is gathered: its singular values are those of the whole.
-                stacked = torch.stack([full(moved) for _, moved in pairs])
+                stacked = torch.stack([full(moved).flatten(1) for _, moved in pairs])
+                rows, columns = stacked.shape[1:]
                 # Tall matrices take larger steps, so that every output moves alike.
                 size = group["lr"] * max(1.0, rows / columns) ** 0.5
-                updates = orthogonalised(stacked, self._in_bf16).unbind()
+                updates = orthogonalised(stacked, self._in_bf16).reshape(-1, *shape).unbind()
                 torch._foreach_add_(
                     [own(weight) for weight, _ in pairs],
                     [own(like(update, weight)) for update, (weight, _) in zip(updates, pairs, strict=True)],

@@ -173,17 +173,25 @@ def test_hands_are_painted_as_thick_as_their_palms_say_and_in_their_colours() ->
         hands[..., joint, 0], hands[..., joint, 1] = 0.3 + 0.1 * finger, 0.6 - 0.1 * along
     hands[..., 9, :2] = torch.tensor([0.5, 0.6])  # a palm of 0.2
     hands[..., 2] = 1.0
-    hands[0, 1, 0, :, 1] = 0.8 - 0.5 * (0.8 - hands[0, 1, 0, :, 1])  # bowed towards us: it does not get thinner
-    assert hand_radii(hands[:, :, 0])[0].tolist() == pytest.approx([0.2 * radius for radius in HAND_RADII])
+    hands[0, :, :, :, 1] = 0.8 - 0.5 * (0.8 - hands[0, :, :, :, 1])  # bowed towards us: it does not get thinner
+    shape = torch.zeros(1, 2, 2, 21, 3)
+    shape[..., :2] = (hands[..., :2] - hands[:, :, :, :1, :2]) / 0.2
+    shape[..., 2] = -(3**0.5) * shape[..., 1]
+    told = torch.cat((shape.flatten(3), torch.ones(1, 2, 2, 1)), dim=-1)
+    assert torch.linalg.vector_norm(shape[0, 0, 0, 9]) == pytest.approx(1.0)
+    assert hand_radii(hands[:, :, 0], told[:, :, 0])[0].tolist() == pytest.approx([0.2 * r for r in HAND_RADII])
+    # Of a hand without a shape the palm in the picture is all there is.
+    silent = torch.zeros_like(told)
+    assert hand_radii(hands[:, :, 0], silent[:, :, 0])[0].tolist() == pytest.approx([0.1 * r for r in HAND_RADII])
     colours = torch.tensor([[[1.0, -1, -1, 1], [-1, -1, 1, 0]]])
-    made = painted_hands(hands, colours, (100, 100))[0]
-    assert made[0, :, 45, 50].tolist() == [1, -1, -1, 1]
-    thick = int((made[0, 3, 45, 46:55] == 1).sum())
+    made = painted_hands(hands, told, colours, (100, 100))[0]
+    assert made[0, :, 62, 50].tolist() == [1, -1, -1, 1]
+    thick = int((made[0, 3, 62, 46:55] == 1).sum())
     assert thick == 2 * round(100 * 0.2 * HAND_RADII[-1])  # middles of pixels that far on either side
-    assert not made[0, :, 45, 99].any()
+    assert not made[0, :, 62, 99].any()
     alone = hands.clone()
     alone[:, :, 0, :, 2] = 0.0
-    assert not painted_hands(alone, colours, (100, 100)).any()
+    assert not painted_hands(alone, told, colours, (100, 100)).any()
 
 
 def test_a_face_is_a_field_around_its_place() -> None:

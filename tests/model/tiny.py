@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from model.conditions import Batch, Conditions
+from model.data.motion_inputs import HAND_SHAPE_FEATURES
 from model.dit.config import NetConfig, TransformerRecipe
 from model.dit.net import VideoDit
 from model.motion.limb_maps import PAINTED_BONES
@@ -13,7 +14,7 @@ from model.motion.looks import PARTS, TEXELS
 GRID = (2, 2, 4)
 PATCH = (2, 4, 4)
 TOKEN_DIM = 2 * 4 * 4 * 3
-FACE_DIM, HAND_DIM, CAMERA_DIM, TEXT_DIM, TEXT_TOKENS = 9, 7, 5, 6, 4
+FACE_DIM, HAND_DIM, CAMERA_DIM, TEXT_DIM, TEXT_TOKENS = 9, HAND_SHAPE_FEATURES, 5, 6, 4
 DIRECTION_DIM, SEMANTIC_DIM, MOMENTS, REFERENCES = 8, 10, 3, 2
 
 
@@ -32,7 +33,15 @@ def tiny_net(
 
 
 def tiny_config(guidance_embedding: bool = False, **transformer: float) -> NetConfig:
-    sizes = {"width": 24, "depth": 2, "heads": 3, "mlp_ratio": 2.0, "face_bottleneck": 4, "detail_channels": 6}
+    sizes = {
+        "width": 24,
+        "depth": 2,
+        "heads": 3,
+        "mlp_ratio": 2.0,
+        "face_bottleneck": 4,
+        "detail_channels": 6,
+        "render_channels": 4,
+    }
     return NetConfig(
         transformer=TransformerRecipe.model_validate({**sizes, **transformer}),
         patch_thw=PATCH,
