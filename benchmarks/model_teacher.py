@@ -78,7 +78,9 @@ def ablations(
         }
         for label, given in {ALL: GROUPS, **{group: without(group) for group in GROUPS}}.items():
             way = single(model, given) if one_branch or recipe is None else dual(model, recipe, given)
-            of_seeds = [metrics_of(judges, chosen, in_batches(model, chosen, way, steps, seed)) for seed in seeds]
+            of_seeds = [
+                metrics_of(judges, chosen, in_batches(model, chosen, way, steps, seed, given=given)) for seed in seeds
+            ]
             row = {name: statistics.fmean(each[name] for each in of_seeds) for name in of_seeds[0]}
             rows[label if label == ALL else f"without {label}"] = row
             found.setdefault(label, {})[view] = row

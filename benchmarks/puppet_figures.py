@@ -83,13 +83,14 @@ def generated(
     predictor: Callable[[Conditions], Predictor],
     steps: int,
     seed: int = 0,
+    given: Sequence[str] = GROUPS,
 ) -> Pictures:
-    """(W, T, 64, 64, 3), at the model's own time shift.
+    """(W, T, 64, 64, 3), at the model's own time shift. given: the groups that the predictor is given.
 
     Noise depends on seed and place alone: every way of sampling gets the same.
     """
     device = next(model.net.parameters()).device
-    noise = segment_noise(model, conditions.to(device), seed, 0)
+    noise = segment_noise(model, conditions.to(device), seed, 0, given)
     with torch.autocast(device.type, torch.bfloat16):
         tokens = sample(
             predictor(conditions.to(device)), noise, time_grid(steps, model.config.sampling.shift)
@@ -118,12 +119,12 @@ def dual(
 
 def in_batches(
     model: LoadedModel, cases: Sequence[Case], predictor: Callable[[Conditions], Predictor], steps: int, seed: int = 0,
-    size: int = 16,
+    size: int = 16, given: Sequence[str] = GROUPS,
 ) -> Pictures:  # fmt: skip
     made = []
     for start in range(0, len(cases), size):
         batch = stack_conditions([case.conditions for case in cases[start : start + size]])
-        made.append(generated(model, batch, predictor, steps, seed + start))
+        made.append(generated(model, batch, predictor, steps, seed + start, given))
     return np.concatenate(made)
 
 

@@ -47,7 +47,7 @@ class Bench:
         sampling, made = self.model.config.sampling, []
         for start in range(0, len(cases), self.batch):
             batch = stack_conditions([case.conditions for case in cases[start : start + self.batch]])
-            made.append(generated(self.model, batch, self._predictor(given), sampling.steps, seed + start))
+            made.append(generated(self.model, batch, self._predictor(given), sampling.steps, seed + start, given))
         return np.concatenate(made)
 
     def _predictor(self, given: Sequence[str]) -> Callable[[Conditions], Predictor]:

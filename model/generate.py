@@ -33,6 +33,7 @@ from model.noise import starting_noise
 from model.rng import StepRng
 from model.sampler import Pinned, sample, segment_frames, time_grid
 from model.store import SAMPLES_DIR, LoadedModel, load_model, write_atomically
+from model.subject_noise import calmed
 from model.text.directions import direction_features
 from model.text.stage_directions import parse_directions
 from model.video import png_bytes, write_mp4
@@ -217,14 +218,17 @@ def sampling_times(model: LoadedModel) -> list[float]:
     return time_grid(model.config.sampling.steps, model.config.sampling.shift)
 
 
-def segment_noise(model: LoadedModel, conditions: Conditions, seed: int, first: int) -> Tensor:
-    """Starting noise of windows number first, first + 1, ...: of the seed, the number and the camera's path only."""
+def segment_noise(
+    model: LoadedModel, conditions: Conditions, seed: int, first: int, given: Sequence[str] = GROUPS
+) -> Tensor:
+    """Starting noise of windows number first, first + 1, ...: of the seed, the number and the camera's path only, and
+    less where the subject is if the model's sampling says so. given: the groups that there are at all."""
     grid = window_grid(model)
     rows = []
     for row in range(conditions.batch_size):
         own = conditions.map(lambda value, row=row: value[row : row + 1])  # type: ignore[misc]
         rows.append(starting_noise(model.config.net, own, grid, StepRng(seed, first + row), "sample"))
-    return torch.cat(rows)
+    return calmed(torch.cat(rows), model.config.sampling.subject_noise, model.config.net, conditions, grid, given)
 
 
 def window_grid(model: LoadedModel) -> Triple:

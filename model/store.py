@@ -45,6 +45,8 @@ class SamplingRecipe(StrictModel):
     guidance: GuidanceRecipe | None = None
     strength: float | None = None
     overlap_frames: int = 2
+    subject_noise: float = Field(default=1.0, gt=0, le=1)
+    """Deviation of the starting noise where the subject is (model/subject_noise.py)."""
     one_backdrop_until: float = Field(default=0.0, ge=0, le=1)
     """The t until which frames share their guesses of the backdrop (model/backdrop.py); 0 leaves them alone."""
 

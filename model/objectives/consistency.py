@@ -12,9 +12,8 @@ from __future__ import annotations
 import torch
 
 from model.conditions import Batch
-from model.noise import starting_noise
 from model.objectives.base import Losses, noised, primary_losses, to_tensor, velocity_loss_B
-from model.objectives.walking import StepObjective, everything, implied_clean, stepped, walked
+from model.objectives.walking import StepObjective, everything, implied_clean, stepped, students_noise, walked
 from model.rng import StepRng
 
 
@@ -28,7 +27,7 @@ class PhasedConsistency(StepObjective):
         t_B, after_B = (times_SB.gather(0, at_B.unsqueeze(0))[0] for at_B in (index_B, index_B + 1))
         start_B, end_B = times_SB[0], times_SB[-1]
         strength_B = torch.full_like(t_B, self._recipe.strength)
-        noisy = noised(clean, starting_noise(self._student.config, batch.conditions, batch.grid_thw, rng, "noise"), t_B)
+        noisy = noised(clean, students_noise(self._student, batch, self._recipe, rng, "noise"), t_B)
         state = everything(self._student, batch)
         with torch.no_grad():
             both_2B = torch.stack((t_B, after_B))

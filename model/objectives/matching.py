@@ -22,7 +22,7 @@ from model.dit.backbone import Backbone
 from model.noise import starting_noise
 from model.objectives.base import PRIMARY, Losses, noised, to_tensor, velocity_loss_B
 from model.objectives.flow import FlowRecipe, draw_times
-from model.objectives.walking import StepRecipe, everything, stepped
+from model.objectives.walking import StepRecipe, everything, stepped, students_noise
 from model.rng import StepRng
 from model.sampler import time_grid
 
@@ -62,7 +62,7 @@ class DistributionMatching:
         state = everything(self._student, batch)
         # One draw for the whole step: every process must evaluate the networks equally often.
         last = int(StepRng(rng.seed, rng.step).numpy(0, "last").random() * self._recipe.steps)
-        noisy = starting_noise(self._student.config, batch.conditions, batch.grid_thw, rng, "start")
+        noisy = students_noise(self._student, batch, self._recipe, rng, "start")
         times_SB = torch.tensor(self._times, device=noisy.device)[:, None].expand(-1, len(noisy))
         with torch.no_grad():
             for t_B, next_B in pairwise(times_SB[: last + 1]):

@@ -10,9 +10,8 @@ from __future__ import annotations
 import torch
 
 from model.conditions import Batch
-from model.noise import starting_noise
 from model.objectives.base import Losses, noised, primary_losses, velocity_loss_B
-from model.objectives.walking import StepObjective, everything, walked
+from model.objectives.walking import StepObjective, everything, students_noise, walked
 from model.rng import StepRng
 
 
@@ -21,7 +20,7 @@ class Reflow(StepObjective):
 
     def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
         clean = batch.tokens_BNC
-        noise = starting_noise(self._student.config, batch.conditions, batch.grid_thw, rng, "noise")
+        noise = students_noise(self._student, batch, self._recipe, rng, "noise")
         strength_B = torch.full((len(clean),), self._recipe.strength, device=clean.device)
         with torch.no_grad():
             guide = everything(self._teacher, batch)

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from model.conditions import Batch
-from model.noise import starting_noise
 from model.objectives.base import Losses, noised, primary_losses, velocity_loss_B
-from model.objectives.walking import StepObjective, everything, implied_clean, walked
+from model.objectives.walking import StepObjective, everything, implied_clean, students_noise, walked
 from model.rng import StepRng
 
 
@@ -23,7 +22,7 @@ class StepDistillation(StepObjective):
     """One player, the student; the teacher (already merged with guidance) is frozen."""
 
     def losses(self, batch: Batch, step: int, rng: StepRng) -> Losses:
-        noise = starting_noise(self._student.config, batch.conditions, batch.grid_thw, rng, "noise")
+        noise = students_noise(self._student, batch, self._recipe, rng, "noise")
         strength_B = torch.full((len(noise),), self._recipe.strength, device=noise.device)
         if self._recipe.start == "noise":
             return self._losses_on_path(batch, noise, strength_B)

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from model.conditions import Batch, keep_mask
 from model.dit.backbone import Backbone, BackboneState
+from model.noise import starting_noise
 from model.objectives.base import PRIMARY, Losses, to_tensor
 from model.rng import StepRng
 from model.sampler import time_grid
+from model.subject_noise import calmed
 from schemas.recipe import StrictModel
 
 
@@ -32,6 +34,7 @@ class StepRecipe(StrictModel):
     start: where `steps` learns: on noised windows, one step of the student each; or on the teacher's own way from
     noise, all steps of the student on it at once. Guidance leads away from where noised windows are, and a noised
     window shows what its conditions do not tell.
+    subject_noise: deviation of the noise where the subject is (model/subject_noise.py); the teacher's if left out.
     """
 
     steps: int = Field(default=4, gt=0)
@@ -39,6 +42,7 @@ class StepRecipe(StrictModel):
     teacher_substeps: int = Field(default=3, gt=0)
     strength: float = Field(default=2.0, ge=1)
     start: Literal["data", "noise"] = "data"
+    subject_noise: float | None = Field(default=None, gt=0, le=1)
 
 
 class StepObjective(ABC):
@@ -77,6 +81,13 @@ def stepped(noisy_BNC: Tensor, clean_BNC: Tensor, t_B: Tensor, next_B: Tensor) -
 def implied_clean(noisy_BNC: Tensor, landed_BNC: Tensor, t_B: Tensor, next_B: Tensor) -> Tensor:
     """The clean prediction whose single step from t to next lands there."""
     return noisy_BNC + ((1.0 - t_B) / (next_B - t_B))[:, None, None] * (landed_BNC - noisy_BNC)
+
+
+def students_noise(net: Backbone, batch: Batch, recipe: StepRecipe, rng: StepRng, purpose: str) -> Tensor:
+    """Noise as the student will be sampled from it."""
+    noise = starting_noise(net.config, batch.conditions, batch.grid_thw, rng, purpose)
+    deviation = 1.0 if recipe.subject_noise is None else recipe.subject_noise
+    return calmed(noise, deviation, net.config, batch.conditions, batch.grid_thw)
 
 
 def everything(net: Backbone, batch: Batch) -> BackboneState:

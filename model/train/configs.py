@@ -90,6 +90,12 @@ def _buckets(recipe: TrainRecipe) -> list[tuple[int, int]]:
     return [(bucket.frames, bucket.size_px) for stage in recipe.stages for bucket in stage.data.buckets]
 
 
+def subject_noise(recipe: DistillRecipe, teacher: ModelConfig) -> float:
+    """Of a student: its recipe's, else the teacher's."""
+    stated = recipe.sampler.subject_noise
+    return teacher.sampling.subject_noise if stated is None else stated
+
+
 def student_config(
     recipe: DistillRecipe, teacher: ModelConfig, prints: tuple[str, str], teacher_print: str
 ) -> ModelConfig:
@@ -99,6 +105,7 @@ def student_config(
         strength=recipe.sampler.strength,
         overlap_frames=teacher.sampling.overlap_frames,
         one_backdrop_until=teacher.sampling.one_backdrop_until,
+        subject_noise=subject_noise(recipe, teacher),
     )
     return teacher.model_copy(
         update={

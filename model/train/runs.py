@@ -45,7 +45,7 @@ from model.store import (
 )
 from model.text.encoder import TextEncoder, check_text_encoder, make_text_encoder
 from model.train.checkpoint import saved_step, stage_file
-from model.train.configs import check_output, input_dims, student_config, teacher_config
+from model.train.configs import check_output, input_dims, student_config, subject_noise, teacher_config
 from model.train.loop import Stage, StepReport, run_stages, speed_up
 from model.train.recipes import DistillRecipe, TrainRecipe, TrainStage, meaning_of
 from model.train.start import check_loop, check_windows, start_torch
@@ -214,7 +214,8 @@ def distill_stage(
             weights = stage_file(previous.parent.parent, merged)
             fill(frozen, load_file(str(weights)), weights)
         frozen = speed_up(frozen.to(next(taught.net.parameters()).device), recipe.loop)
-        return STEP_OBJECTIVES[chosen.objective](student, frozen, recipe.sampler)
+        sampler = recipe.sampler.model_copy(update={"subject_noise": subject_noise(recipe, taught.config)})
+        return STEP_OBJECTIVES[chosen.objective](student, frozen, sampler)
 
     return Stage(f"{index}_{chosen.objective}", chosen.steps, chosen.rate_scale, make, read_batch)
 
