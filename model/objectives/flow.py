@@ -107,7 +107,7 @@ class FlowMatching:
             patch_thw = net.config.patch_thw
             rendering_B = rendering_loss_B(state.rendering, batch.tokens_BNC, patch_thw, batch.grid_thw, weight_BN)
             loss_B = loss_B + self._recipe.render_weight * rendering_B
-        return loss_B
+        return loss_B if net.context is None else net.context.alike(loss_B)
 
 
 def draw_times(recipe: FlowRecipe, batch: int, rng: StepRng) -> list[float]:

@@ -41,6 +41,12 @@ class ContextGroup:
         """All parts along `dim`, for what every process uses differently: gradients come back from all of them."""
         return _Shared.apply(part, dim, self)  # type: ignore[no-any-return]
 
+    def alike(self, values: Tensor) -> Tensor:
+        """What every process computes in the same way and whole: the same numbers, each with its share of the gradient,
+        so that the sum over all is a single process's."""
+        share = values / self.size
+        return values.detach() + (share - share.detach())
+
     def to_heads(self, own_BHnD: Tensor) -> Tensor:
         batch, heads, count, width = own_BHnD.shape
         sent = own_BHnD.reshape(batch, self.size, heads // self.size, count, width).movedim(1, 0)
