@@ -9,6 +9,7 @@ everything is judged on --held, whose subjects the model never saw.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import time
@@ -59,6 +60,8 @@ OWN = {
 }
 OTHERS_AT_MOST = 30
 """Percent by which what another condition owns may rise."""
+READ_AT_MOST = 0.5
+"""A metric counts where true frames are read at most this share as wrong as shuffled ones: else its judge is blind."""
 
 
 def ablations(
@@ -72,6 +75,7 @@ def ablations(
     """Every view with all conditions and without each of them, sampled as `animate` does or by one branch."""
     recipe = model.config.sampling.guidance
     found: dict[str, dict[View, Mapping[str, float]]] = {}
+    read: set[tuple[View, str]] = set()
     for view, chosen in cases.items():
         rows: dict[str, Mapping[str, float]] = {
             f"anchor: {name}": metrics_of(judges, chosen, made) for name, made in anchors_of(chosen).items()
@@ -84,12 +88,15 @@ def ablations(
             row = {name: statistics.fmean(each[name] for each in of_seeds) for name in of_seeds[0]}
             rows[label if label == ALL else f"without {label}"] = row
             found.setdefault(label, {})[view] = row
+        truth, shuffled = rows["anchor: ground truth"], rows["anchor: shuffled"]
+        read |= {(view, name) for name in truth if truth[name] <= READ_AT_MOST * shuffled[name]}
         print(
             f"\n### {view}, {len(chosen)} windows, {steps} steps, mean of seeds {[*seeds]}\n\n{table(rows)}", flush=True
         )
-    raises = {group: {part: _raised(found, group, part) for part in OWN} for group in OWN}
+    metrics = {part: [name for name in own.metrics if (own.view, name) in read] for part, own in OWN.items()}
+    raises = {group: {part: _raised(found, group, part, metrics[part]) for part in OWN} for group in OWN}
     print("\n### What dropping one raises, in % of the error with everything (mean over a part's metrics)\n")
-    print("| dropped | " + " | ".join(f"{part}: {', '.join(OWN[part].metrics)}" for part in OWN) + " | |")
+    print("| dropped | " + " | ".join(f"{part}: {', '.join(metrics[part])}" for part in OWN) + " | |")
     print("|---" * (len(OWN) + 2) + "|")
     for group, row in raises.items():
         others = max(row[part] for part in OWN if part != group)
@@ -102,12 +109,13 @@ def without(group: str) -> tuple[str, ...]:
     return tuple(name for name in GROUPS if name != group)
 
 
-def _raised(found: Mapping[str, Mapping[View, Mapping[str, float]]], group: str, part: str) -> float:
-    """Percent, the mean over the part's metrics."""
-    own = OWN[part]
-    return statistics.fmean(
-        100 * (found[group][own.view][name] / found[ALL][own.view][name] - 1) for name in own.metrics
-    )
+def _raised(
+    found: Mapping[str, Mapping[View, Mapping[str, float]]], group: str, part: str, metrics: Sequence[str]
+) -> float:
+    """Percent, the mean over the metrics of the part; NaN where its judge reads none of them."""
+    view = OWN[part].view
+    changes = [100 * (found[group][view][name] / found[ALL][view][name] - 1) for name in metrics]
+    return statistics.fmean(changes) if changes else math.nan
 
 
 def guidance(model: LoadedModel, judges: Judges, cases: Mapping[View, list[Case]], steps: int, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -50,9 +51,9 @@ class SeekableBytes(io.RawIOBase):
         self._at += len(data)
         return data
 
+    @abstractmethod
     def _read_at(self, offset: int, wanted: int) -> bytes:
         """Bytes from offset on: `wanted` of them, or fewer where the file ends early."""
-        raise NotImplementedError
 
 
 class FilePart(SeekableBytes):

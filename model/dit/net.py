@@ -184,18 +184,13 @@ class VideoDit(nn.Module):
             rope_video=rotary_table(grid_coordinates(grid_thw, time_Bf), head_dim, self.config.transformer.rope_theta),
             mask_video=mask,
             pooled_BD=pooled,
+            semantic_BMD=semantic,
             added_BND=added,
             reference_BNC=first_image,
             painted=None if self.detail is None else painted_tokens(painted_BT4hw, self.config.patch_thw, grid_thw),
             canvas_BfChw=None if self.detail is None else canvas((painted_BT4hw, *strokes), grid_thw),
             rendering=rendering,
         )
-
-    def completion_loss_B(self, conditions: Conditions, keep_BG: Tensor, hidden_BJ: Tensor) -> Tensor:
-        """How well joints that were seen are guessed when hidden_BJ (of BODY_JOINTS) hides them, per sample."""
-        kept_B = keep_BG[:, GROUPS.index("semantic")]
-        semantic = self.semantic(conditions.semantic_BSF, conditions.actions_BD, kept_B)
-        return self.completion.loss_B(conditions.body_BTJ3, conditions.body_world_BTJ3, hidden_BJ, semantic)
 
     def _painted(self, conditions: Conditions, keep: dict[str, Tensor], grid_thw: Triple) -> Tensor:
         """A first guess of the picture, hands over limbs in the reference's looks, (B, T, 4, h, w)."""

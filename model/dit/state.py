@@ -35,6 +35,8 @@ class ConditionState:
     rope_video: tuple[Tensor, Tensor]
     mask_video: Tensor | BlockMask
     pooled_BD: Tensor
+    semantic_BMD: Tensor
+    """Tokens of what the motion means."""
     added_BND: Tensor
     reference_BNC: Tensor
     painted: Painted | None

@@ -94,15 +94,16 @@ class FlowMatching:
         weight_BN = 1.0 + (recipe.detail_weight - 1.0) * batch.detail_BN
         loss_B = velocity_loss_B(predicted, clean, t_B, weight_BN)
         if isinstance(net, VideoDit) and isinstance(state, ConditionState):
-            loss_B = loss_B + self._first_guess_loss_B(net, batch, state, keep_BG, weight_BN, rng)
+            loss_B = loss_B + self._first_guess_loss_B(net, batch, state, weight_BN, rng)
         return primary_losses(loss_B)
 
     def _first_guess_loss_B(
-        self, net: VideoDit, batch: Batch, state: ConditionState, keep_BG: Tensor, weight_BN: Tensor, rng: StepRng
+        self, net: VideoDit, batch: Batch, state: ConditionState, weight_BN: Tensor, rng: StepRng
     ) -> Tensor:
         """Of what makes the first guess: joints that nobody saw, and the picture painted of them."""
         hidden_BJ = to_tensor(draw_hidden(len(batch.keys), rng), batch.tokens_BNC) > 0
-        loss_B = self._recipe.completion_weight * net.completion_loss_B(batch.conditions, keep_BG, hidden_BJ)
+        body, world = batch.conditions.body_BTJ3, batch.conditions.body_world_BTJ3
+        loss_B = self._recipe.completion_weight * net.completion.loss_B(body, world, hidden_BJ, state.semantic_BMD)
         if state.rendering is not None:
             patch_thw = net.config.patch_thw
             rendering_B = rendering_loss_B(state.rendering, batch.tokens_BNC, patch_thw, batch.grid_thw, weight_BN)

@@ -31,9 +31,8 @@ def spread(net: nn.Module, mesh: DeviceMesh, in_bf16: bool) -> None:
         for method in ("condition", "video"):
             register_fsdp_forward_method(block, method)
     fully_shard(net, mesh=mesh, mp_policy=policy)
-    for method in ("encode", "completion_loss_B"):
-        if hasattr(net, method):
-            register_fsdp_forward_method(net, method)
+    if hasattr(net, "encode"):
+        register_fsdp_forward_method(net, "encode")
 
 
 def full(tensor: Tensor) -> Tensor:
